@@ -1,0 +1,345 @@
+/*
+ * The way back.  Streams over the columns, so it holds one bucket; all that it trusts is what the
+ * readers of the columns bound.
+ */
+#include <math.h>
+
+#include "store/block_layout.h"
+
+struct block_reader {
+	struct reader column[COLUMNS];
+	struct before before;
+	uint64_t unit_ns;
+	int shape;        /* of the bucket before; -1: none yet */
+	bool run;         /* it has come more than once, so its run is over when repeats are */
+	uint64_t repeats; /* buckets still to come of that shape */
+	struct bucket_rare rare;
+};
+
+static int open_columns(struct block_reader *b, struct span body)
+{
+	struct reader r = reader_of(body);
+	unsigned head = read_le16(&r);
+	uint64_t len[COLUMNS] = { 0 };
+
+	if (head >> COLUMNS >= TIME_UNITS)
+		return ERR_CORRUPT;
+	b->unit_ns = (uint64_t)time_units[head >> COLUMNS];
+	for (int i = 0; i < COLUMNS; i++)
+		if (head >> i & 1)
+			len[i] = read_varint(&r);
+	for (int i = 0; i < COLUMNS; i++) {
+		if (len[i] > reader_left(&r) || (len[i] == 0 && (head >> i & 1)))
+			return ERR_CORRUPT;
+		b->column[i] = reader_of(read_bytes(&r, (size_t)len[i]));
+	}
+	return r.bad || reader_left(&r) ? ERR_CORRUPT : 0;
+}
+
+static unsigned read_shape(struct block_reader *b)
+{
+	struct reader *r = &b->column[SHAPES];
+	int shape;
+
+	if (b->repeats) {
+		b->repeats--;
+		return (unsigned)b->shape;
+	}
+	shape = read_u8(r);
+	if (shape == b->shape) {
+		r->bad |= b->run;
+		b->repeats = read_varint(r);
+	}
+	b->run = shape == b->shape;
+	b->shape = shape;
+	return (unsigned)shape;
+}
+
+static int read_key(struct block_reader *b, unsigned form, struct block_key *ret)
+{
+	struct reader *r = &b->column[KEYS];
+	struct block_key key = b->before.key;
+	uint64_t sid = 1, window;
+	int64_t windows = 0, shift;
+
+	if (form == KEY_NEXT_WINDOW) {
+		sid = 0;
+		windows = 1;
+	} else if (form != KEY_NEXT_SID) {
+		sid = read_varint(r);
+		window = form == KEY_ANY ? read_varint(r) : (uint64_t)key.window_ns;
+		windows = read_zigzag(r);
+		if (window > INT64_MAX)
+			return ERR_CORRUPT;
+		key.window_ns = (int64_t)window;
+		key.start_ns = form == KEY_ANY ? 0 : key.start_ns;
+	}
+	if (r->bad || key.window_ns == 0 || sid > UINT32_MAX - key.sid ||
+	    __builtin_mul_overflow(windows, key.window_ns, &shift) ||
+	    __builtin_add_overflow(key.start_ns, shift, &key.start_ns))
+		return ERR_CORRUPT;
+	key.sid += (uint32_t)sid;
+	*ret = key;
+	return 0;
+}
+
+static bool key_rises(struct block_key before, struct block_key key)
+{
+	return key.sid > before.sid || (key.sid == before.sid && key.start_ns > before.start_ns);
+}
+
+/* An offset from the window's start, below the window's length. */
+static uint64_t read_offset(struct block_reader *b, uint64_t window_ns)
+{
+	uint64_t v = read_varint(&b->column[TIMES]);
+
+	if (v > (window_ns - 1) / b->unit_ns) {
+		b->column[TIMES].bad = true;
+		return 0;
+	}
+	return v * b->unit_ns;
+}
+
+static int read_times(struct block_reader *b, unsigned shape, struct block_key key, struct bucket *ret)
+{
+	uint64_t window = (uint64_t)key.window_ns, bad = 0, first = b->before.first_offset_ns;
+	uint64_t last = b->before.last_offset_ns;
+
+	if (shape & SHAPE_TIMES) {
+		first = last = read_offset(b, window);
+		if (ret->count != 1 || ret->rare)
+			last += read_offset(b, window);
+	}
+	if (ret->rare)
+		bad = read_offset(b, window);
+	if (b->column[TIMES].bad || last >= window || last > (uint64_t)INT64_MAX - (uint64_t)key.start_ns ||
+	    bad > (uint64_t)INT64_MAX - (uint64_t)key.start_ns)
+		return ERR_CORRUPT;
+	ret->first.t_ns = key.start_ns + (int64_t)first;
+	ret->last.t_ns = key.start_ns + (int64_t)last;
+	b->rare.bad_t_ns = key.start_ns + (int64_t)bad;
+	b->before.first_offset_ns = first;
+	b->before.last_offset_ns = last;
+	return 0;
+}
+
+static int64_t read_step(struct reader *r, uint64_t base)
+{
+	return (int64_t)((uint64_t)read_zigzag(r) + base);
+}
+
+/* min and what lies above it by a varint; STEP_NONE, which is never a maximum, for one too far. */
+static int64_t read_step_above(struct reader *r, int64_t min)
+{
+	uint64_t range = read_varint(r);
+
+	return range > (uint64_t)INT64_MAX - (uint64_t)min ? STEP_NONE : (int64_t)((uint64_t)min + range);
+}
+
+static bool step_within(int64_t step, int64_t min, int64_t max)
+{
+	return step == STEP_NONE || (step >= min && step <= max);
+}
+
+static int read_any_steps(struct reader *r, uint64_t base, struct bucket *ret)
+{
+	unsigned none = read_u8(r);
+
+	ret->first.step = none & 1 ? STEP_NONE : read_step(r, base);
+	ret->last.step = none & 2 ? STEP_NONE : read_step(r, base);
+	ret->step_min = read_step(r, base);
+	ret->step_max = read_step_above(r, ret->step_min);
+	if (r->bad || none > 3 || ret->step_min == STEP_NONE || ret->step_max == STEP_NONE ||
+	    !step_within(ret->first.step, ret->step_min, ret->step_max) ||
+	    !step_within(ret->last.step, ret->step_min, ret->step_max))
+		return ERR_CORRUPT;
+	return 0;
+}
+
+static int read_steps(struct block_reader *b, unsigned form, struct bucket *ret)
+{
+	struct reader *r = &b->column[STEPS];
+	uint64_t base = step_base(&b->before);
+
+	switch (form) {
+	case STEPS_SAME:
+		ret->first.step = b->before.first_step;
+		ret->last.step = b->before.last_step;
+		ret->step_min = b->before.step_min;
+		ret->step_max = b->before.step_max;
+		return 0;
+	case STEPS_NONE:
+		ret->first.step = ret->last.step = ret->step_min = ret->step_max = STEP_NONE;
+		return 0;
+	case STEPS_RISING:
+		ret->first.step = ret->step_min = read_step(r, base);
+		ret->last.step =
+		    ret->count == 1 && !ret->rare ? ret->step_min : read_step_above(r, ret->step_min);
+		ret->step_max = ret->last.step;
+		return r->bad || ret->step_min == STEP_NONE || ret->step_max == STEP_NONE ? ERR_CORRUPT : 0;
+	default:
+		return read_any_steps(r, base, ret);
+	}
+}
+
+static double read_value(struct block_reader *b, unsigned shape)
+{
+	uint32_t bits;
+	float f;
+
+	if (shape & SHAPE_WIDE)
+		return bits_double(read_le64(&b->column[DOUBLES]));
+	bits = read_le32(&b->column[SINGLES]);
+	memcpy(&f, &bits, 4);
+	return f;
+}
+
+/* The n high bytes of a double that is not zero; 0 when the lowest of them is a zero byte. */
+static double read_high_bytes(struct reader *r, unsigned n)
+{
+	struct span s = read_bytes(r, n);
+	uint64_t bits = 0;
+
+	if (!s.len || !s.data[0])
+		return 0;
+	memcpy(&bits, s.data, s.len);
+	return bits_double(bits << 8 * (8 - n));
+}
+
+static bool is_sum(double hi, double lo) { return isfinite(hi) && hi != 0 && hi + lo == hi; }
+
+static int read_sum(struct block_reader *b, unsigned form, bool min_stored, struct bucket *ret)
+{
+	struct reader *r = &b->column[SUMS];
+	double hi, lo = 0;
+	unsigned lens;
+
+	if (form == SUM_FORETOLD)
+		return !ret->rare && foretell_sum(ret, min_stored, &ret->sum) ? 0 : ERR_CORRUPT;
+	if (form == SUM_ZERO)
+		return 0;
+	if (form == SUM_ANY) {
+		int err = sum_decode(r, &ret->sum);
+
+		return err < 0 ? err : ret->sum.wide ? 0 : ERR_CORRUPT;
+	}
+	lens = form == SUM_TWO ? read_u8(r) : form - 1;
+	if (lens & 0x88)
+		return ERR_CORRUPT;
+	hi = read_high_bytes(r, (lens & 15) + 1);
+	if (form == SUM_TWO)
+		lo = read_high_bytes(r, (lens >> 4) + 1);
+	if (r->bad || !is_sum(hi, lo) || (form == SUM_TWO && lo == 0))
+		return ERR_CORRUPT;
+	ret->sum = (struct sum){ .hi = hi, .lo = lo };
+	return 0;
+}
+
+static int read_single(struct block_reader *b, unsigned shape, struct bucket *ret)
+{
+	double v = read_value(b, shape);
+
+	ret->first.value = ret->last.value = ret->min = ret->max = v;
+	ret->sum.hi = v == 0 ? 0 : v;
+	return isfinite(v) ? 0 : ERR_CORRUPT;
+}
+
+static int read_numbers(struct block_reader *b, unsigned shape, struct bucket *ret)
+{
+	unsigned form, last_form, min_form, max_form, sum_form;
+
+	if (ret->count == 1 && !ret->rare)
+		return read_single(b, shape, ret);
+	form = read_u8(&b->column[FORMS]);
+	sum_form = form % SUM_FORMS;
+	max_form = form / SUM_FORMS % 3;
+	min_form = form / SUM_FORMS / 3 % 3;
+	last_form = form / SUM_FORMS / 9;
+	if (last_form > 1 || (ret->count == 0 && form % (9 * SUM_FORMS)))
+		return ERR_CORRUPT;
+	ret->first.value = read_value(b, shape);
+	ret->last.value = last_form ? read_value(b, shape) : ret->first.value;
+	if (!ret->rare && (!isfinite(ret->first.value) || !isfinite(ret->last.value)))
+		return ERR_CORRUPT;
+	if (ret->count == 0)
+		return 0;
+	ret->min = min_form == 2 ? read_value(b, shape) : min_form ? ret->last.value : ret->first.value;
+	ret->max = max_form == 2 ? read_value(b, shape) : max_form ? ret->last.value : ret->first.value;
+	if (!isfinite(ret->min) || !isfinite(ret->max) || double_total_compare(ret->min, ret->max) > 0)
+		return ERR_CORRUPT;
+	return read_sum(b, sum_form, min_form == 2, ret);
+}
+
+static int read_rare(struct block_reader *b, struct bucket_rare *ret)
+{
+	struct reader *r = &b->column[RARE];
+
+	ret->nan = read_varint(r);
+	ret->pos_inf = read_varint(r);
+	ret->neg_inf = read_varint(r);
+	ret->bad_step = read_step(r, step_base(&b->before));
+	return r->bad || !(ret->nan | ret->pos_inf | ret->neg_inf) ? ERR_CORRUPT : 0;
+}
+
+/* The next bucket; its sum may own memory, its rare part is the reader's. */
+static int read_bucket(struct block_reader *b, struct block_key *ret_key, struct bucket *ret)
+{
+	unsigned shape = read_shape(b);
+	struct block_key key;
+	int err = b->column[SHAPES].bad ? ERR_CORRUPT : read_key(b, shape & SHAPE_KEY, &key);
+
+	if (err < 0)
+		return err;
+	ret->count = shape & SHAPE_COUNT ? read_varint(&b->column[COUNTS]) : b->before.count;
+	ret->rare = shape & SHAPE_RARE ? &b->rare : NULL;
+	if (b->column[COUNTS].bad || (ret->count == 0 && !ret->rare))
+		return ERR_CORRUPT;
+	err = read_times(b, shape, key, ret);
+	if (err == 0 && ret->rare)
+		err = read_rare(b, ret->rare);
+	if (err == 0)
+		err = read_steps(b, shape >> SHAPE_STEPS & 3, ret);
+	if (err == 0)
+		err = read_numbers(b, shape, ret);
+	b->before.key = key;
+	b->before.count = ret->count;
+	b->before.first_step = ret->first.step;
+	b->before.last_step = ret->last.step;
+	b->before.step_min = ret->step_min;
+	b->before.step_max = ret->step_max;
+	*ret_key = key;
+	return err;
+}
+
+static bool columns_ended(struct block_reader *b)
+{
+	for (int i = 0; i < COLUMNS; i++)
+		if (b->column[i].bad || reader_left(&b->column[i]))
+			return false;
+	return b->repeats == 0;
+}
+
+int block_read(struct span body, size_t count, block_fn fn, void *arg)
+{
+	struct block_reader b = { .before = before_first, .shape = -1 };
+	struct block_key key, before;
+	int err = count ? open_columns(&b, body) : ERR_CORRUPT;
+
+	for (size_t i = 0; i < count && err == 0; i++) {
+		struct bucket bucket;
+
+		bucket_init(&bucket);
+		before = b.before.key;
+		err = read_bucket(&b, &key, &bucket);
+		for (int j = 0; j < COLUMNS && err == 0; j++)
+			err = b.column[j].bad ? ERR_CORRUPT : 0;
+		if (err == 0 && i && !key_rises(before, key))
+			err = ERR_CORRUPT;
+		if (err == 0)
+			err = fn(arg, key, &bucket);
+		sum_release(&bucket.sum);
+	}
+	if (err)
+		return err;
+	return columns_ended(&b) ? 0 : ERR_CORRUPT;
+}

@@ -1,0 +1,220 @@
+/*
+ * An empty bucket holds the ends of every order (first is the greatest point there is, min is
+ * +infinity, ...), so that adding to it and merging with it need no case of their own.
+ */
+#include "store/bucket.h"
+
+#include <stdlib.h>
+
+/* Doubles in total order as integers in the usual order. */
+static inline int64_t total_order(double v)
+{
+	uint64_t bits = double_bits(v), all_if_negative = 0 - (bits >> 63);
+
+	return (int64_t)(bits ^ all_if_negative >> 1);
+}
+
+/* Steps in an order that puts STEP_NONE above all others, for the minimum. */
+static inline uint64_t none_highest(int64_t step) { return (uint64_t)step - (uint64_t)STEP_NONE - 1; }
+
+static inline bool is_finite(double v) { return (~double_bits(v) & UINT64_C(0x7ff0000000000000)) != 0; }
+
+int double_total_compare(double a, double b)
+{
+	int64_t x = total_order(a), y = total_order(b);
+
+	return (x > y) - (x < y);
+}
+
+int point_compare(const struct point *a, const struct point *b)
+{
+	if (a->t_ns != b->t_ns)
+		return a->t_ns < b->t_ns ? -1 : 1;
+	if (a->step != b->step)
+		return a->step < b->step ? -1 : 1;
+	return double_total_compare(a->value, b->value);
+}
+
+void bucket_init(struct bucket *b)
+{
+	*b = (struct bucket){
+		.min = bits_double(UINT64_C(0x7ff0000000000000)),
+		.max = bits_double(UINT64_C(0xfff0000000000000)),
+		.first = { INT64_MAX, INT64_MAX, bits_double(INT64_MAX) },
+		.last = { INT64_MIN, STEP_NONE, bits_double(UINT64_MAX) },
+		.step_min = STEP_NONE,
+		.step_max = STEP_NONE,
+	};
+}
+
+void bucket_release(struct bucket *b)
+{
+	sum_release(&b->sum);
+	free(b->rare);
+	bucket_init(b);
+}
+
+int bucket_copy(struct bucket *dst, const struct bucket *src)
+{
+	struct bucket_rare *rare = NULL;
+	struct sum sum = { 0 };
+
+	if (sum_copy(&sum, &src->sum) < 0)
+		return ERR_NOMEM;
+	if (src->rare) {
+		rare = malloc(sizeof(*rare));
+		if (!rare) {
+			sum_release(&sum);
+			return ERR_NOMEM;
+		}
+		*rare = *src->rare;
+	}
+	*dst = *src;
+	dst->sum = sum;
+	dst->rare = rare;
+	return 0;
+}
+
+uint64_t bucket_samples(const struct bucket *b)
+{
+	return b->count + (b->rare ? b->rare->nan + b->rare->pos_inf + b->rare->neg_inf : 0);
+}
+
+/*
+ * Values are not to be foretold, so compares and selects, no branches.  Two zeros are equal, and
+ * each select then hands back its second operand: both ways round, the union of the bits is -0.0
+ * if either is, the intersection +0.0 if either is.  Other pairs give the same both ways.
+ */
+static inline void widen_values(struct bucket *b, double min, double max)
+{
+	double min_1 = min < b->min ? min : b->min, min_2 = b->min < min ? b->min : min;
+	double max_1 = max > b->max ? max : b->max, max_2 = b->max > max ? b->max : max;
+
+	b->min = bits_double(double_bits(min_1) | double_bits(min_2));
+	b->max = bits_double(double_bits(max_1) & double_bits(max_2));
+}
+
+static inline void widen_points(struct bucket *b, const struct point *first, const struct point *last)
+{
+	if (first->t_ns < b->first.t_ns)
+		b->first = *first;
+	else if (first->t_ns == b->first.t_ns && point_compare(first, &b->first) < 0)
+		b->first = *first;
+	if (last->t_ns > b->last.t_ns)
+		b->last = *last;
+	else if (last->t_ns == b->last.t_ns && point_compare(last, &b->last) > 0)
+		b->last = *last;
+}
+
+static inline void widen_steps(struct bucket *b, int64_t min, int64_t max)
+{
+	b->step_min = none_highest(min) < none_highest(b->step_min) ? min : b->step_min;
+	b->step_max = max > b->step_max ? max : b->step_max;
+}
+
+static struct bucket_rare *rare_of(struct bucket *b)
+{
+	if (!b->rare) {
+		b->rare = calloc(1, sizeof(*b->rare));
+		if (b->rare)
+			b->rare->bad_t_ns = b->rare->bad_step = INT64_MAX;
+	}
+	return b->rare;
+}
+
+static void rare_widen(struct bucket_rare *r, int64_t t_ns, int64_t step)
+{
+	if (t_ns < r->bad_t_ns || (t_ns == r->bad_t_ns && step < r->bad_step)) {
+		r->bad_t_ns = t_ns;
+		r->bad_step = step;
+	}
+}
+
+static int add_rare(struct bucket *b, const struct point *p)
+{
+	struct bucket_rare *r = rare_of(b);
+
+	if (!r)
+		return ERR_NOMEM;
+	if (double_bits(p->value) << 12)
+		r->nan++;
+	else if (double_bits(p->value) >> 63)
+		r->neg_inf++;
+	else
+		r->pos_inf++;
+	rare_widen(r, p->t_ns, p->step);
+	return 0;
+}
+
+static inline int add_finite(struct bucket *b, double v)
+{
+	int err = sum_add(&b->sum, v);
+
+	if (err < 0)
+		return err;
+	b->count++;
+	widen_values(b, v, v);
+	return 0;
+}
+
+int bucket_add(struct bucket *b, struct point p)
+{
+	int err = __builtin_expect(is_finite(p.value), 1) ? add_finite(b, p.value) : add_rare(b, &p);
+
+	if (err < 0)
+		return err;
+	widen_points(b, &p, &p);
+	widen_steps(b, p.step, p.step);
+	return 0;
+}
+
+int bucket_start(struct bucket *b, struct point p)
+{
+	if (__builtin_expect(!is_finite(p.value), 0)) {
+		bucket_init(b);
+		return bucket_add(b, p);
+	}
+	*b = (struct bucket){
+		.count = 1,
+		.min = p.value,
+		.max = p.value,
+		.sum.hi = p.value + 0.0, /* the sum of -0.0 is +0.0 */
+		.first = p,
+		.last = p,
+		.step_min = p.step,
+		.step_max = p.step,
+	};
+	return 0;
+}
+
+int bucket_merge(struct bucket *dst, const struct bucket *src)
+{
+	struct bucket_rare *r = NULL;
+	bool had_rare = dst->rare;
+	int err;
+
+	if (src->rare) {
+		r = rare_of(dst);
+		if (!r)
+			return ERR_NOMEM;
+	}
+	err = sum_merge(&dst->sum, &src->sum);
+	if (err < 0) {
+		if (!had_rare) {
+			free(dst->rare);
+			dst->rare = NULL;
+		}
+		return err;
+	}
+	dst->count += src->count;
+	if (r) {
+		r->nan += src->rare->nan;
+		r->pos_inf += src->rare->pos_inf;
+		r->neg_inf += src->rare->neg_inf;
+		rare_widen(r, src->rare->bad_t_ns, src->rare->bad_step);
+	}
+	widen_values(dst, src->min, src->max);
+	widen_points(dst, &src->first, &src->last);
+	widen_steps(dst, src->step_min, src->step_max);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * bucket.h - all that is kept of the samples of one series in one window.
+ *
+ * Merging is commutative and associative to the last bit: any order, split and lateness of the
+ * same samples gives the same canonical bytes (block.h).  It is not idempotent; repeats are kept
+ * out at the door (producer.h).
+ *
+ *   count, sum, min, max      of finite samples; min and max by total order (-0.0 < +0.0), and
+ *                             +infinity and -infinity while there are none
+ *   first, last               of all samples, ordered by (time, step with none lowest, value in
+ *                             IEEE 754 totalOrder by bits), so NaN and infinities take part
+ *   step_min, step_max        of samples that have a step; STEP_NONE when none has
+ *   nan, pos_inf, neg_inf     counts of non-finite samples
+ *   bad_t_ns, bad_step        of the first non-finite sample, by (time, step)
+ *
+ * Times are nanoseconds since 1970 UTC.  Values keep every bit, NaN payloads included.
+ * A bucket owns memory only through `rare` and the sum; bucket_init makes an empty one.
+ */
+#ifndef STORE_BUCKET_H
+#define STORE_BUCKET_H
+
+#include "store/sum.h"
+
+#define STEP_NONE INT64_MIN /* a sample without a step; no sample may have this as its step */
+
+struct point {
+	int64_t t_ns, step;
+	double value;
+};
+
+/* What most buckets do not have. */
+struct bucket_rare {
+	uint64_t nan, pos_inf, neg_inf;
+	int64_t bad_t_ns, bad_step;
+};
+
+struct bucket {
+	uint64_t count;
+	double min, max;
+	struct sum sum;
+	struct point first, last;
+	int64_t step_min, step_max;
+	struct bucket_rare *rare; /* owned; NULL while every sample is finite */
+};
+
+void bucket_init(struct bucket *b);
+void bucket_release(struct bucket *b);                         /* empty again */
+int bucket_copy(struct bucket *dst, const struct bucket *src); /* dst uninitialised; deep; ERR_NOMEM */
+
+/* Whether there is anything to release. */
+static inline bool bucket_owns(const struct bucket *b) { return b->rare || b->sum.wide; }
+
+/* Number of samples, non-finite ones included. */
+uint64_t bucket_samples(const struct bucket *b);
+
+/* bucket_init and bucket_add of the first sample in one, at half the cost.  On ERR_NOMEM b is empty. */
+int bucket_start(struct bucket *b, struct point p);
+
+/* ERR_NOMEM leaves the bucket as it was. */
+int bucket_add(struct bucket *b, struct point p);
+int bucket_merge(struct bucket *dst, const struct bucket *src);
+
+/* (time, step, value) as above: negative, 0, positive. */
+int point_compare(const struct point *a, const struct point *b);
+
+/* IEEE 754 totalOrder of two doubles, by bits: -NaN < -Inf < ... < -0 < +0 < ... < +Inf < +NaN. */
+int double_total_compare(double a, double b);
+
+/* Start of the window that holds t_ns; window_ns > 0; windows are aligned to 1970 UTC. */
+static inline int64_t window_start(int64_t t_ns, int64_t window_ns)
+{
+	int64_t rest = t_ns % window_ns;
+	return t_ns - (rest < 0 ? rest + window_ns : rest);
+}
+
+#endif

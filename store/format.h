@@ -1,0 +1,80 @@
+/*
+ * format.h - what lies in hot/, byte for byte.  Format 1.0.
+ *
+ * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
+ * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
+ * that many bytes (bytes.h).
+ *
+ * Every value starts with a header of STORED_HEADER_BYTES:
+ *
+ *   offset size
+ *        0    1  magic, STORED_MAGIC
+ *        1    1  kind, enum kind
+ *        2    1  format version of this value, FORMAT_MAJOR
+ *        3    1  codec of the body: 0 plain, 1 zstd
+ *        4    4  count: records, buckets or chunks in the body; 0 where there is one thing
+ *        8    4  length of the body once decoded
+ *       12    4  CRC-32C of bytes 0-11, the key, and the body as stored
+ *
+ * The key takes part in the checksum, so a value that turns up under another key is found out.
+ *
+ *   database  key                                     value (kind)
+ *   meta      "state"                                 STATE: see store.h, struct state
+ *   project   name                                    PROJECT: created i64
+ *   run       rid u32                                 RUN: see run.c
+ *   runid     project, 0x00, id                       RUNID: rid u32
+ *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s, v labels, (key
+ * s, value s)* producer  rid u32, producer id [16]               PRODUCER: see producer.c reject    rid u32,
+ * producer id [16], sequence u64 REJECT: what was left out of that request idem      hash [16] of project and
+ * key            IDEM: see idempotency.c idemage   created i64, hash [16]                  IDEM: empty
+ *   journal   batch u64, chunk u16                    JOURNAL: a piece of a batch, at most
+ * JOURNAL_CHUNK_BYTES with header flush     flush u64                               FLUSH: see flush.c block
+ * flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h) log       rid u32, first
+ * sequence u64             LOG: log records from that sequence on (logblock.h) logseq    rid u32 LOGSEQ: next
+ * sequence u64 token     hash [32]                               TOKEN: role u8, created i64, project s
+ *
+ * Invariants
+ *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
+ *  2. Blocks of a flush count only when the flush is done: flush <= state.flush.
+ *  3. A sample of batch b in a window of epoch e is in blocks, and not in memory, exactly when some
+ *     done flush has upto >= b and floor >= e.  Batches <= state.trimmed hold only such samples.
+ *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.
+ *  5. Keys of journal, flush, block, idemage only rise: they are appended, and trimmed on the left.
+ *
+ * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
+ * with one header of 16 for all, so 4096 * k - 16 wastes nothing.
+ */
+#ifndef STORE_FORMAT_H
+#define STORE_FORMAT_H
+
+#define FORMAT_MAJOR 1
+#define FORMAT_MINOR 0
+
+#define STORED_MAGIC        0xA5
+#define STORED_HEADER_BYTES 16
+
+#define BLOCK_VALUE_MAX     4080
+#define BLOCK_BODY_MAX      (BLOCK_VALUE_MAX - STORED_HEADER_BYTES)
+#define JOURNAL_CHUNK_BYTES 65520
+#define LOG_VALUE_MAX       (4 * 1024 * 1024)
+
+enum kind {
+	KIND_STATE = 1,
+	KIND_PROJECT,
+	KIND_RUN,
+	KIND_RUNID,
+	KIND_SERIES,
+	KIND_PRODUCER,
+	KIND_REJECT,
+	KIND_IDEM,
+	KIND_JOURNAL,
+	KIND_FLUSH,
+	KIND_BLOCK,
+	KIND_LOG,
+	KIND_LOGSEQ,
+	KIND_TOKEN,
+};
+
+enum codec { CODEC_PLAIN, CODEC_ZSTD };
+
+#endif

@@ -1,0 +1,419 @@
+/*
+ * gather.c - buckets of a view: those in memory and those in blocks, of exactly one state, partials
+ * of one window merged.
+ */
+#include <stdlib.h>
+
+#include "store/base/bytes.h"
+#include "store/flush.h"
+#include "store/view.h"
+
+/* ---- memory and snapshot as one pair ---- */
+
+static bool same(const struct state *a, const struct state *b)
+{
+	return a->batch == b->batch && a->flush == b->flush;
+}
+
+/* Beside the writer there is no memory to share: the journal's tail is folded into our own, which
+ * is kept for the next call as long as nothing has changed. */
+static int pair_shadow(struct store *s, uint32_t rid, struct kv_txn **ret)
+{
+	struct state state;
+	struct kv_txn *t;
+	int err = kv_begin(s->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = state_get(t, &state);
+	if (err == 0 && (s->shadow_rid != rid || !same(&state, &s->applied))) {
+		memory_release(&s->memory);
+		memory_init(&s->memory);
+		s->shadow_rid = 0;
+		err = replay(t, rid, INT64_MIN, &s->memory, NULL);
+		if (err == 0) {
+			s->shadow_rid = rid;
+			s->applied = state;
+		}
+	}
+	if (err < 0) {
+		kv_abort(t);
+		return err;
+	}
+	*ret = t;
+	return 0;
+}
+
+/* Called with memory_lock; when it returns 0, memory holds exactly what the snapshot's blocks lack. */
+static int pair(struct store *s, uint32_t rid, struct kv_txn **ret)
+{
+	if (s->options.read_only)
+		return pair_shadow(s, rid, ret);
+	for (;;) {
+		struct state state;
+		struct kv_txn *t;
+		int err = kv_begin(s->kv, false, &t);
+
+		if (err < 0)
+			return err;
+		err = state_get(t, &state);
+		if (err == 0 && same(&state, &s->applied)) {
+			*ret = t;
+			return 0;
+		}
+		kv_abort(t);
+		if (err < 0)
+			return err;
+		pthread_cond_wait(&s->memory_news, &s->memory_lock); /* a commit that is not folded yet */
+	}
+}
+
+/* ---- buckets ---- */
+
+struct found {
+	uint32_t position; /* of the series in the caller's list */
+	int64_t start_ns;
+	struct bucket bucket;
+};
+
+struct wanted_sid {
+	uint32_t sid, position;
+};
+
+struct gather {
+	uint64_t flush;
+	const struct wanted_sid *sids; /* by rising sid */
+	size_t n_sids;
+	int64_t from_ns, to_ns;
+	struct found *found;
+	size_t n, cap;
+	bool partial;
+};
+
+static int compare_wanted(const void *a, const void *b)
+{
+	const struct wanted_sid *x = a, *y = b;
+
+	return (x->sid > y->sid) - (x->sid < y->sid);
+}
+
+static int gather_add(struct gather *g, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct wanted_sid key = { .sid = sid };
+	const struct wanted_sid *w;
+	int err;
+
+	if (start_ns < g->from_ns || start_ns >= g->to_ns)
+		return 0;
+	w = bsearch(&key, g->sids, g->n_sids, sizeof(key), compare_wanted);
+	if (!w)
+		return 0;
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? g->cap * 2 : 64;
+		struct found *p = realloc(g->found, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		g->found = p;
+		g->cap = cap;
+	}
+	err = bucket_copy(&g->found[g->n].bucket, b);
+	if (err < 0)
+		return err;
+	g->found[g->n].position = w->position;
+	g->found[g->n].start_ns = start_ns;
+	g->n++;
+	return 0;
+}
+
+static int gather_entry(void *arg, const struct entry *e)
+{
+	return gather_add(arg, e->key.sid, e->key.start_ns, e->bucket);
+}
+
+static int gather_block_bucket(void *arg, struct block_key key, const struct bucket *b)
+{
+	return gather_add(arg, key.sid, key.start_ns, b);
+}
+
+static void gather_truncate(struct gather *g, size_t n)
+{
+	while (g->n > n)
+		bucket_release(&g->found[--g->n].bucket);
+}
+
+/* A damaged block is left out whole, and told. */
+static int gather_block(struct gather *g, struct span key, struct span value)
+{
+	size_t before = g->n;
+	struct stored s;
+	int err = stored_open(key, value, KIND_BLOCK, &s);
+
+	if (err == 0)
+		err = block_read(s.body, s.count, gather_block_bucket, g);
+	if (err == ERR_CORRUPT) {
+		gather_truncate(g, before);
+		g->partial = true;
+		return 0;
+	}
+	return err;
+}
+
+struct block_at {
+	struct kv_cursor *cursor;
+	struct span key, value;
+	int moved;
+};
+
+static bool at_block(const struct block_at *b, uint64_t flush)
+{
+	return b->moved == 0 && b->key.len == BLOCK_KEY_BYTES && get_be64(b->key.data) == flush;
+}
+
+/* The block that may hold (sid, start): the last that begins there or before, else the first. */
+static void seek_block(struct block_at *b, uint64_t flush, uint32_t sid, int64_t start_ns)
+{
+	uint8_t at[BLOCK_KEY_BYTES];
+	struct span key = block_key_of(flush, sid, start_ns, at);
+
+	b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
+	if (at_block(b, flush) && memcmp(b->key.data, at, sizeof(at)) == 0)
+		return;
+	b->moved = kv_seek_before(b->cursor, key, &b->key, &b->value);
+	if (!at_block(b, flush))
+		b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
+}
+
+/* The first wanted series of which more may come after a block, when the next one begins at key. */
+static size_t next_wanted(const struct gather *g, size_t i, struct span key)
+{
+	uint32_t sid = get_be32(key.data + 8);
+	int64_t start = get_be64i(key.data + 12);
+
+	while (i < g->n_sids && (g->sids[i].sid < sid || (g->sids[i].sid == sid && g->to_ns <= start)))
+		i++;
+	return i;
+}
+
+static bool before(struct span block_key, uint32_t sid, int64_t start_ns)
+{
+	uint32_t block_sid = get_be32(block_key.data + 8);
+
+	return block_sid < sid || (block_sid == sid && get_be64i(block_key.data + 12) < start_ns);
+}
+
+static int gather_flush(struct gather *g, struct kv_cursor *c, uint64_t flush)
+{
+	struct block_at b = { .cursor = c };
+	size_t i = 0;
+	int err = 0;
+
+	while (i < g->n_sids && err == 0) {
+		seek_block(&b, flush, g->sids[i].sid, g->from_ns);
+		while (at_block(&b, flush) && err == 0) {
+			size_t next;
+
+			err = gather_block(g, b.key, b.value);
+			b.moved = kv_next(c, &b.key, &b.value);
+			if (!at_block(&b, flush))
+				break;
+			next = next_wanted(g, i, b.key);
+			if (next == g->n_sids)
+				return err;
+			if (next != i && before(b.key, g->sids[next].sid, g->from_ns)) {
+				i = next; /* a gap: jump */
+				break;
+			}
+			i = next;
+		}
+		if (!at_block(&b, flush))
+			return err;
+	}
+	return err;
+}
+
+static int gather_flushes(struct gather *g, struct kv_txn *t, uint32_t rid)
+{
+	struct kv_cursor *flushes = NULL, *blocks = NULL;
+	struct span key, value;
+	struct state state;
+	int err = state_get(t, &state), moved;
+
+	if (err == 0)
+		err = kv_cursor_open(t, KV_FLUSH, &flushes);
+	if (err == 0)
+		err = kv_cursor_open(t, KV_BLOCK, &blocks);
+	for (moved = err ? err : kv_first(flushes, &key, &value); moved == 0 && err == 0;
+	     moved = kv_next(flushes, &key, &value)) {
+		struct flush_row row;
+		int64_t least, greatest;
+
+		err = flush_row_decode(key, value, &row);
+		if (err < 0 || row.number > state.flush)
+			break;
+		if (row.greatest_start >= g->from_ns && row.least_start < g->to_ns &&
+		    flush_row_run(&row, rid, &least, &greatest) && greatest >= g->from_ns && least < g->to_ns)
+			err = gather_flush(g, blocks, row.number);
+	}
+	kv_cursor_close(blocks);
+	kv_cursor_close(flushes);
+	return err;
+}
+
+static int compare_found(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	if (x->position != y->position)
+		return x->position < y->position ? -1 : 1;
+	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+/* Partials of one window lie side by side now. */
+static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+{
+	int err = 0;
+
+	if (g->n)
+		qsort(g->found, g->n, sizeof(*g->found), compare_found);
+	for (size_t i = 0, next; i < g->n && err == 0; i = next) {
+		struct found *f = &g->found[i];
+
+		for (next = i + 1; next < g->n && err == 0 && compare_found(f, &g->found[next]) == 0; next++)
+			err = bucket_merge(&f->bucket, &g->found[next].bucket);
+		if (err == 0)
+			err = fn(arg, sids[f->position], f->start_ns, &f->bucket);
+	}
+	return err;
+}
+
+static int gather_all(struct store *s, struct gather *g, uint32_t rid, const uint32_t *sids, size_t n_sids)
+{
+	struct kv_txn *t = NULL;
+	int err;
+
+	pthread_mutex_lock(&s->memory_lock);
+	err = pair(s, rid, &t);
+	if (err == 0)
+		err = memory_find(&s->memory, sids, n_sids, g->from_ns, g->to_ns, gather_entry, g);
+	pthread_mutex_unlock(&s->memory_lock);
+	if (err == 0)
+		err = gather_flushes(g, t, rid);
+	kv_abort(t);
+	return err;
+}
+
+int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)
+{
+	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
+	struct gather g = { .sids = wanted, .n_sids = n_sids, .from_ns = from_ns, .to_ns = to_ns };
+	int err;
+
+	if (!wanted)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n_sids; i++)
+		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
+	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
+	err = gather_all(v->store, &g, rid, sids, n_sids);
+	if (err == 0)
+		err = merge_and_tell(&g, sids, fn, arg);
+	if (g.partial && ret_partial)
+		*ret_partial = true;
+	gather_truncate(&g, 0);
+	free(g.found);
+	free(wanted);
+	return err;
+}
+
+/* ---- time range ---- */
+
+struct range {
+	uint32_t *sids;
+	size_t n, cap;
+	int64_t from_ns, to_ns;
+};
+
+static void widen(struct range *r, int64_t least, int64_t greatest)
+{
+	r->from_ns = least < r->from_ns ? least : r->from_ns;
+	r->to_ns = greatest > r->to_ns ? greatest : r->to_ns;
+}
+
+static int range_series(void *arg, uint32_t rid, uint32_t sid, const struct series_name *name)
+{
+	struct range *r = arg;
+
+	(void)rid;
+	(void)name;
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? r->cap * 2 : 64;
+		uint32_t *p = realloc(r->sids, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		r->sids = p;
+		r->cap = cap;
+	}
+	r->sids[r->n++] = sid;
+	return 0;
+}
+
+static int range_entry(void *arg, const struct entry *e)
+{
+	widen(arg, e->key.start_ns, e->key.start_ns);
+	return 0;
+}
+
+static int range_flushes(struct kv_txn *t, uint32_t rid, struct range *r)
+{
+	struct span key, value;
+	struct kv_cursor *c;
+	struct state state;
+	int err = state_get(t, &state), moved;
+
+	if (err == 0)
+		err = kv_cursor_open(t, KV_FLUSH, &c);
+	if (err < 0)
+		return err;
+	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
+		struct flush_row row;
+		int64_t least, greatest;
+
+		err = flush_row_decode(key, value, &row);
+		if (err < 0 || row.number > state.flush)
+			break;
+		if (flush_row_run(&row, rid, &least, &greatest))
+			widen(r, least, greatest);
+	}
+	kv_cursor_close(c);
+	return err;
+}
+
+int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns)
+{
+	struct range r = { .from_ns = INT64_MAX, .to_ns = INT64_MIN };
+	struct store *s = v->store;
+	struct kv_txn *t = NULL;
+	int err = series_read(v->txn, rid, range_series, &r);
+
+	if (err < 0)
+		goto done;
+	pthread_mutex_lock(&s->memory_lock);
+	err = pair(s, rid, &t);
+	if (err == 0)
+		err = memory_find(&s->memory, r.sids, r.n, INT64_MIN, INT64_MAX, range_entry, &r);
+	pthread_mutex_unlock(&s->memory_lock);
+	if (err == 0)
+		err = range_flushes(t, rid, &r);
+	kv_abort(t);
+	if (err == 0 && r.from_ns > r.to_ns)
+		err = ERR_NOT_FOUND;
+	if (err == 0) {
+		*ret_from_ns = r.from_ns;
+		*ret_to_ns = r.to_ns;
+	}
+done:
+	free(r.sids);
+	return err;
+}

@@ -1,0 +1,45 @@
+/*
+ * journal.h - accepted samples, written before anything is acknowledged.
+ *
+ * One journal entry is what one commit accepted: numbered (struct state, batch), a run of records,
+ * cut into chunks of at most JOURNAL_CHUNK_BYTES.  A record holds the samples of one request:
+ *
+ *   v bytes that follow, v rid, v window in ms, v samples (n > 0), then four columns:
+ *     sid    u8 mode: 0 one v for all; 1 one v, then +1 each; 2 v first, then n - 1 z differences
+ *     time   u8 mode: 0 one z for all; 1 v unit in ns, z first / unit, then n - 1 z differences / unit
+ *     step   u8 mode: 0 none; 1 one z for all; 2 z first, then n - 1 z differences; 3 n i64
+ *     value  u8 mode: 0 n float32; 1 n double
+ *
+ * Records are made on the threads of ingest; entries are put and trimmed by the writer.
+ */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "store/bucket.h"
+#include "store/kv.h"
+
+struct journal_record {
+	uint32_t rid;
+	int64_t window_ns;
+	size_t n;
+	const uint32_t *sid;
+	const int64_t *t_ns;
+	const int64_t *step; /* NULL: none */
+	const double *value;
+};
+
+/* Appends the record's bytes to out. */
+int journal_encode(const struct journal_record *rec, struct buf *out);
+
+/* Puts an entry of records under `batch`, which is the greatest. */
+int journal_put(struct kv_txn *t, uint64_t batch, struct span records);
+
+/* Calls fn for each record of each batch > after, in order; rid 0: of all runs.  The columns are
+ * borrowed for the call.  A non-zero value of fn ends the walk and is returned. */
+typedef int (*journal_fn)(void *arg, uint64_t batch, const struct journal_record *rec);
+int journal_read(struct kv_txn *t, uint64_t after, uint32_t rid, journal_fn fn, void *arg);
+
+/* Deletes batches <= upto, at most max_chunks chunks; *ret_more when some are left. */
+int journal_trim(struct kv_txn *t, uint64_t upto, size_t max_chunks, bool *ret_more);
+
+#endif

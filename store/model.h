@@ -1,0 +1,90 @@
+/*
+ * model.h - the words of the store: runs, series, log records.  Plain values, no calls that fail.
+ *
+ * Spans are borrowed; each call that hands one out says until when.
+ */
+#ifndef STORE_MODEL_H
+#define STORE_MODEL_H
+
+#include "store/base/buf.h"
+#include "store/base/clock.h"
+#include "store/bucket.h"
+
+#define ID_MAX            64  /* project and run ids: 1-64 of [A-Za-z0-9._-] */
+#define METRIC_NAME_MAX   250 /* bytes, UTF-8, no control characters */
+#define LABELS_MAX        16
+#define LABEL_PART_MAX    250 /* bytes of a label's key, and of its value */
+#define UNIT_MAX          64
+#define STREAM_NAME_MAX   64
+#define LOG_TEXT_MAX      (1024 * 1024) /* longer lines are split, see LOG_CONTINUES */
+#define LOG_ATTRS_MAX     32
+#define WINDOW_DEFAULT_NS (30 * NS_PER_S)
+#define RUN_LOST_AFTER_NS (90 * NS_PER_S)
+
+enum run_state {
+	RUN_QUEUED = 1,
+	RUN_RUNNING,
+	RUN_PREEMPTED,
+	RUN_FINISHED,
+	RUN_FAILED,
+	RUN_KILLED,
+	RUN_LOST, /* never stored: a running run without a heartbeat for RUN_LOST_AFTER_NS */
+};
+
+const char *run_state_name(enum run_state s);
+/* 0 when the text names no state. */
+enum run_state run_state_parse(struct span s);
+
+enum level { LEVEL_NONE, LEVEL_TRACE, LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR, LEVEL_FATAL };
+#define LEVELS 7
+
+const char *level_name(enum level l); /* "" for LEVEL_NONE */
+/* Case-insensitive; "warning" and "critical" too; -1 when it is none. */
+int level_parse(struct span s);
+
+struct label {
+	struct span key, value;
+};
+
+/* What names a series within its run.  Labels are sorted by key, keys differ. */
+struct series_name {
+	struct span metric, unit; /* the unit does not take part in identity: the first one stays */
+	struct label labels[LABELS_MAX];
+	size_t n_labels;
+};
+
+#define RANK_NONE (-1)
+#define SEQ_NONE  0 /* sequences of log records start at 1 */
+
+enum log_flags {
+	LOG_CONTINUES = 1, /* a line over LOG_TEXT_MAX was split here; the next record goes on with it */
+};
+
+struct log_record {
+	uint64_t seq;
+	int64_t t_ns, observed_ns;
+	enum level level;
+	int32_t rank; /* RANK_NONE, or >= 0 */
+	unsigned flags;
+	struct span stream; /* "stdout", "console", a logger's name; may be empty */
+	struct span text;   /* any bytes, with the line's own end where it had one */
+	const struct label *attrs;
+	size_t n_attrs; /* at most LOG_ATTRS_MAX */
+};
+
+struct run {
+	uint32_t rid; /* number of the run in this store; never reused */
+	char project[ID_MAX + 1], id[ID_MAX + 1];
+	enum run_state state; /* RUN_LOST already taken into account */
+	bool imported, has_exit_code;
+	int32_t exit_code;
+	int64_t window_ns;
+	int64_t created_ns;           /* when the store learnt of it */
+	int64_t started_ns, ended_ns; /* 0: not yet */
+	int64_t heartbeat_ns;         /* last live ingest, to about 10 s; 0: never */
+	struct buf spec_json;         /* owned; the effective spec as the API made it: opaque here */
+};
+
+void run_release(struct run *r);
+
+#endif

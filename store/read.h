@@ -1,0 +1,70 @@
+/*
+ * read.h - the way out: one consistent view of runs, buckets and logs.
+ *
+ * A view pairs an LMDB snapshot with the open buckets in memory that stand for exactly that
+ * snapshot; in a process beside the server the journal's tail is replayed instead, with the same
+ * result.  Everything acknowledged before view_open is in it.  Keep a view shorter than a second
+ * or so: while it lives, pages it can see cannot be reused.
+ *
+ * A view belongs to the thread that opened it.  Spans handed out live until the callback returns.
+ */
+#ifndef STORE_READ_H
+#define STORE_READ_H
+
+#include "store/model.h"
+
+struct store;
+struct view;
+
+int view_open(struct store *s, struct view **ret);
+void view_close(struct view *v); /* NULL is fine */
+
+/* Runs.  ret is to be released. */
+int view_run(struct view *v, const char *project, const char *id, struct run *ret);
+
+/* Runs of a project, newest first (by rid), those with rid < before (0: from the newest).  A
+ * callback's non-zero value ends the walk and is returned. */
+typedef int (*run_fn)(void *arg, const struct run *r);
+int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg);
+
+typedef int (*project_fn)(void *arg, const char *project);
+int view_projects(struct view *v, project_fn fn, void *arg);
+
+/* Series of a run, by rising sid, which is the order in which they were first written. */
+typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
+int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
+
+/* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
+ * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
+ * Memory is proportional to the number of buckets found: cut long ranges into slots.
+ * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
+typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
+int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
+
+/* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
+int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);
+
+/* Log records with from_seq <= seq < to_seq, rising or falling.  Blocks whose records cannot match
+ * the hint (times in [from_ns, to_ns], level at least `least`) are passed over unread; records in
+ * the other blocks are all handed out, matching or not. */
+struct log_range {
+	uint64_t from_seq, to_seq; /* to_seq 0: no end */
+	bool backward;
+	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
+	enum level least;
+};
+typedef int (*log_fn)(void *arg, const struct log_record *r);
+int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,
+	      bool *ret_partial);
+
+/* Sequence of the run's newest log record; 0 when there is none. */
+int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret);
+
+/* Log news.  The number rises with every commit that added log records to any run; wait returns
+ * when it is no longer `seen`, or after timeout_ms, with the present number.  In a process beside
+ * the server the file is polled. */
+uint64_t store_log_news(struct store *s);
+uint64_t store_log_wait(struct store *s, uint64_t seen, int timeout_ms);
+
+#endif

@@ -1,0 +1,267 @@
+#include "store/series.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "store/base/bytes.h"
+
+#define NAME_BYTES_MAX (16 + METRIC_NAME_MAX + UNIT_MAX + LABELS_MAX * (2 * LABEL_PART_MAX + 8))
+
+static uint8_t *put_span(uint8_t *p, struct span s)
+{
+	p = put_varint(p, s.len);
+	if (s.len)
+		memcpy(p, s.data, s.len);
+	return p + s.len;
+}
+
+static uint8_t *put_labels(uint8_t *p, const struct series_name *name)
+{
+	p = put_varint(p, name->n_labels);
+	for (size_t i = 0; i < name->n_labels; i++) {
+		p = put_span(p, name->labels[i].key);
+		p = put_span(p, name->labels[i].value);
+	}
+	return p;
+}
+
+int series_put(struct kv_txn *t, uint32_t rid, uint32_t sid, int64_t created_ns,
+	       const struct series_name *name)
+{
+	uint8_t key[8], body[NAME_BYTES_MAX + 8], *p = body;
+
+	put_be32(key, rid);
+	put_be32(key + 4, sid);
+	put_le64(p, (uint64_t)created_ns);
+	p = put_span(p + 8, name->metric);
+	p = put_span(p, name->unit);
+	p = put_labels(p, name);
+	return stored_put(t, KV_SERIES, KIND_SERIES, span_of(key, 8), span_of(body, (size_t)(p - body)));
+}
+
+int series_decode(struct span body, struct series_name *ret)
+{
+	struct reader r = reader_of(body);
+	uint64_t n;
+
+	read_bytes(&r, 8);
+	ret->metric = read_lenspan(&r);
+	ret->unit = read_lenspan(&r);
+	n = read_varint(&r);
+	if (r.bad || n > LABELS_MAX)
+		return ERR_CORRUPT;
+	ret->n_labels = (size_t)n;
+	for (size_t i = 0; i < ret->n_labels; i++) {
+		ret->labels[i].key = read_lenspan(&r);
+		ret->labels[i].value = read_lenspan(&r);
+	}
+	return r.bad ? ERR_CORRUPT : 0;
+}
+
+int series_read(struct kv_txn *t, uint32_t rid, series_row_fn fn, void *arg)
+{
+	struct kv_cursor *c;
+	struct span key, value;
+	uint8_t from[8] = { 0 };
+	int err = kv_cursor_open(t, KV_SERIES, &c), moved;
+
+	if (err < 0)
+		return err;
+	put_be32(from, rid);
+	moved = kv_seek(c, span_of(from, 8), &key, &value);
+	while (err == 0 && moved == 0) {
+		struct series_name name;
+		struct stored s;
+
+		if (key.len != 8 || (rid != 0 && get_be32(key.data) != rid))
+			break;
+		err = stored_open(key, value, KIND_SERIES, &s);
+		if (err == 0)
+			err = series_decode(s.body, &name);
+		if (err == 0)
+			err = fn(arg, get_be32(key.data), get_be32(key.data + 4), &name);
+		if (err == 0)
+			moved = kv_next(c, &key, &value);
+	}
+	kv_cursor_close(c);
+	if (err == 0 && moved < 0 && moved != ERR_NOT_FOUND)
+		return moved;
+	return err;
+}
+
+/* ---- registry ---- */
+
+int registry_init(struct registry *r)
+{
+	*r = (struct registry){ .mask = 1023 };
+	pthread_rwlock_init(&r->lock, NULL);
+	r->slots = calloc(r->mask + 1, sizeof(*r->slots));
+	return r->slots ? 0 : ERR_NOMEM;
+}
+
+void registry_release(struct registry *r)
+{
+	for (size_t i = 0; i < r->n_entries; i++)
+		free(r->entries[i].name);
+	free(r->entries);
+	free(r->slots);
+	pthread_rwlock_destroy(&r->lock);
+}
+
+struct canonical {
+	uint8_t bytes[NAME_BYTES_MAX];
+	size_t len;
+	uint64_t hash;
+};
+
+static void canonicalise(uint32_t rid, const struct series_name *name, struct canonical *ret)
+{
+	ret->len = (size_t)(put_labels(put_span(ret->bytes, name->metric), name) - ret->bytes);
+	ret->hash = XXH3_64bits_withSeed(ret->bytes, ret->len, rid);
+}
+
+static size_t probe(const struct registry *r, uint32_t rid, const struct canonical *c)
+{
+	size_t at = c->hash & r->mask;
+
+	for (; r->slots[at]; at = (at + 1) & r->mask) {
+		const struct registry_entry *e = &r->entries[r->slots[at]];
+
+		if (e->hash == (uint32_t)(c->hash >> 32) && e->rid == rid && e->name_len == c->len &&
+		    memcmp(e->name, c->bytes, c->len) == 0)
+			break;
+	}
+	return at;
+}
+
+static int grow_entries(struct registry *r, uint32_t sid)
+{
+	size_t n = r->n_entries ? r->n_entries : 1024;
+	struct registry_entry *p;
+
+	if (sid < r->n_entries)
+		return 0;
+	while (n <= sid)
+		n += n / 2;
+	p = realloc(r->entries, n * sizeof(*p));
+	if (!p)
+		return ERR_NOMEM;
+	memset(p + r->n_entries, 0, (n - r->n_entries) * sizeof(*p));
+	r->entries = p;
+	r->n_entries = n;
+	return 0;
+}
+
+static int rehash(struct registry *r, size_t mask)
+{
+	uint32_t *slots = calloc(mask + 1, sizeof(*slots));
+
+	if (!slots)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < r->n_entries; i++) {
+		const struct registry_entry *e = &r->entries[i];
+		size_t at;
+
+		if (!e->rid)
+			continue;
+		at = XXH3_64bits_withSeed(e->name, e->name_len, e->rid) & mask;
+		while (slots[at])
+			at = (at + 1) & mask;
+		slots[at] = (uint32_t)i;
+	}
+	free(r->slots);
+	r->slots = slots;
+	r->mask = mask;
+	return 0;
+}
+
+int registry_add(struct registry *r, uint32_t rid, uint32_t sid, const struct series_name *name)
+{
+	struct canonical c;
+	char *copy;
+	int err = 0;
+
+	canonicalise(rid, name, &c);
+	copy = malloc(c.len);
+	if (!copy)
+		return ERR_NOMEM;
+	memcpy(copy, c.bytes, c.len);
+	pthread_rwlock_wrlock(&r->lock);
+	if (r->used > r->mask / 2)
+		err = rehash(r, r->mask * 2 + 1);
+	if (err == 0)
+		err = grow_entries(r, sid);
+	if (err == 0) {
+		r->entries[sid] =
+		    (struct registry_entry){ rid, (uint32_t)(c.hash >> 32), copy, (uint32_t)c.len };
+		r->slots[probe(r, rid, &c)] = sid;
+		r->used++;
+	} else {
+		free(copy);
+	}
+	pthread_rwlock_unlock(&r->lock);
+	/* cppcheck-suppress memleak ; the entry has it */
+	return err;
+}
+
+void registry_truncate(struct registry *r, uint32_t from_sid)
+{
+	pthread_rwlock_wrlock(&r->lock);
+	for (size_t i = from_sid; i < r->n_entries; i++) {
+		r->used -= r->entries[i].rid != 0;
+		free(r->entries[i].name);
+		r->entries[i] = (struct registry_entry){ 0 };
+	}
+	r->rollbacks++;
+	if (rehash(r, r->mask) < 0)
+		abort(); /* the table would name series that do not exist */
+	pthread_rwlock_unlock(&r->lock);
+}
+
+int registry_find(struct registry *r, uint32_t rid, const struct series_name *name, uint32_t *ret_sid)
+{
+	struct canonical c;
+	uint32_t sid;
+
+	canonicalise(rid, name, &c);
+	pthread_rwlock_rdlock(&r->lock);
+	sid = r->slots[probe(r, rid, &c)];
+	pthread_rwlock_unlock(&r->lock);
+	if (!sid)
+		return ERR_NOT_FOUND;
+	*ret_sid = sid;
+	return 0;
+}
+
+uint64_t registry_rollbacks(struct registry *r)
+{
+	uint64_t n;
+
+	pthread_rwlock_rdlock(&r->lock);
+	n = r->rollbacks;
+	pthread_rwlock_unlock(&r->lock);
+	return n;
+}
+
+uint32_t registry_run(struct registry *r, uint32_t sid)
+{
+	uint32_t rid;
+
+	pthread_rwlock_rdlock(&r->lock);
+	rid = sid < r->n_entries ? r->entries[sid].rid : 0;
+	pthread_rwlock_unlock(&r->lock);
+	return rid;
+}
+
+size_t registry_check(struct registry *r, uint32_t rid, const uint32_t *sids, size_t n)
+{
+	size_t i = 0;
+
+	pthread_rwlock_rdlock(&r->lock);
+	while (i < n && sids[i] < r->n_entries && r->entries[sids[i]].rid == rid)
+		i++;
+	pthread_rwlock_unlock(&r->lock);
+	return i;
+}

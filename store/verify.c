@@ -1,0 +1,230 @@
+/*
+ * verify.c - walks every value: header, checksum, form, and what belongs together.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/base/bytes.h"
+#include "store/flush.h"
+#include "store/logblock.h"
+#include "store/logs.h"
+#include "store/producer.h"
+
+struct verify {
+	struct kv_txn *txn;
+	verify_fn fn;
+	progress_fn progress;
+	void *arg;
+	struct verify_counts counts;
+	struct state state;
+	struct logblock *block;
+	struct block_key last; /* newest bucket of the flush being walked */
+	uint64_t flush, all;
+	int troubles;
+};
+
+static void key_text(struct span key, char *ret, size_t max)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < key.len && at + 3 < max; i++)
+		at += (size_t)snprintf(ret + at, max - at, "%02x", key.data[i]);
+	ret[at] = 0;
+}
+
+static void trouble(struct verify *v, enum kv_db db, struct span key, const char *what)
+{
+	char text[256], hex[2 * 64 + 1];
+
+	key_text(key, hex, sizeof(hex));
+	snprintf(text, sizeof(text), "%s %s: %s", kv_db_name(db), hex, what);
+	v->troubles++;
+	v->fn(v->arg, text);
+}
+
+static int check_bucket(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct verify *v = arg;
+	bool rises = key.sid > v->last.sid || (key.sid == v->last.sid && key.start_ns > v->last.start_ns);
+
+	if (!rises || key.window_ns <= 0 || bucket_samples(b) == 0 || b->first.t_ns < key.start_ns ||
+	    b->last.t_ns >= key.start_ns + key.window_ns)
+		return ERR_CORRUPT;
+	v->last = key;
+	v->counts.buckets++;
+	return 0;
+}
+
+static int check_block(struct verify *v, struct span key, const struct stored *s)
+{
+	uint64_t flush = key.len == BLOCK_KEY_BYTES ? get_be64(key.data) : 0;
+
+	if (flush > v->state.flush)
+		return 0; /* of a flush under way: it does not count yet */
+	if (flush != v->flush)
+		v->last = (struct block_key){ 0 };
+	v->flush = flush;
+	v->counts.blocks++;
+	return flush ? block_read(s->body, s->count, check_bucket, v) : ERR_CORRUPT;
+}
+
+static int check_log(struct verify *v, struct span key, const struct stored *s)
+{
+	uint64_t first = key.len == 12 ? get_be64(key.data + 4) : 0, next;
+	int err = first ? logblock_open(v->block, s, first) : ERR_CORRUPT;
+
+	if (err == 0)
+		err = logs_next_seq(v->txn, get_be32(key.data), &next);
+	if (err < 0)
+		return err;
+	v->counts.log_blocks++;
+	v->counts.log_records += logblock_count(v->block);
+	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
+}
+
+static int check_run(struct verify *v, struct span key, const struct stored *s)
+{
+	struct run run;
+	uint32_t rid;
+	int err = key.len == 4 ? run_decode(get_be32(key.data), s->body, &run) : ERR_CORRUPT;
+
+	if (err < 0)
+		return err;
+	err = run_lookup(v->txn, run.project, run.id, &rid);
+	if (err == 0 && rid != run.rid)
+		err = ERR_CORRUPT;
+	run_release(&run);
+	v->counts.runs++;
+	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+static int check_series(struct verify *v, struct span key, const struct stored *s)
+{
+	struct series_name name;
+
+	v->counts.series++;
+	return key.len == 8 ? series_decode(s->body, &name) : ERR_CORRUPT;
+}
+
+static int check_producer(struct verify *v, struct span key)
+{
+	struct producer p;
+
+	if (key.len != 4 + PRODUCER_ID_BYTES)
+		return ERR_CORRUPT;
+	return producer_get(v->txn, get_be32(key.data), key.data + 4, &p);
+}
+
+static int check_flush(struct span key, struct span value)
+{
+	struct flush_row row;
+
+	return flush_row_decode(key, value, &row);
+}
+
+static const enum kind kinds[KV_DBS] = {
+	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT, [KV_RUN] = KIND_RUN,
+	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,   [KV_PRODUCER] = KIND_PRODUCER,
+	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
+	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
+	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_TOKEN] = KIND_TOKEN,
+};
+
+static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
+{
+	struct stored s;
+	int err = stored_open(key, value, kinds[db], &s);
+
+	if (err < 0)
+		return err;
+	switch (db) {
+	case KV_RUN:
+		return check_run(v, key, &s);
+	case KV_SERIES:
+		return check_series(v, key, &s);
+	case KV_PRODUCER:
+		return check_producer(v, key);
+	case KV_FLUSH:
+		return check_flush(key, value);
+	case KV_BLOCK:
+		return check_block(v, key, &s);
+	case KV_LOG:
+		return check_log(v, key, &s);
+	default:
+		return 0;
+	}
+}
+
+static const char *sentence_of(int err)
+{
+	return err == ERR_VERSION ? "written by a newer version of astraml"
+				  : "damaged: its checksum or form is wrong";
+}
+
+static int walk(struct verify *v, enum kv_db db)
+{
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(v->txn, db, &c), moved;
+
+	if (err < 0)
+		return err;
+	for (moved = kv_first(c, &key, &value); moved == 0; moved = kv_next(c, &key, &value)) {
+		err = check_value(v, db, key, value);
+		if (err < 0)
+			trouble(v, db, key, sentence_of(err));
+		if (++v->counts.values % 1024 == 0 && v->progress)
+			v->progress(v->arg, v->counts.values, v->all);
+	}
+	kv_cursor_close(c);
+	if (moved != ERR_NOT_FOUND)
+		trouble(v, db, span_of(NULL, 0), "LMDB's tree is damaged");
+	return 0;
+}
+
+static int count_entry(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	struct verify *v = arg;
+
+	(void)rec;
+	(void)batch;
+	v->counts.journal_entries++;
+	return 0;
+}
+
+static int walk_all(struct verify *v)
+{
+	struct kv_stat stat;
+	int err = kv_stat(v->txn, &stat);
+
+	if (err == 0)
+		err = state_get(v->txn, &v->state);
+	if (err < 0) {
+		trouble(v, KV_META, span_str("state"), sentence_of(err));
+		return 0;
+	}
+	for (int db = 0; db < KV_DBS; db++)
+		v->all += stat.entries[db];
+	for (int db = 0; db < KV_DBS && err == 0; db++)
+		err = walk(v, (enum kv_db)db);
+	if (err == 0 && journal_read(v->txn, v->state.trimmed, 0, count_entry, v) < 0)
+		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
+	return err;
+}
+
+int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)
+{
+	struct verify v = { .fn = fn, .progress = progress, .arg = arg };
+	int err = logblock_new(&v.block);
+
+	if (err == 0)
+		err = kv_begin(s->kv, false, &v.txn);
+	if (err == 0)
+		err = walk_all(&v);
+	kv_abort(v.txn);
+	logblock_free(v.block);
+	if (err < 0)
+		return err;
+	*ret = v.counts;
+	return v.troubles;
+}
