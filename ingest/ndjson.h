@@ -1,0 +1,27 @@
+/*
+ * ndjson.h - JSON lines become a checked batch: the lines of `push` (api 1, 6).
+ *
+ *   {"metric":"train/loss","value":0.5,"step":3,"time":"2025-07-06T12:00:00Z","labels":{"rank":"0"},"unit":"1"}
+ *   {"log":"text","level":"info","stream":"stdout","time":1751803200000,"rank":0,"attrs":{"k":"v"}}
+ *
+ * value: a number, or "NaN", "Infinity", "-Infinity" (Python's bare NaN and Infinity too); decimal
+ * text becomes the nearest double, and one past the range of doubles is refused.  time: RFC 3339 or
+ * integer milliseconds; left out, the time of receipt.  What may be left out may be null.  The text
+ * of "log" may hold any bytes.  Blank lines count as lines and say nothing.
+ *
+ * A line that is not JSON makes the request malformed, one that is not of this shape (a member of
+ * another type or name, a metric name that cannot be) makes it refused; both with its number.
+ */
+#ifndef INGEST_NDJSON_H
+#define INGEST_NDJSON_H
+
+#include "ingest/intake.h"
+
+/* As decode_request. */
+int ndjson_request(struct intake *in, struct span body);
+
+/* Whether a line that ndjson_request has taken is a sample ('s'), a log record ('l') or blank (0).
+ * For clients that want to know which line a rejection is about. */
+char ndjson_kind(struct span line);
+
+#endif
