@@ -1,0 +1,190 @@
+#include "query/api.h"
+
+#include <strings.h>
+
+#include "proto/http.h"
+#include "query/handler.h"
+
+struct route {
+	const char *method;
+	const char *path; /* {project} and {run} stand for one part each */
+	handler handle;
+	enum role least;
+	bool open; /* answered to anyone */
+};
+
+static const struct route routes[] = {
+	{ "POST", "/v2/projects/{project}/runs", handle_run_create, ROLE_WORKER, false },
+	{ "GET", "/v2/projects/{project}/runs", handle_runs, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
+	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },
+	{ "GET", "/healthz", handle_healthz, ROLE_NONE, true },
+	{ "GET", "/readyz", handle_readyz, ROLE_NONE, true },
+	{ "GET", "/version", handle_version, ROLE_NONE, true },
+	{ "GET", "/metrics", handle_server_metrics, ROLE_NONE, true },
+};
+
+/* The part of a path at *at, without its '/'; false at the end. */
+static bool part_next(struct span path, size_t *at, struct span *ret)
+{
+	const uint8_t *from, *slash;
+
+	if (*at >= path.len || path.data[*at] != '/')
+		return false;
+	from = path.data + *at + 1;
+	slash = memchr(from, '/', path.len - *at - 1);
+	*ret = span_of(from, slash ? (size_t)(slash - from) : path.len - *at - 1);
+	*at += 1 + ret->len;
+	return true;
+}
+
+static int id_take(const char *field, struct span raw, char ret[ID_MAX + 1], struct fault *f)
+{
+	struct buf text;
+	int err;
+
+	buf_init(&text, 4096);
+	if (!http_unescape(raw, false, &text))
+		err = fault_set(f, ERR_MALFORMED, field, "the %s in the path has a bad %%-escape", field);
+	else
+		err = id_check(field, buf_span(&text), f);
+	if (err == 0) {
+		memcpy(ret, text.data, text.len);
+		ret[text.len] = 0;
+	}
+	buf_release(&text);
+	return err;
+}
+
+/* Whether the path is of this route; the parts that stand for something into *project and *run. */
+static bool route_matches(const struct route *r, struct span path, struct span *project, struct span *run)
+{
+	struct span pattern = span_str(r->path), want, is;
+	size_t a = 0, b = 0;
+
+	for (;;) {
+		bool more = part_next(pattern, &a, &want);
+
+		if (more != part_next(path, &b, &is))
+			return false;
+		if (!more)
+			return b == path.len;
+		if (span_is(want, "{project}"))
+			*project = is;
+		else if (span_is(want, "{run}"))
+			*run = is;
+		else if (!span_equal(want, is))
+			return false;
+	}
+}
+
+static bool method_is(struct span method, const char *name)
+{
+	return span_is(method, name) || (span_is(method, "HEAD") && strcmp(name, "GET") == 0);
+}
+
+static int route_find(const struct api_request *rq, const struct route **ret, struct span *project,
+		      struct span *run, struct fault *f)
+{
+	bool path_known = false;
+
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		if (!route_matches(&routes[i], rq->path, project, run))
+			continue;
+		path_known = true;
+		if (method_is(rq->method, routes[i].method)) {
+			*ret = &routes[i];
+			return 0;
+		}
+	}
+	if (path_known)
+		return fault_set(f, ERR_UNSUPPORTED, "method", "%.*s is not served on this path",
+				 (int)rq->method.len, (const char *)rq->method.data);
+	return fault_set(f, ERR_NOT_FOUND, "path", "nothing is served at %.*s",
+			 (int)(rq->path.len < 200 ? rq->path.len : 200), (const char *)rq->path.data);
+}
+
+/* JSON (or lines of JSON) is what there is. */
+static int accept_check(struct span accept, struct fault *f)
+{
+	static const char *const fine[] = { "*/*",
+					    "application/json",
+					    "application/*",
+					    "application/x-ndjson",
+					    "text/plain",
+					    "text/*",
+					    "application/openmetrics-text" };
+
+	if (accept.len == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+		if (memmem(accept.data, accept.len, fine[i], strlen(fine[i])))
+			return 0;
+	return fault_set(f, ERR_REFUSED, "Accept",
+			 "this version answers in application/json (logs: "
+			 "application/x-ndjson), not in %.*s",
+			 (int)(accept.len < 120 ? accept.len : 120), (const char *)accept.data);
+}
+
+void ctx_release(struct ctx *c) { params_release(&c->params); }
+
+int ctx_init(struct ctx *c, struct store *s, const struct api_request *rq, const struct api_sink *sink,
+	     handler *ret, struct fault *f)
+{
+	struct span project = { 0 }, run = { 0 };
+	const struct route *route = NULL;
+	int err;
+
+	*c = (struct ctx){ .store = s, .rq = rq, .sink = sink, .f = f };
+	if ((err = route_find(rq, &route, &project, &run, f)) < 0)
+		return err;
+	if (project.data && (err = id_take("project", project, c->project, f)) < 0)
+		return err;
+	if (!route->open && (err = caller_may(rq->caller, c->project, route->least, f)) < 0)
+		return fault_default(f, err);
+	if (run.data && (err = id_take("run", run, c->run, f)) < 0)
+		return err;
+	if ((err = accept_check(rq->accept, f)) < 0 || (err = params_parse(rq->query, &c->params, f)) < 0)
+		return err;
+	*ret = route->handle;
+	return 0;
+}
+
+int api_call(struct store *s, const struct api_request *rq, const struct api_sink *sink, struct fault *f)
+{
+	struct ctx c;
+	handler handle;
+	int err = ctx_init(&c, s, rq, sink, &handle, f);
+
+	if (err == 0)
+		err = handle(&c);
+	ctx_release(&c);
+	return err < 0 ? fault_default(f, err) : err;
+}
+
+int ctx_finish(struct out *o, int err)
+{
+	if (err == 0)
+		err = out_flush(o);
+	out_release(o);
+	return err;
+}
+
+bool api_is_follow(const struct api_request *rq)
+{
+	static const char tail[] = "/logs";
+	size_t n = sizeof tail - 1;
+	struct buf value;
+	bool is;
+
+	if (rq->path.len < n || memcmp(rq->path.data + rq->path.len - n, tail, n) != 0)
+		return false;
+	buf_init(&value, PARAM_BYTES_MAX);
+	is = http_param(rq->query, "follow", 0, &value) && span_is(buf_span(&value), "true");
+	buf_release(&value);
+	return is;
+}

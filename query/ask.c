@@ -1,0 +1,244 @@
+#include "query/ask.h"
+
+static const char *const agg_names[AGGS] = {
+	"count",      "sum",       "min",      "max",      "mean",       "first",
+	"last",       "nan",       "pos_inf",  "neg_inf",  "first_time", "last_time",
+	"first_step", "last_step", "step_min", "step_max", "bad_time",   "bad_step",
+};
+
+const char *agg_name(enum agg a) { return agg_names[a]; }
+
+static int agg_add(struct ask *a, struct span name, struct fault *f)
+{
+	for (int i = 0; i < AGGS; i++) {
+		if (!span_is(name, agg_names[i]))
+			continue;
+		for (size_t j = 0; j < a->n_aggs; j++)
+			if (a->aggs[j] == (enum agg)i)
+				return fault_set(f, ERR_REFUSED, "agg", "agg names %s twice; once is enough",
+						 agg_names[i]);
+		a->aggs[a->n_aggs++] = (enum agg)i;
+		return 0;
+	}
+	return fault_set(
+	    f, ERR_REFUSED, "agg",
+	    "agg=%.*s is not known; there are count, sum, min, max, mean, first, "
+	    "last, nan, pos_inf, neg_inf, first_time, last_time, first_step, last_step, step_min, "
+	    "step_max, bad_time and bad_step",
+	    (int)(name.len < 60 ? name.len : 60), (const char *)name.data);
+}
+
+static int aggs_parse(struct ask *a, struct fault *f)
+{
+	static const enum agg usual[] = { AGG_COUNT, AGG_MIN, AGG_MAX, AGG_MEAN, AGG_LAST };
+	struct span s;
+	int err;
+
+	if (!params_get(a->params, "agg", 0, &s)) {
+		memcpy(a->aggs, usual, sizeof usual);
+		a->n_aggs = sizeof usual / sizeof *usual;
+		return 0;
+	}
+	for (;;) {
+		const uint8_t *comma = memchr(s.data, ',', s.len);
+		size_t n = comma ? (size_t)(comma - s.data) : s.len;
+
+		if ((err = agg_add(a, span_of(s.data, n), f)) < 0 || !comma)
+			return err;
+		s = span_of(comma + 1, s.len - n - 1);
+	}
+}
+
+static int width_parse(struct ask *a, struct fault *f)
+{
+	struct span s, points;
+	int err;
+
+	if (!params_get(a->params, "every", 0, &s))
+		return params_u64(a->params, "points", 1, ASK_ROWS_MAX, &a->points, f);
+	if (params_get(a->params, "points", 0, &points))
+		return fault_set(f, ERR_REFUSED, "points",
+				 "every and points both say how wide a window is; give one");
+	err = duration_parse(s, &a->every_ns) ? 0 : ERR_REFUSED;
+	if (err < 0)
+		return fault_set(f, err, "every",
+				 "every=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 "
+				 "years)",
+				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+	return 0;
+}
+
+static int runs_parse(struct ask *a, struct fault *f)
+{
+	struct span s;
+	int err;
+
+	for (size_t i = 0; params_get(a->params, "run", i, &s); i++) {
+		if (a->n_runs == ASK_RUNS_MAX)
+			return fault_set(f, ERR_REFUSED, "run",
+					 "more than %d runs are asked for; ask in several "
+					 "requests",
+					 ASK_RUNS_MAX);
+		if ((err = id_check("run", s, f)) < 0)
+			return err;
+		for (size_t j = 0; j < a->n_runs; j++)
+			if (span_equal(a->runs[j], s))
+				return fault_set(f, ERR_REFUSED, "run", "run %.*s is asked for twice",
+						 (int)s.len, (const char *)s.data);
+		a->runs[a->n_runs++] = s;
+	}
+	if (a->n_runs == 0)
+		return fault_set(f, ERR_REFUSED, "run", "no run is named; add run=ID, once for each run");
+	return 0;
+}
+
+/* What later versions of this answer will know. */
+static int unsupported_check(const struct params *p, struct fault *f)
+{
+	struct span s;
+
+	if (params_get(p, "x", 0, &s) && !span_is(s, "time"))
+		return fault_set(f, ERR_REFUSED, "x", "x=%.*s is not served by this version; x=time is",
+				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+	if (params_get(p, "by", 0, &s))
+		return fault_set(f, ERR_REFUSED, "by",
+				 "by= is not served by this version; ask for each label with "
+				 "label.KEY=VALUE");
+	if (params_get(p, "samples", 0, &s) && !span_is(s, "false"))
+		return fault_set(f, ERR_REFUSED, "samples",
+				 "samples=true is not served by this version; windows are, "
+				 "with first, last and every other aggregate");
+	return 0;
+}
+
+int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fault *f)
+{
+	static const char *const known[] = { "run*",   "metric*", "label.", "start", "end",     "every",
+					     "points", "agg",     "x",      "by",    "samples", NULL };
+	struct ask a = { .params = p, .start_ns = INT64_MIN, .end_ns = INT64_MIN };
+	int err;
+
+	if ((err = params_check(p, known, f)) < 0 || (err = unsupported_check(p, f)) < 0 ||
+	    (err = runs_parse(&a, f)) < 0 || (err = aggs_parse(&a, f)) < 0 ||
+	    (err = width_parse(&a, f)) < 0 || (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
+	    (err = params_time(p, "end", now_ns, &a.end_ns, f)) < 0)
+		return err;
+	a.has_start = a.start_ns != INT64_MIN;
+	a.has_end = a.end_ns != INT64_MIN;
+	if (a.has_start && a.has_end && a.start_ns > a.end_ns)
+		return fault_set(f, ERR_REFUSED, "start", "start lies after end; exchange them");
+	*ret = a;
+	return 0;
+}
+
+static struct span label_value(const struct series_name *name, struct span key)
+{
+	for (size_t i = 0; i < name->n_labels; i++)
+		if (span_equal(name->labels[i].key, key))
+			return name->labels[i].value;
+	return span_str("");
+}
+
+/* Whether the series has one of the values that the parameters give for this label. */
+static bool label_wanted(const struct params *p, struct span param_name, const struct series_name *name)
+{
+	struct span value = label_value(name, span_of(param_name.data + 6, param_name.len - 6));
+
+	for (size_t i = 0; i < p->n; i++)
+		if (span_equal(p->list[i].name, param_name) && span_equal(p->list[i].value, value))
+			return true;
+	return false;
+}
+
+bool ask_wants(const struct ask *a, const struct series_name *name)
+{
+	const struct params *p = a->params;
+	bool any = false, hit = false;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct span key = p->list[i].name;
+
+		if (span_is(key, "metric")) {
+			any = true;
+			hit = hit || glob_match(p->list[i].value, name->metric);
+		} else if (key.len > 6 && memcmp(key.data, "label.", 6) == 0 && !label_wanted(p, key, name)) {
+			return false;
+		}
+	}
+	return hit || !any;
+}
+
+static int64_t round_up(int64_t t, int64_t width)
+{
+	uint64_t up = ((uint64_t)t + (uint64_t)width - 1) / (uint64_t)width * (uint64_t)width;
+
+	return up > INT64_MAX ? t - t % width : (int64_t)up;
+}
+
+static struct windows windows_of(const struct ask *a, int64_t start, int64_t end, int64_t every)
+{
+	struct windows w = { .every_ns = every, .to_ns = round_up(end, every) };
+
+	w.from_ns = a->has_start ? round_up(start, every) : window_start(start, every);
+	if (w.to_ns < w.from_ns)
+		w.to_ns = w.from_ns;
+	return w;
+}
+
+static int64_t points_width(int64_t length_ns, uint64_t points, int64_t tier_ns)
+{
+	uint64_t least = ((uint64_t)length_ns + points - 1) / points;
+
+	return round_up(least ? (int64_t)least : 1, tier_ns);
+}
+
+int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int64_t life_to_ns,
+		struct windows *ret, struct fault *f)
+{
+	int64_t start = a->has_start                             ? a->start_ns
+			: a->has_end && a->end_ns < life_from_ns ? a->end_ns
+								 : life_from_ns;
+	int64_t end = a->has_end                                 ? a->end_ns
+		      : a->has_start && a->start_ns > life_to_ns ? a->start_ns
+								 : life_to_ns;
+	int64_t every = a->every_ns ? round_up(a->every_ns, tier_ns) : tier_ns;
+	struct windows w;
+
+	if (start > end)
+		return fault_set(f, ERR_REFUSED, "start", "start lies after end; exchange them");
+	if (a->points)
+		every = points_width(end - start, a->points, tier_ns);
+	w = windows_of(a, start, end, every);
+	/* a start that is not a multiple of the width costs one window more */
+	if (a->points > 1 && (uint64_t)((w.to_ns - w.from_ns) / every) > a->points)
+		w = windows_of(a, start, end, points_width(end - start, a->points - 1, tier_ns));
+	*ret = w;
+	return 0;
+}
+
+struct windows windows_clip(const struct windows *w, int64_t life_from_ns, int64_t life_to_ns)
+{
+	struct windows c = *w;
+	int64_t from = window_start(life_from_ns, w->every_ns), to = round_up(life_to_ns, w->every_ns);
+
+	if (from > c.from_ns)
+		c.from_ns = from;
+	if (to < c.to_ns)
+		c.to_ns = to;
+	if (c.to_ns < c.from_ns)
+		c.to_ns = c.from_ns;
+	return c;
+}
+
+int64_t width_join(int64_t a_ns, int64_t b_ns)
+{
+	int64_t a = a_ns, b = b_ns;
+
+	while (b > 0) {
+		int64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a_ns / a * b_ns;
+}

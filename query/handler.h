@@ -1,0 +1,64 @@
+/*
+ * handler.h - what the handlers of the API share: the request taken apart, and the way to answer.
+ * Inside query/ only.
+ */
+#ifndef QUERY_HANDLER_H
+#define QUERY_HANDLER_H
+
+#include "query/out.h"
+#include "query/params.h"
+#include "store/read.h"
+
+struct ctx {
+	struct store *store;
+	const struct api_request *rq;
+	struct params params;
+	char project[ID_MAX + 1]; /* "" where the path names none */
+	char run[ID_MAX + 1];
+	const struct api_sink *sink;
+	struct fault *f;
+};
+
+/* As api_call: an error before out_begin has its sentence in c->f. */
+typedef int (*handler)(struct ctx *c);
+
+int handle_run_create(struct ctx *c); /* runs.c */
+int handle_runs(struct ctx *c);
+int handle_run(struct ctx *c);
+int handle_metrics(struct ctx *c); /* totals.c */
+int handle_query(struct ctx *c);   /* rows.c */
+int handle_logs(struct ctx *c);    /* logs.c */
+int handle_usage(struct ctx *c);   /* health.c */
+int handle_verify(struct ctx *c);
+int handle_healthz(struct ctx *c);
+int handle_readyz(struct ctx *c);
+int handle_version(struct ctx *c);
+int handle_server_metrics(struct ctx *c); /* exposition.c */
+
+/* Takes a request for logs apart and puts the reader at its start.  ask and r are to be released
+ * (r first) whatever is returned. */
+struct log_ask;
+struct log_reader;
+int logs_plan(struct ctx *c, struct log_ask *ask, struct log_reader *r);
+
+/* The role check and everything else before the handler; c is to be released.  Returns the handler
+ * in *ret. */
+int ctx_init(struct ctx *c, struct store *s, const struct api_request *rq, const struct api_sink *sink,
+	     handler *ret, struct fault *f);
+void ctx_release(struct ctx *c);
+
+/* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
+int ctx_run(const struct ctx *c, struct view *v, struct run *ret);
+int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f);
+
+/* One run as a JSON object. */
+void out_run(struct out *o, const struct run *r);
+
+/* v, or null where there were no finite samples. */
+void out_value(struct out *o, uint64_t count, double v);
+void out_step(struct out *o, int64_t step); /* null for STEP_NONE */
+
+/* The rest of an answer: the last bytes sent, the buffer freed.  Returns err, or what sending said. */
+int ctx_finish(struct out *o, int err);
+
+#endif

@@ -1,0 +1,114 @@
+#include "query/logask.h"
+
+static int words_parse(struct log_ask *a, struct fault *f)
+{
+	struct span s;
+	int level;
+
+	if (params_get(&a->params, "level", 0, &s)) {
+		level = level_parse(s);
+		if (level < 0)
+			return fault_set(f, ERR_REFUSED, "level",
+					 "level=%.*s is none of trace, debug, info, warn, error "
+					 "and fatal",
+					 (int)(s.len < 40 ? s.len : 40), (const char *)s.data);
+		a->least = (enum level)level;
+	}
+	if (params_get(&a->params, "direction", 0, &s)) {
+		if (!span_is(s, "forward") && !span_is(s, "backward"))
+			return fault_set(f, ERR_REFUSED, "direction",
+					 "direction=%.*s is neither forward nor backward",
+					 (int)(s.len < 40 ? s.len : 40), (const char *)s.data);
+		a->backward = span_is(s, "backward");
+	}
+	if (params_get(&a->params, "regex", 0, &s) && s.len > 0)
+		return pattern_new(s, &a->pattern, f);
+	return 0;
+}
+
+static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
+{
+	const struct params *p = &a->params;
+	uint64_t rank = 0;
+	struct span s;
+	int err;
+
+	if ((err = params_time(p, "start", now_ns, &a->from_ns, f)) < 0 ||
+	    (err = params_time(p, "end", now_ns, &a->to_ns, f)) < 0 ||
+	    (err = params_u64(p, "rank", 0, INT32_MAX, &rank, f)) < 0 ||
+	    (err = params_u64(p, "after_seq", 0, UINT64_MAX - 1, &a->after_seq, f)) < 0 ||
+	    (err = params_u64(p, "limit", 0, INT64_MAX, &a->limit, f)) < 0 ||
+	    (err = params_u64(p, "context", 0, LOG_CONTEXT_MAX, &a->context, f)) < 0 ||
+	    (err = params_bool(p, "follow", &a->follow, f)) < 0)
+		return err;
+	a->rank = (int32_t)rank;
+	a->has_rank = params_get(p, "rank", 0, &s);
+	a->has_start = params_get(p, "start", 0, &s);
+	a->has_after = params_get(p, "after_seq", 0, &s);
+	a->has_limit = params_get(p, "limit", 0, &s);
+	a->has_stream = params_get(p, "stream", 0, &s);
+	params_get(p, "grep", 0, &a->grep);
+	return 0;
+}
+
+static int follow_check(const struct log_ask *a, struct fault *f)
+{
+	if (a->has_start && a->from_ns > a->to_ns)
+		return fault_set(f, ERR_REFUSED, "start", "start lies after end; exchange them");
+	if (!a->follow)
+		return 0;
+	if (a->backward)
+		return fault_set(f, ERR_REFUSED, "direction",
+				 "follow=true goes forward; leave direction out");
+	if (a->to_ns != INT64_MAX)
+		return fault_set(f, ERR_REFUSED, "end", "follow=true has no end; leave one of the two out");
+	if (a->has_after && a->has_limit)
+		return fault_set(f, ERR_REFUSED, "limit",
+				 "follow=true starts after after_seq, or with the last `limit` "
+				 "records; give one of them");
+	return 0;
+}
+
+int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct fault *f)
+{
+	static const char *const known[] = { "start",     "end",    "level",   "stream", "rank",
+					     "grep",      "regex",  "context", "limit",  "direction",
+					     "after_seq", "follow", NULL };
+	int err;
+
+	*ret = (struct log_ask){ .from_ns = INT64_MIN, .to_ns = INT64_MAX, .limit = UINT64_MAX };
+	if ((err = params_parse(query, &ret->params, f)) < 0 ||
+	    (err = params_check(&ret->params, known, f)) < 0 || (err = numbers_parse(ret, now_ns, f)) < 0 ||
+	    (err = words_parse(ret, f)) < 0)
+		return err;
+	return follow_check(ret, f);
+}
+
+void log_ask_release(struct log_ask *a)
+{
+	pattern_free(a->pattern);
+	a->pattern = NULL;
+	params_release(&a->params);
+}
+
+bool log_ask_selects(const struct log_ask *a, const struct log_record *r)
+{
+	struct span stream;
+
+	if (r->t_ns < a->from_ns || r->t_ns >= a->to_ns || (a->has_rank && r->rank != a->rank))
+		return false;
+	return !a->has_stream ||
+	       (params_get(&a->params, "stream", 0, &stream) && span_equal(stream, r->stream));
+}
+
+int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret, struct fault *f)
+{
+	bool found = r->level >= a->least &&
+		     (a->grep.len == 0 || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
+	int err;
+
+	if (found && a->pattern && (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
+		return err;
+	*ret = found;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/*
+ * logask.h - what a request for logs asks for: which records, which way, how many.
+ *
+ * stream, rank, start and end select the log that is looked at; level, grep and regex search it,
+ * and context counts records around what they find.
+ */
+#ifndef QUERY_LOGASK_H
+#define QUERY_LOGASK_H
+
+#include "query/params.h"
+#include "query/pattern.h"
+
+#define LOG_CONTEXT_MAX  100
+#define LOG_TAIL_DEFAULT 10 /* where a follower without after_seq starts, as tail -f */
+
+struct log_ask {
+	struct params params;   /* owned; spans below point into it */
+	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
+	enum level least;
+	bool has_rank, has_stream, has_start, has_after, has_limit;
+	int32_t rank;
+	struct span grep;                   /* empty: none */
+	struct pattern *pattern;            /* NULL: none */
+	uint64_t after_seq, limit, context; /* limit: UINT64_MAX where none was given */
+	bool backward, follow;
+};
+
+/* ret is to be released whatever is returned. */
+int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct fault *f);
+void log_ask_release(struct log_ask *a);
+
+/* Whether the record belongs to the log that is looked at. */
+bool log_ask_selects(const struct log_ask *a, const struct log_record *r);
+
+/* Whether a selected record is one that is searched for; ERR_REFUSED as pattern_match. */
+int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret, struct fault *f);
+
+#endif

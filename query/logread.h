@@ -1,0 +1,53 @@
+/*
+ * logread.h - reads the log of a run in slices and writes the lines that were asked for.
+ *
+ * The cursor is a sequence number, so a slice may stop anywhere and the next one, under another
+ * view, goes on exactly there: nothing is lost and nothing comes twice.  A slice never blocks; it
+ * stops after max_bytes of lines, LOG_SLICE_RECORDS records or LOG_SLICE_NS.  One thread.
+ */
+#ifndef QUERY_LOGREAD_H
+#define QUERY_LOGREAD_H
+
+#include "query/logask.h"
+#include "query/out.h"
+#include "store/read.h"
+
+#define LOG_SLICE_RECORDS  20000
+#define LOG_SLICE_NS       (200 * NS_PER_MS)
+#define LOG_RING_BYTES_MAX (16u * 1024 * 1024) /* records kept in case they are context; older ones go */
+
+struct log_reader {
+	const struct log_ask *ask; /* borrowed */
+	uint32_t rid;
+	uint64_t from_seq, to_seq; /* what is left to read: [from, to); to 0: no end */
+	uint64_t found;            /* records that were asked for, without context */
+	uint64_t last_found;       /* its seq */
+	uint64_t after;            /* context lines still to write */
+	bool limited;              /* the limit ended it */
+	bool partial;
+	struct buf *ring; /* the last lines not written, as text; owned, `context` of them */
+	size_t ring_next, ring_n, ring_bytes;
+	/* of the slice */
+	struct out *out;
+	struct fault *f;
+	size_t max_bytes, scanned;
+	int64_t until_ns;
+};
+
+/* Begins at what ask says: [after_seq + 1, end of the log as v sees it], no end when following. */
+int log_reader_init(struct log_reader *r, const struct log_ask *ask, uint32_t rid, struct view *v);
+void log_reader_release(struct log_reader *r);
+
+/* 1: there may be more; 0: all that this view has was read, or the limit is reached; ERR_REFUSED
+ * for a regex that costs too much (f has the sentence), or an error of the store. */
+int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f);
+
+/* Where a follower without after_seq starts: before the last `limit` records that are asked for.
+ * Opens views of its own. */
+int log_tail_start(struct store *s, const struct log_ask *ask, uint32_t rid, uint64_t *ret_from_seq,
+		   struct fault *f);
+
+/* One record as a line of JSON (api 2). */
+void out_log_line(struct out *o, const struct log_record *r, bool context);
+
+#endif

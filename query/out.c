@@ -1,0 +1,217 @@
+#include "query/out.h"
+
+#include <math.h>
+
+#include "store/base/clock.h"
+
+void out_init(struct out *o, const struct api_sink *sink)
+{
+	*o = (struct out){ .sink = sink };
+	buf_init(&o->b, OUT_HOLD_MAX);
+}
+
+void out_release(struct out *o) { buf_release(&o->b); }
+
+int out_begin(struct out *o, int status, const char *content_type, const char *extra)
+{
+	if (o->err == 0 && o->sink)
+		o->err = o->sink->begin(o->sink->arg, status, content_type, extra);
+	return o->err;
+}
+
+int out_flush(struct out *o)
+{
+	if (o->err == 0 && o->sink && o->b.len > 0)
+		o->err = o->sink->write(o->sink->arg, buf_span(&o->b));
+	if (o->sink)
+		buf_clear(&o->b);
+	return o->err;
+}
+
+uint8_t *out_make_room(struct out *o, size_t n)
+{
+	if (o->err < 0)
+		return NULL;
+	if (!o->hold && o->sink && o->b.len >= OUT_FLUSH_BYTES && out_flush(o) < 0)
+		return NULL;
+	if (o->b.cap - o->b.len < n) {
+		int err = buf_reserve(&o->b, n < OUT_FLUSH_BYTES ? OUT_FLUSH_BYTES + 4096 : n);
+
+		if (err < 0) {
+			o->err = err;
+			return NULL;
+		}
+	}
+	return o->b.data + o->b.len;
+}
+
+void out_bytes(struct out *o, const void *data, size_t n)
+{
+	uint8_t *p = out_room(o, n);
+
+	if (p && n) {
+		memcpy(p, data, n);
+		o->b.len += n;
+	}
+}
+
+static uint8_t *put_u64(uint8_t *p, uint64_t v)
+{
+	char text[20];
+	int n = 0;
+
+	do
+		text[n++] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	while (n > 0)
+		*p++ = (uint8_t)text[--n];
+	return p;
+}
+
+void out_u64(struct out *o, uint64_t v)
+{
+	uint8_t *p = out_room(o, 20);
+
+	if (p)
+		out_wrote(o, put_u64(p, v));
+}
+
+void out_i64(struct out *o, int64_t v)
+{
+	uint8_t *p = out_room(o, 21);
+
+	if (!p)
+		return;
+	if (v < 0)
+		*p++ = '-';
+	out_wrote(o, put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
+}
+
+void out_double(struct out *o, double v)
+{
+	uint8_t *p;
+
+	if (!isfinite(v)) {
+		out_raw(o, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+		return;
+	}
+	p = out_room(o, NUMBER_TEXT_MAX);
+	if (!p)
+		return;
+	p += number_print(v, (char *)p);
+	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
+		*p++ = '.';
+		*p++ = '0';
+	}
+	out_wrote(o, p);
+}
+
+size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)
+{
+	size_t n = *s < 0x80 ? 1 : *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : 2;
+	uint8_t lo = *s == 0xe0 ? 0xa0 : *s == 0xf0 ? 0x90 : 0x80;
+	uint8_t hi = *s == 0xed ? 0x9f : *s == 0xf4 ? 0x8f : 0xbf;
+
+	*ret_bad = 1;
+	if (n == 1)
+		return 1;
+	if (*s < 0xc2 || *s > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xbf) {
+		if (i >= left || s[i] < lo || s[i] > hi) {
+			*ret_bad = i;
+			return 0;
+		}
+	}
+	return n;
+}
+
+bool utf8_valid(struct span s)
+{
+	for (size_t i = 0, n, bad; i < s.len; i += n)
+		if ((n = utf8_at(s.data + i, s.len - i, &bad)) == 0)
+			return false;
+	return true;
+}
+
+static bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+
+/* One character that is not plain; returns how many bytes of s it took. */
+static size_t put_odd(struct out *o, const uint8_t *s, size_t left)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char brief[] = "btn?fr??"; /* from 8; there is none for 11 */
+	char escape[6] = { '\\', 'u', '0', '0', hex[*s >> 4], hex[*s & 15] };
+	size_t bad, n;
+
+	if (*s == '"' || *s == '\\' || (*s >= 8 && *s <= 13 && *s != 11)) {
+		escape[1] = (char)(*s >= 0x20 ? *s : (uint8_t)brief[(*s - 8) & 7]);
+		out_bytes(o, escape, 2);
+		return 1;
+	}
+	if (*s < 0x20) {
+		out_bytes(o, escape, 6);
+		return 1;
+	}
+	n = utf8_at(s, left, &bad);
+	if (n > 0)
+		out_bytes(o, s, n);
+	else
+		out_raw(o, "\xef\xbf\xbd");
+	return n > 0 ? n : bad;
+}
+
+void out_string(struct out *o, struct span s)
+{
+	out_ch(o, '"');
+	for (size_t i = 0; i < s.len;) {
+		size_t from = i;
+
+		while (i < s.len && is_plain(s.data[i]))
+			i++;
+		out_bytes(o, s.data + from, i - from);
+		if (i < s.len)
+			i += put_odd(o, s.data + i, s.len - i);
+	}
+	out_ch(o, '"');
+}
+
+void out_time(struct out *o, int64_t t_ns)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	out_ch(o, '"');
+	out_bytes(o, text, clock_format(t_ns, text));
+	out_ch(o, '"');
+}
+
+void out_base64(struct out *o, struct span s)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	out_ch(o, '"');
+	for (size_t i = 0; i < s.len; i += 3) {
+		size_t left = s.len - i;
+		uint32_t v = (uint32_t)s.data[i] << 16 | (left > 1 ? (uint32_t)s.data[i + 1] << 8 : 0) |
+			     (left > 2 ? s.data[i + 2] : 0);
+		char four[4] = { digit[v >> 18], digit[v >> 12 & 63], left > 1 ? digit[v >> 6 & 63] : '=',
+				 left > 2 ? digit[v & 63] : '=' };
+
+		out_bytes(o, four, 4);
+	}
+	out_ch(o, '"');
+}
+
+void out_fault(struct out *o, const struct fault *f)
+{
+	out_raw(o, "{\"code\":");
+	out_string(o, span_str(err_name(f->err)));
+	out_raw(o, ",\"message\":");
+	out_string(o, span_str(f->text));
+	out_raw(o, ",\"field\":");
+	if (f->field[0])
+		out_string(o, span_str(f->field));
+	else
+		out_raw(o, "null");
+	out_raw(o, "}");
+}

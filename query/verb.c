@@ -1,0 +1,222 @@
+#include "query/verb.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/base/clock.h"
+
+#define TREE_DEPTH_MAX 64 /* a spec of 32 levels within a list of runs */
+
+static const struct option_text *option_find(const struct verb_args *a, const char *arg, size_t *ret_len)
+{
+	for (size_t i = 0; i < a->n_options; i++) {
+		const struct option_text *o = &a->options[i];
+		size_t n = strlen(o->name);
+
+		*ret_len = n;
+		if (strncmp(arg, o->name, n) == 0 && (arg[n] == 0 || arg[n] == '='))
+			return o;
+		*ret_len = 2;
+		if (o->letter && arg[0] == '-' && arg[1] == o->letter && (o->value || arg[2] == 0))
+			return o;
+	}
+	return NULL;
+}
+
+/* Takes the option at argv[*i]; false: said what is wrong. */
+static bool option_take(struct verb_args *a, int argc, char **argv, int *i)
+{
+	size_t n;
+	const struct option_text *o = option_find(a, argv[*i], &n);
+	const char *rest;
+
+	if (!o) {
+		fprintf(stderr, "astraml %s: there is no option %s; see astraml %s --help\n", argv[0],
+			argv[*i], argv[0]);
+		return false;
+	}
+	rest = argv[*i] + n;
+	if (!o->value) {
+		*o->flag = true;
+		if (*rest)
+			fprintf(stderr, "astraml %s: %s takes no value\n", argv[0], o->name);
+		return *rest == 0;
+	}
+	if (*rest == '=')
+		rest++;
+	else if (*rest == 0 && *i + 1 < argc)
+		rest = argv[++*i];
+	else if (*rest == 0)
+		rest = NULL;
+	if (!rest)
+		fprintf(stderr, "astraml %s: %s needs a value; see astraml %s --help\n", argv[0], o->name,
+			argv[0]);
+	*o->value = rest;
+	return rest != NULL;
+}
+
+static bool asks_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+bool verb_parse(struct verb_args *a, int argc, char **argv, int *ret_status)
+{
+	bool options = true;
+
+	if (asks_help(argc, argv)) {
+		fputs(a->help, stdout);
+		*ret_status = EXIT_OK;
+		return false;
+	}
+	*ret_status = EXIT_USAGE;
+	for (int i = 1; i < argc; i++) {
+		if (options && strcmp(argv[i], "--") == 0) {
+			options = false;
+		} else if (options && argv[i][0] == '-' && argv[i][1]) {
+			if (!option_take(a, argc, argv, &i))
+				return false;
+		} else if (a->n_positional == a->max_positional) {
+			fprintf(stderr,
+				"astraml %s: \"%s\" is one argument too many; see astraml %s --help\n",
+				argv[0], argv[i], argv[0]);
+			return false;
+		} else {
+			a->positional[a->n_positional++] = argv[i];
+		}
+	}
+	return true;
+}
+
+const char *verb_run_id(struct verb_args *a, const char *verb, int wanted)
+{
+	const char *run = getenv("ASTRAML_RUN");
+
+	if (a->n_positional == wanted)
+		return a->positional[0];
+	if (a->n_positional == wanted - 1 && run && *run) {
+		if (wanted == 2)
+			a->positional[1] = a->positional[0];
+		return run;
+	}
+	fprintf(stderr, "astraml %s: %s is missing; see astraml %s --help\n", verb,
+		wanted == 2 && a->n_positional == 1 ? "METRIC" : "the run's id", verb);
+	return NULL;
+}
+
+int verb_fault(const struct fault *f)
+{
+	fprintf(stderr, "astraml: %s\n", f->text);
+	return exit_status_of(f->err);
+}
+
+bool verb_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *ret)
+{
+	char *end;
+	unsigned long long v;
+
+	v = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || v < least || v > most) {
+		fprintf(stderr, "astraml: %s %s is not a whole number from %llu to %llu\n", option, text,
+			(unsigned long long)least, (unsigned long long)most);
+		return false;
+	}
+	*ret = v;
+	return true;
+}
+
+static int print_piece(void *arg, struct span piece)
+{
+	(void)arg;
+	return fwrite(piece.data, 1, piece.len, stdout) == piece.len ? 0 : 1;
+}
+
+int verb_print(struct source *s, const char *path)
+{
+	struct fault f = { 0 };
+	int err = source_get(s, path, print_piece, NULL, &f);
+
+	if (fflush(stdout) != 0 || (err == ERR_GONE && ferror(stdout))) {
+		fprintf(stderr, "astraml: cannot write to stdout\n");
+		return EXIT_TROUBLE;
+	}
+	return err < 0 ? verb_fault(&f) : EXIT_OK;
+}
+
+struct json_object *tree_parse(struct span text)
+{
+	struct json_tokener *k = json_tokener_new_ex(TREE_DEPTH_MAX);
+	struct json_object *o = NULL;
+
+	if (k && text.len <= INT32_MAX)
+		o = json_tokener_parse_ex(k, (const char *)text.data, (int)text.len);
+	json_tokener_free(k);
+	return o;
+}
+
+struct json_object *verb_tree(struct source *s, const char *path, struct fault *f)
+{
+	struct buf text = { 0 };
+	struct json_object *o = NULL;
+
+	if (source_fetch(s, path, &text, f) == 0) {
+		o = tree_parse(buf_span(&text));
+		if (!o)
+			fault_set(f, ERR_IO, "", "the answer to %s is no JSON; is this an astraml server?",
+				  path);
+	}
+	buf_release(&text);
+	return o;
+}
+
+const char *tree_text(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
+		return "";
+	return json_object_get_string(v);
+}
+
+struct json_object *tree_list(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_array) ? v : NULL;
+}
+
+size_t list_length(struct json_object *list) { return list ? json_object_array_length(list) : 0; }
+
+uint64_t tree_u64(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) ? json_object_get_uint64(v) : 0;
+}
+
+int64_t tree_time(struct json_object *o, const char *key)
+{
+	const char *text = tree_text(o, key);
+	int64_t t_ns;
+
+	return clock_parse(text, strlen(text), &t_ns) ? t_ns : 0;
+}
+
+bool tree_number(struct json_object *o, double *ret)
+{
+	const char *text;
+
+	if (!o)
+		return false;
+	if (!json_object_is_type(o, json_type_string)) {
+		*ret = json_object_get_double(o);
+		return true;
+	}
+	text = json_object_get_string(o);
+	*ret = strcmp(text, "NaN") == 0 ? NAN : *text == '-' ? -INFINITY : INFINITY;
+	return true;
+}

@@ -1,0 +1,142 @@
+/*
+ * verb_care.c - `astraml stats` and `astraml verify`.
+ */
+#include <stdio.h>
+
+#include "query/term.h"
+#include "query/verb.h"
+
+static const char stats_help[] = "usage: astraml stats [--json]\n"
+				 "\n"
+				 "What the store holds and what it has done since it was opened.\n"
+				 "\n"
+				 "example: astraml stats --data ./data\n";
+
+static const char verify_help[] =
+    "usage: astraml verify [--json]\n"
+    "\n"
+    "Walks everything stored and checks its form and its checksums.  Works without a server too\n"
+    "(--data DIR).  Exit status 5 when something is wrong; each trouble is one line.\n"
+    "\n"
+    "example: astraml verify --data ./data\n";
+
+static void print_stat(const char *name, struct json_object *value)
+{
+	size_t n = strlen(name);
+	char text[SHORT_TEXT_MAX];
+
+	if (n > 6 && strcmp(name + n - 6, "_bytes") == 0)
+		short_bytes(json_object_get_uint64(value), text);
+	else if (json_object_is_type(value, json_type_double))
+		snprintf(text, sizeof text, "%.3f", json_object_get_double(value));
+	else
+		snprintf(text, sizeof text, "%s", json_object_get_string(value));
+	printf("%-24s %16s\n", name, text);
+}
+
+int verb_stats(const struct target *t, int argc, char **argv)
+{
+	struct verb_args args = { .help = stats_help };
+	struct json_object *answer, *numbers;
+	struct source *s;
+	struct fault f = { 0 };
+	struct buf path;
+	int status;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	path_init(&path, t);
+	path_add(&path, "/usage");
+	if (t->json) {
+		status = verb_print(s, buf_cstr(&path));
+	} else if (!(answer = verb_tree(s, buf_cstr(&path), &f))) {
+		status = verb_fault(&f);
+	} else {
+		if (json_object_object_get_ex(answer, "store", &numbers)) {
+			json_object_object_foreach(numbers, key, value) { print_stat(key, value); }
+		}
+		json_object_put(answer);
+		status = EXIT_OK;
+	}
+	buf_release(&path);
+	source_close(s);
+	return status;
+}
+
+/* ---- verify ---- */
+
+struct check {
+	const struct target *t;
+	struct buf line;
+	uint64_t troubles;
+	bool ended;
+};
+
+static void check_line(struct check *c, struct span line)
+{
+	struct json_object *o, *end;
+
+	if (c->t->json)
+		printf("%.*s\n", (int)line.len, (const char *)line.data);
+	o = tree_parse(line);
+	if (json_object_object_get_ex(o, "end", &end)) {
+		c->ended = true;
+		c->troubles = tree_u64(end, "troubles");
+		if (!c->t->json) {
+			json_object_object_foreach(end, key, value)
+			{
+				printf("%-24s %16s\n", key, json_object_get_string(value));
+			}
+		}
+	} else if (json_object_object_get_ex(o, "error", &end)) {
+		fprintf(stderr, "astraml: %s\n", tree_text(end, "message"));
+	} else if (!c->t->json) {
+		printf("%s%s%s\n", color_start(c->t->color, COLOR_RED), tree_text(o, "trouble"),
+		       color_end(c->t->color, COLOR_RED));
+	}
+	json_object_put(o);
+}
+
+static int check_piece(void *arg, struct span piece)
+{
+	struct check *c = arg;
+	const uint8_t *end;
+	int err = buf_add(&c->line, piece.data, piece.len);
+
+	while (err == 0 && (end = memchr(c->line.data, '\n', c->line.len))) {
+		size_t n = (size_t)(end - c->line.data);
+
+		check_line(c, span_of(c->line.data, n));
+		buf_consume(&c->line, n + 1);
+	}
+	return err;
+}
+
+int verb_verify(const struct target *t, int argc, char **argv)
+{
+	struct verb_args args = { .help = verify_help };
+	struct check c = { .t = t };
+	struct source *s;
+	struct fault f = { 0 };
+	int status, err;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	buf_init(&c.line, SOURCE_WHOLE_MAX);
+	err = source_get(s, "/v2/verify", check_piece, &c, &f);
+	source_close(s);
+	buf_release(&c.line);
+	if (err < 0)
+		return verb_fault(&f);
+	if (c.ended && c.troubles == 0)
+		return EXIT_OK;
+	if (c.ended)
+		fprintf(stderr,
+			"astraml: %llu troubles; what is named above is damaged, the rest is served\n",
+			(unsigned long long)c.troubles);
+	return EXIT_TROUBLE;
+}

@@ -1,0 +1,157 @@
+/*
+ * verb_logs.c - `astraml logs`: a run's log, filtered, followed, or byte for byte.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "query/logshow.h"
+#include "query/term.h"
+#include "query/verb.h"
+
+#define RETRY_LEAST_MS 200
+#define RETRY_MOST_MS  5000
+
+static const char help[] =
+    "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
+    "                    [--tail N] [--since T] [--until T] [--raw] [--json]\n"
+    "\n"
+    "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
+    "  --level L       at least trace, debug, info, warn, error or fatal\n"
+    "  --stream S      only this stream: stdout, stderr, console ...\n"
+    "  --rank N        only this rank\n"
+    "  --grep S        records that contain S\n"
+    "  --regex RE      records that fit a regular expression (PCRE2; (?i) ignores case)\n"
+    "  -C, --context N with N records around each\n"
+    "  --tail N        the last N (with -f and nothing else: 10)\n"
+    "  --since T, --until T   2025-07-06T12:00:00Z, milliseconds since 1970, or 1h for an hour ago\n"
+    "  --raw           the exact bytes of each record; else progress bars show their last state and\n"
+    "                  each record ends its line\n"
+    "\n"
+    "example: astraml logs bert-lr3e5 -f --level warn\n";
+
+struct log_options {
+	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until;
+	bool follow, raw;
+};
+
+static void add_filters(struct buf *path, const struct target *t, const char *run,
+			const struct log_options *o)
+{
+	path_init(path, t);
+	path_add(path, "/runs");
+	path_part(path, run);
+	path_add(path, "/logs");
+	path_param(path, "level", o->level);
+	path_param(path, "stream", o->stream);
+	path_param(path, "rank", o->rank);
+	path_param(path, "grep", o->grep);
+	path_param(path, "regex", o->regex);
+	path_param(path, "context", o->context);
+	path_param_since(path, "start", o->since);
+	path_param_since(path, "end", o->until);
+}
+
+/* What is there now: all of it, or the last `tail` records. */
+static int print_present(struct source *s, const struct target *t, const char *run,
+			 const struct log_options *o, struct log_show *show, struct fault *f)
+{
+	const char *tail = o->tail || !o->follow || o->since ? o->tail : "10";
+	struct buf path;
+	int err;
+
+	add_filters(&path, t, run, o);
+	if (tail) {
+		path_param(&path, "direction", "backward");
+		path_param(&path, "limit", tail);
+		log_show_gather(show);
+	}
+	err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
+	buf_release(&path);
+	return log_show_end(show, err, f);
+}
+
+static void pause_ms(int ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/* Goes on after the last record seen, over as many connections as it takes. */
+static int print_news(struct source *s, const struct target *t, const char *run, const struct log_options *o,
+		      struct log_show *show, struct fault *f)
+{
+	int wait_ms = RETRY_LEAST_MS, err;
+
+	for (;;) {
+		uint64_t before = show->last_seq;
+		struct buf path;
+
+		add_filters(&path, t, run, o);
+		path_param(&path, "follow", "true");
+		path_param_u64(&path, "after_seq", show->last_seq);
+		*f = (struct fault){ 0 };
+		err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
+		buf_release(&path);
+		err = log_show_end(show, err, f);
+		if (err == ERR_GONE || (err < 0 && err != ERR_IO && err != ERR_BUSY))
+			return err;
+		fprintf(stderr, "astraml: the connection ended; trying again from record %llu\n",
+			(unsigned long long)show->last_seq);
+		wait_ms = show->last_seq != before ? RETRY_LEAST_MS : wait_ms * 2;
+		wait_ms = wait_ms < RETRY_MOST_MS ? wait_ms : RETRY_MOST_MS;
+		pause_ms(wait_ms);
+	}
+}
+
+static int print_log(const struct target *t, const char *run, const struct log_options *o)
+{
+	struct log_show show;
+	struct source *s;
+	struct fault f = { 0 };
+	int err = source_open(t, &s, &f);
+
+	if (err < 0)
+		return verb_fault(&f);
+	log_show_init(&show, o->raw ? LOG_SHOW_RAW : t->json ? LOG_SHOW_JSON : LOG_SHOW_TEXT, t->color);
+	err = print_present(s, t, run, o, &show, &f);
+	if (err == 0 && o->follow)
+		err = print_news(s, t, run, o, &show, &f);
+	if (err == ERR_GONE && show.closed)
+		err = 0;
+	log_show_release(&show);
+	source_close(s);
+	return err < 0 ? verb_fault(&f) : EXIT_OK;
+}
+
+int verb_logs(const struct target *t, int argc, char **argv)
+{
+	struct log_options o = { 0 };
+	const struct option_text options[] = {
+		{ "--follow", 'f', NULL, &o.follow },   { "--level", 0, &o.level, NULL },
+		{ "--stream", 0, &o.stream, NULL },     { "--rank", 0, &o.rank, NULL },
+		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
+		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
+		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
+		{ "--raw", 0, NULL, &o.raw },
+	};
+	struct verb_args args = { .help = help,
+				  .options = options,
+				  .n_options = sizeof options / sizeof *options,
+				  .max_positional = 1 };
+	const char *run;
+	uint64_t n;
+	int status;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	if (!(run = verb_run_id(&args, "logs", 1)))
+		return EXIT_USAGE;
+	if (o.follow && o.until) {
+		fprintf(stderr, "astraml logs: -f goes on for ever; leave out -f or --until\n");
+		return EXIT_USAGE;
+	}
+	if (o.tail && !verb_number("--tail", o.tail, 0, 10000000, &n))
+		return EXIT_USAGE;
+	return print_log(t, run, &o);
+}

@@ -1,0 +1,155 @@
+/*
+ * verb_runs.c - `astraml runs`: the runs of a project, newest first.
+ */
+#include "query/trend.h"
+#include "store/base/clock.h"
+
+#define TREND_WIDTH   8
+#define LIMIT_DEFAULT "20"
+
+static const char help[] =
+    "usage: astraml runs [--state STATE] [--name GLOB] [--tag K[=V]] [--limit N] [--json]\n"
+    "\n"
+    "The runs of a project, newest first: state, age, last step, and the metric that tells how\n"
+    "training goes (the loss, where there is one) with its course.\n"
+    "\n"
+    "  --state STATE   queued, running, preempted, finished, failed, killed or lost\n"
+    "  --name GLOB     runs whose name fits; * stands for anything\n"
+    "  --tag K[=V]     runs that have the tag\n"
+    "  --limit N       at most so many (20; with --json 100)\n"
+    "\n"
+    "example: astraml runs --state running --project p-demo\n";
+
+static enum color state_color(const char *state)
+{
+	if (strcmp(state, "running") == 0)
+		return COLOR_GREEN;
+	if (strcmp(state, "failed") == 0 || strcmp(state, "killed") == 0 || strcmp(state, "lost") == 0)
+		return COLOR_RED;
+	return strcmp(state, "finished") == 0 ? COLOR_NONE : COLOR_YELLOW;
+}
+
+static void print_head(const struct target *t)
+{
+	fputs(color_start(t->color, COLOR_BOLD), stdout);
+	printf("%-24s %-9s %4s %9s %-12s %8s %s", "RUN", "STATE", "AGE", "STEP", "METRIC", "LAST", "TREND");
+	printf("%s\n", color_end(t->color, COLOR_BOLD));
+}
+
+static struct json_object *run_metrics(struct source *s, const struct target *t, const char *run,
+				       struct fault *f)
+{
+	struct json_object *o;
+	struct buf path;
+
+	path_init(&path, t);
+	path_add(&path, "/runs");
+	path_part(&path, run);
+	path_add(&path, "/metrics");
+	o = verb_tree(s, buf_cstr(&path), f);
+	buf_release(&path);
+	return o;
+}
+
+/* The columns that tell of the metrics. */
+static int print_course(struct source *s, const struct target *t, const char *run, struct fault *f)
+{
+	struct json_object *metrics = run_metrics(s, t, run, f), *best, *trend = NULL, *last = NULL;
+	const char *name;
+	char text[SHORT_TEXT_MAX] = "-";
+	int64_t step;
+	double v;
+
+	if (!metrics)
+		return f->err;
+	best = trend_choose(tree_list(metrics, "metrics"));
+	if (trend_steps(tree_list(metrics, "metrics"), &step))
+		snprintf(text, sizeof text, "%lld", (long long)step);
+	printf(" ");
+	cell(stdout, text, -9);
+	if (best) {
+		name = tree_text(best, "name");
+		json_object_object_get_ex(best, "last", &last);
+		printf(" ");
+		cell(stdout, name, 12);
+		printf(" ");
+		snprintf(text, sizeof text, "-");
+		if (tree_number(last, &v))
+			short_number(v, 8, text);
+		cell(stdout, text, -8);
+		printf(" ");
+		trend = trend_fetch(s, t, run, &name, 1, TREND_WIDTH, f);
+		if (trend)
+			trend_draw(stdout, trend, best, TREND_WIDTH);
+	}
+	printf("\n");
+	json_object_put(trend);
+	json_object_put(metrics);
+	return best && !trend ? f->err : 0;
+}
+
+static int print_run(struct source *s, const struct target *t, struct json_object *run, struct fault *f)
+{
+	const char *state = tree_text(run, "state"), *id = tree_text(run, "id");
+	int64_t started_ns = tree_time(run, "started_at");
+	char age[SHORT_TEXT_MAX];
+
+	short_age(clock_now_ns() - (started_ns ? started_ns : tree_time(run, "created_at")), age);
+	cell_name(stdout, id, 24);
+	printf(" %s", color_start(t->color, state_color(state)));
+	cell(stdout, state, 9);
+	printf("%s ", color_end(t->color, state_color(state)));
+	cell(stdout, age, -4);
+	return print_course(s, t, id, f);
+}
+
+static int print_table(struct source *s, const struct target *t, const char *path)
+{
+	struct fault f = { 0 };
+	struct json_object *answer = verb_tree(s, path, &f), *runs = tree_list(answer, "runs");
+	int err = answer ? 0 : f.err;
+
+	if (answer && list_length(runs) == 0)
+		fprintf(stderr, "no such runs in project %s\n", t->project);
+	else if (answer)
+		print_head(t);
+	for (size_t i = 0; err == 0 && i < list_length(runs); i++)
+		err = print_run(s, t, json_object_array_get_idx(runs, i), &f);
+	if (err == 0 && tree_text(answer, "next_page_token")[0])
+		fprintf(stderr, "there are more; see --limit\n");
+	json_object_put(answer);
+	return err < 0 ? verb_fault(&f) : EXIT_OK;
+}
+
+int verb_runs(const struct target *t, int argc, char **argv)
+{
+	const char *state = NULL, *name = NULL, *tag = NULL, *limit = t->json ? NULL : LIMIT_DEFAULT;
+	const struct option_text options[] = {
+		{ "--state", 0, &state, NULL },
+		{ "--name", 0, &name, NULL },
+		{ "--tag", 0, &tag, NULL },
+		{ "--limit", 0, &limit, NULL },
+	};
+	struct verb_args args = { .help = help,
+				  .options = options,
+				  .n_options = sizeof options / sizeof *options };
+	struct source *s;
+	struct fault f = { 0 };
+	struct buf path;
+	int status;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	path_init(&path, t);
+	path_add(&path, "/runs");
+	path_param(&path, "state", state);
+	path_param(&path, "name", name);
+	path_param(&path, "tag", tag);
+	path_param(&path, "limit", limit);
+	status = t->json ? verb_print(s, buf_cstr(&path)) : print_table(s, t, buf_cstr(&path));
+	buf_release(&path);
+	source_close(s);
+	return status;
+}
