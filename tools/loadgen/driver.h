@@ -1,0 +1,41 @@
+/*
+ * driver.h - sends prepared requests over keep-alive connections and times their answers.
+ *
+ * One thread, epoll.  Closed loop: each connection sends its next request when it has its answer.
+ * Open loop: request i is due at i / rate, whoever is late, and its time counts from when it was
+ * due, so that a server that stalls cannot slow the measurement down with it.
+ */
+#ifndef LOADGEN_DRIVER_H
+#define LOADGEN_DRIVER_H
+
+#include <netinet/in.h>
+
+#include "store/base/buf.h"
+
+struct driver_plan {
+	struct sockaddr_in address;
+	const struct buf *requests; /* whole HTTP requests, borrowed */
+	size_t n_requests;
+	unsigned connections;
+	double rate; /* requests a second; 0: closed loop */
+};
+
+struct driver_result {
+	int64_t wall_ns;
+	int64_t *latency_ns; /* n_requests of them, owned: malloc */
+	size_t errors;       /* answers that were not 2xx */
+	char first_error[512];
+};
+
+/* ERR_IO with a sentence in f when a connection fails; that is no measurement. */
+int driver_run(const struct driver_plan *plan, struct driver_result *ret, struct fault *f);
+void driver_result_release(struct driver_result *r);
+
+/* One request and its answer's body, for what comes before the clock.  ERR_IO. */
+int driver_call(struct sockaddr_in address, struct span request, int *ret_status, struct buf *body,
+		struct fault *f);
+
+/* "http://127.0.0.1:PORT".  ERR_MALFORMED. */
+int driver_address(const char *url, struct sockaddr_in *ret);
+
+#endif
