@@ -1,0 +1,332 @@
+/*
+ * The store against a plain oracle: random batches, some sent twice, some late, with flushes and
+ * restarts in between; whatever happened, view_buckets tells what merging all samples tells, here
+ * and in a reader beside the writer.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/admin.h"
+#include "store/read.h"
+#include "store/write.h"
+
+#define SERIES  7
+#define WINDOWS 400
+#define T0      begin_ns
+
+/* Half the windows lie behind the clock and half ahead, so flushes by the clock leave some in memory
+ * and the journal: recovery must tell them apart. */
+static int64_t begin_ns;
+
+static uint64_t seed = 88172645463325252ULL;
+
+static uint64_t rnd(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed;
+}
+
+struct world {
+	char dir[64];
+	struct store *store;
+	struct run run;
+	uint32_t sids[SERIES];
+	struct bucket oracle[SERIES][WINDOWS];
+	uint64_t sequence, logs;
+};
+
+static struct store *open_store(const char *dir, bool read_only)
+{
+	struct store_options o = { .read_only = read_only,
+				   .memory_max_bytes = 400 * 1000,
+				   .journal_max_bytes = 60000,
+				   .flush_every_ns = 20 * NS_PER_MS,
+				   .grace_ns = 1,
+				   .map_max_bytes = 1 << 30 };
+	struct fault f = { 0 };
+	struct store *s;
+
+	if (store_open(dir, &o, &s, &f) < 0)
+		fail_msg("%s", f.text);
+	return s;
+}
+
+struct answer {
+	pthread_mutex_t lock;
+	pthread_cond_t news;
+	bool done;
+};
+
+static void on_done(struct batch *b, void *arg)
+{
+	struct answer *a = arg;
+
+	(void)b;
+	pthread_mutex_lock(&a->lock);
+	a->done = true;
+	pthread_cond_signal(&a->news);
+	pthread_mutex_unlock(&a->lock);
+}
+
+static void commit(struct world *w, struct batch *b)
+{
+	struct answer a = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
+
+	b->done = on_done;
+	b->arg = &a;
+	assert_int_equal(batch_seal(w->store, b), 0);
+	assert_int_equal(store_submit(w->store, b), 0);
+	pthread_mutex_lock(&a.lock);
+	while (!a.done)
+		pthread_cond_wait(&a.news, &a.lock);
+	pthread_mutex_unlock(&a.lock);
+}
+
+static struct batch *new_batch(struct world *w, uint64_t sequence)
+{
+	struct batch *b = batch_new();
+
+	b->rid = w->run.rid;
+	b->window_ns = w->run.window_ns;
+	b->has_producer = true;
+	memset(b->producer, 7, sizeof(b->producer));
+	b->sequence = sequence;
+	b->content_hash = sequence * 31;
+	return b;
+}
+
+static const char *const names[SERIES] = { "a", "b", "c", "d", "e", "f", "g" };
+
+static void define_series(struct world *w)
+{
+	struct batch *b = new_batch(w, ++w->sequence);
+
+	b->series = calloc(SERIES, sizeof(*b->series));
+	b->n_series = SERIES;
+	for (size_t i = 0; i < SERIES; i++)
+		b->series[i].name.metric = span_str(names[i]);
+	commit(w, b);
+	assert_int_equal(b->err, 0);
+	for (size_t i = 0; i < SERIES; i++)
+		w->sids[i] = b->series[i].sid;
+	batch_free(b);
+}
+
+static double random_value(void)
+{
+	switch (rnd() % 8) {
+	case 0:
+		return (double)(float)((double)rnd() / 1e15);
+	case 1:
+		return -(double)(rnd() % 1000) / 10;
+	case 2:
+		return 0.0 / 0.0;
+	case 3:
+		return rnd() % 2 ? 1e308 * 10 : -1e308 * 10;
+	case 4:
+		return -0.0;
+	case 5:
+		return 1e300 * (double)(rnd() % 100);
+	case 6:
+		return 5e-324 * (double)(rnd() % 9);
+	default:
+		return (double)(rnd() % 100000) * 1.000001;
+	}
+}
+
+/* Samples cluster near a moving "now", with some anywhere. */
+static void random_samples(struct world *w, struct batch *b, size_t n, int64_t focus)
+{
+	bool steps = rnd() % 2;
+
+	b->n_samples = n;
+	b->sid = malloc(n * sizeof(*b->sid));
+	b->t_ns = malloc(n * sizeof(*b->t_ns));
+	b->step = steps ? malloc(n * sizeof(*b->step)) : NULL;
+	b->value = malloc(n * sizeof(*b->value));
+	for (size_t i = 0; i < n; i++) {
+		size_t series = rnd() % SERIES;
+		int64_t window = rnd() % 8 ? focus : (int64_t)(rnd() % WINDOWS);
+		struct point p = { T0 + window * 30 * NS_PER_S + (int64_t)(rnd() % 30) * NS_PER_S, STEP_NONE,
+				   random_value() };
+
+		if (steps && rnd() % 10)
+			p.step = (int64_t)(rnd() % 1000) - 10;
+		b->sid[i] = w->sids[series];
+		b->t_ns[i] = p.t_ns;
+		b->value[i] = p.value;
+		if (steps)
+			b->step[i] = p.step;
+		bucket_add(&w->oracle[series][window], p);
+	}
+}
+
+static void resend(struct world *w, uint64_t sequence)
+{
+	struct batch *b = new_batch(w, sequence);
+
+	b->n_samples = 1;
+	b->sid = malloc(sizeof(*b->sid));
+	b->t_ns = malloc(sizeof(*b->t_ns));
+	b->value = malloc(sizeof(*b->value));
+	b->sid[0] = w->sids[0];
+	b->t_ns[0] = T0;
+	b->value[0] = 1;
+	commit(w, b);
+	assert_int_equal(b->err, 0);
+	assert_true(b->duplicate);
+	batch_free(b);
+}
+
+struct check {
+	struct world *w;
+	size_t seen;
+};
+
+static void assert_same_bucket(const struct bucket *a, const struct bucket *b)
+{
+	struct buf x, y;
+
+	assert_int_equal(a->count, b->count);
+	buf_init(&x, 4096);
+	buf_init(&y, 4096);
+	sum_encode(&a->sum, &x);
+	sum_encode(&b->sum, &y);
+	assert_true(span_equal(buf_span(&x), buf_span(&y)));
+	buf_release(&x);
+	buf_release(&y);
+	if (a->count) {
+		assert_memory_equal(&a->min, &b->min, 8);
+		assert_memory_equal(&a->max, &b->max, 8);
+	}
+	assert_memory_equal(&a->first, &b->first, sizeof(a->first));
+	assert_memory_equal(&a->last, &b->last, sizeof(a->last));
+	assert_int_equal(a->step_min, b->step_min);
+	assert_int_equal(a->step_max, b->step_max);
+	assert_int_equal(!a->rare, !b->rare);
+	if (a->rare)
+		assert_memory_equal(a->rare, b->rare, sizeof(*a->rare));
+}
+
+static int check_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct check *c = arg;
+	size_t series = 0;
+
+	while (c->w->sids[series] != sid)
+		series++;
+	assert_same_bucket(b, &c->w->oracle[series][(start_ns - T0) / (30 * NS_PER_S)]);
+	c->seen++;
+	return 0;
+}
+
+static void check_all(struct world *w, struct store *s)
+{
+	int64_t from = T0 + (int64_t)(rnd() % 2 ? 0 : rnd() % WINDOWS) * 30 * NS_PER_S;
+	int64_t to = rnd() % 2 ? INT64_MAX : T0 + (int64_t)(rnd() % WINDOWS) * 30 * NS_PER_S;
+	struct check c = { .w = w };
+	size_t expected = 0, n = 1 + rnd() % SERIES;
+	bool partial = false;
+	struct view *v;
+
+	for (size_t i = 0; i < n; i++)
+		for (int64_t j = 0; j < WINDOWS; j++) {
+			int64_t start = T0 + j * 30 * NS_PER_S;
+			expected += start >= from && start < to && bucket_samples(&w->oracle[i][j]) > 0;
+		}
+	assert_int_equal(view_open(s, &v), 0);
+	assert_int_equal(view_buckets(v, w->run.rid, w->sids, n, from, to, check_bucket, &c, &partial), 0);
+	view_close(v);
+	assert_false(partial);
+	assert_int_equal(c.seen, expected);
+}
+
+static void tell_trouble(void *arg, const char *sentence)
+{
+	(void)arg;
+	fail_msg("%s", sentence);
+}
+
+static void check_verify(struct store *s)
+{
+	struct verify_counts counts;
+
+	assert_int_equal(store_verify(s, tell_trouble, NULL, NULL, &counts), 0);
+	assert_true(counts.values > 0);
+}
+
+static void test_random_life(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct store *reader;
+	struct store_stats stats;
+	struct run wanted = { .project = "p", .id = "r", .state = RUN_RUNNING, .window_ns = 30 * NS_PER_S };
+	uint64_t flushes = 0;
+	bool replayed;
+	char command[128];
+
+	(void)state;
+	begin_ns = window_start(clock_now_ns(), 30 * NS_PER_S) - WINDOWS / 2 * 30 * NS_PER_S;
+	for (size_t i = 0; i < SERIES; i++)
+		for (size_t j = 0; j < WINDOWS; j++)
+			bucket_init(&w->oracle[i][j]);
+	strcpy(w->dir, "/tmp/astraml-store-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	w->store = open_store(w->dir, false);
+	buf_init(&wanted.spec_json, 16);
+	assert_int_equal(store_run_create(w->store, &wanted, span_of(NULL, 0), 0, &w->run, &replayed, NULL),
+			 0);
+	define_series(w);
+	reader = open_store(w->dir, true);
+	for (int round = 0; round < 400; round++) {
+		struct batch *b = new_batch(w, ++w->sequence);
+
+		random_samples(w, b, 1 + rnd() % (rnd() % 10 ? 100 : 3000), round % WINDOWS);
+		commit(w, b);
+		assert_int_equal(b->err, 0);
+		assert_false(b->duplicate);
+		batch_free(b);
+		if (rnd() % 5 == 0)
+			resend(w, w->sequence);
+		if (rnd() % 4 == 0)
+			check_all(w, w->store);
+		if (rnd() % 10 == 0)
+			check_all(w, reader);
+		if (rnd() % 40 == 0) {
+			store_close(reader);
+			store_close(w->store);
+			w->store = open_store(w->dir, false);
+			reader = open_store(w->dir, true);
+		}
+	}
+	assert_int_equal(store_stats(w->store, &stats), 0);
+	flushes = stats.flushes;
+	assert_true(flushes > 5);
+	check_verify(w->store);
+	check_verify(reader);
+	store_close(reader);
+	store_close(w->store);
+	for (size_t i = 0; i < SERIES; i++)
+		for (size_t j = 0; j < WINDOWS; j++)
+			bucket_release(&w->oracle[i][j]);
+	run_release(&w->run);
+	snprintf(command, sizeof(command), "rm -r %s", w->dir);
+	assert_int_equal(system(command), 0);
+	free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_random_life) };
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}

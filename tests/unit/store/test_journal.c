@@ -1,0 +1,209 @@
+/* Records come back as they went in, whatever their columns look like; damage is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/base/bytes.h"
+#include "store/base/clock.h"
+#include "store/journal.h"
+
+enum shape { CONST, STRIDE, RANDOM, SHAPES };
+
+struct columns {
+	size_t n;
+	uint32_t *sid;
+	int64_t *t_ns, *step;
+	double *value;
+};
+
+static uint64_t rnd(void)
+{
+	static uint64_t x = 0x9e3779b97f4a7c15u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	return x ^= x << 17;
+}
+
+static int64_t random_step(void) { return rnd() % 5 ? (int64_t)rnd() : STEP_NONE; }
+
+static struct columns make(size_t n, enum shape sid, enum shape time, int step, bool floats)
+{
+	struct columns c = { n, malloc(n * 4), malloc(n * 8), step == SHAPES ? NULL : malloc(n * 8),
+			     malloc(n * 8) };
+
+	for (size_t i = 0; i < n; i++) {
+		c.sid[i] = sid == CONST    ? 7
+			   : sid == STRIDE ? 100 + (uint32_t)i
+					   : 1 + (uint32_t)(rnd() % 0x7fffffff);
+		c.t_ns[i] = time == CONST    ? 1700000000123456789
+			    : time == STRIDE ? (int64_t)i * 10 * NS_PER_S
+					     : (int64_t)(rnd() >> 1);
+		if (c.step)
+			c.step[i] = step == CONST ? -3 : step == STRIDE ? (int64_t)i * 50 : random_step();
+		c.value[i] = floats ? (double)(float)((double)rnd() / 3e18) : bits_double(rnd());
+	}
+	return c;
+}
+
+static void columns_free(struct columns *c)
+{
+	free(c->sid);
+	free(c->t_ns);
+	free(c->step);
+	free(c->value);
+}
+
+struct expect {
+	const struct columns *c;
+	size_t records;
+	uint64_t batch;
+};
+
+static int check(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	struct expect *e = arg;
+
+	assert_int_equal(batch, e->batch);
+	assert_int_equal(rec->n, e->c->n);
+	assert_int_equal(rec->window_ns, 30 * NS_PER_S);
+	assert_memory_equal(rec->sid, e->c->sid, rec->n * 4);
+	assert_memory_equal(rec->t_ns, e->c->t_ns, rec->n * 8);
+	assert_memory_equal(rec->value, e->c->value, rec->n * 8);
+	for (size_t i = 0; i < rec->n; i++)
+		assert_int_equal(rec->step ? rec->step[i] : STEP_NONE,
+				 e->c->step ? e->c->step[i] : STEP_NONE);
+	e->records++;
+	return 0;
+}
+
+static struct kv *open_kv(char *dir)
+{
+	struct fault f = { 0 };
+	struct kv *kv;
+
+	strcpy(dir, "/tmp/astraml-journal-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	if (kv_open(dir, false, 1 << 30, &kv, &f) < 0)
+		fail_msg("%s", f.text);
+	return kv;
+}
+
+static void close_kv(struct kv *kv, const char *dir)
+{
+	char command[128];
+
+	kv_close(kv);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static void round_trip(struct kv *kv, uint64_t batch, const struct columns *c)
+{
+	struct journal_record rec = { 3, 30 * NS_PER_S, c->n, c->sid, c->t_ns, c->step, c->value };
+	struct expect e = { .c = c, .batch = batch };
+	struct buf out;
+	struct kv_txn *t;
+
+	buf_init(&out, 1 << 28);
+	assert_int_equal(journal_encode(&rec, &out), 0);
+	assert_int_equal(journal_encode(&rec, &out), 0);
+	assert_int_equal(kv_begin(kv, true, &t), 0);
+	assert_int_equal(journal_put(t, batch, buf_span(&out)), 0);
+	assert_int_equal(journal_read(t, batch - 1, 0, check, &e), 0);
+	assert_int_equal(e.records, 2);
+	assert_int_equal(journal_read(t, batch - 1, 4, check, &e), 0);
+	assert_int_equal(e.records, 2); /* another run's records are passed over */
+	assert_int_equal(kv_commit(t), 0);
+	buf_release(&out);
+}
+
+static void test_every_shape(void **state)
+{
+	static const size_t sizes[] = { 1, 2, 3, 127, 10000, 40000 };
+	char dir[64];
+	struct kv *kv = open_kv(dir);
+	uint64_t batch = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		for (int shapes = 0; shapes < SHAPES * SHAPES * (SHAPES + 1); shapes++) {
+			struct columns c = make(sizes[i], shapes % SHAPES, shapes / SHAPES % SHAPES,
+						shapes / (SHAPES * SHAPES), shapes % 2);
+
+			round_trip(kv, ++batch, &c);
+			columns_free(&c);
+		}
+	close_kv(kv, dir);
+}
+
+static int count(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	(void)batch;
+	(void)rec;
+	++*(int *)arg;
+	return 0;
+}
+
+static void test_trim_in_slices(void **state)
+{
+	struct columns c = make(40000, RANDOM, RANDOM, RANDOM, false); /* several chunks a batch */
+	char dir[64];
+	struct kv *kv = open_kv(dir);
+	struct kv_txn *t;
+	bool more = true;
+	int n = 0, slices = 0;
+
+	(void)state;
+	for (uint64_t batch = 1; batch <= 5; batch++)
+		round_trip(kv, batch, &c);
+	assert_int_equal(kv_begin(kv, true, &t), 0);
+	while (more) {
+		assert_int_equal(journal_trim(t, 3, 7, &more), 0);
+		slices++;
+	}
+	assert_true(slices > 1);
+	assert_int_equal(journal_read(t, 3, 0, count, &n), 0);
+	assert_int_equal(n, 4);
+	kv_abort(t);
+	columns_free(&c);
+	close_kv(kv, dir);
+}
+
+static void test_damage_is_told(void **state)
+{
+	struct columns c = make(40000, RANDOM, RANDOM, RANDOM, false);
+	char dir[64];
+	struct kv *kv = open_kv(dir);
+	uint8_t key[10] = { 0, 0, 0, 0, 0, 0, 0, 1, 0, 1 };
+	struct kv_txn *t;
+	int n = 0;
+
+	(void)state;
+	round_trip(kv, 1, &c);
+	assert_int_equal(kv_begin(kv, true, &t), 0);
+	assert_int_equal(kv_put(t, KV_JOURNAL, span_of(key, 10), span_of("not a chunk", 11)), 0);
+	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);
+	assert_int_equal(kv_del(t, KV_JOURNAL, span_of(key, 10)), 0);
+	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);
+	assert_int_equal(n, 0);
+	kv_abort(t);
+	columns_free(&c);
+	close_kv(kv, dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_shape),
+		cmocka_unit_test(test_trim_in_slices),
+		cmocka_unit_test(test_damage_is_told),
+	};
+
+	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+}
