@@ -183,6 +183,8 @@ static const struct setting settings[] = {
 	SETTING("max-series", UNIT_COUNT, records.series, "series of a run (100000)"),
 	SETTING("max-rows", UNIT_COUNT, records.rows, "rows of a query's answer (1000000)"),
 	SETTING("max-ahead", UNIT_NS, records.future_ns, "how far in the future a time may lie (10m)"),
+	SETTING("max-idempotency-keys", UNIT_COUNT, records.idempotency_keys,
+		"kept for a project, of the last 24 h (100000)"),
 	SETTING("memory", UNIT_BYTES, store.memory_max_bytes,
 		"open buckets, before all are flushed (128MiB)"),
 	SETTING("journal", UNIT_BYTES, store.journal_max_bytes, "journal, before all is flushed (128MiB)"),

@@ -5,5 +5,6 @@ struct limits limits = {
 	.records = 250000,
 	.series = 100000,
 	.rows = 1000000,
+	.idempotency_keys = 100000,
 	.future_ns = INT64_C(600000000000),
 };

@@ -79,6 +79,11 @@ class Producer:
             else:
                 self.unsent.append(sequence)
 
+    def acknowledgements(self):
+        """(sequence, stamp) of those acknowledged by now; others may follow meanwhile."""
+        with self.lock:
+            return list(self.acked.items())
+
     def all_acked(self):
         return len(self.acked) == self.next - 1
 
@@ -206,7 +211,7 @@ def missing(acknowledged, present):
 
 def acknowledged_of(all_producers, until=None):
     """(producer, sequence) acknowledged, with a stamp of at most `until` where one is given."""
-    return {(p.number, s) for p in all_producers for s, stamp in p.acked.items() if until is None or stamp <= until}
+    return {(p.number, s) for p in all_producers for s, stamp in p.acknowledgements() if until is None or stamp <= until}
 
 
 def served_buckets(client, all_producers):
