@@ -2,7 +2,7 @@
  * admin.h - a data directory: opening, access, health, checking.
  *
  *   DIR/VERSION        format "major.minor" and the page size; a newer major is refused
- *   DIR/LOCK           flock of the one process that writes, with its pid and URL as text
+ *   DIR/LOCK           lock (F_OFD_SETLK) of the one process that writes, with its pid and URL as text
  *   DIR/owner.token    the owner's token (0600), written once
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *

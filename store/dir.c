@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,8 +211,12 @@ static int refuse_held(const char *dir, struct fault *f)
 			 url[0] ? ", which serves " : "", url);
 }
 
+/* The lock on LOCK as a whole.  It belongs to the open file, not to the process. */
+static struct flock whole_file(void) { return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET }; }
+
 static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 {
+	struct flock lock = whole_file();
 	char path[PATH_BYTES];
 	int fd;
 
@@ -223,7 +226,7 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(f, dir, "create LOCK");
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
 		close(fd);
 		return refuse_held(dir, f);
 	}
@@ -285,6 +288,7 @@ int dir_announce(int lock_fd, const char *url)
 int store_holder(const char *dir, long *ret_pid, char *ret_url, size_t url_max)
 {
 	char path[PATH_BYTES], text[320] = "", url[256] = "";
+	struct flock lock = whole_file();
 	long pid = 0;
 	bool held;
 	int fd;
@@ -294,7 +298,8 @@ int store_holder(const char *dir, long *ret_pid, char *ret_url, size_t url_max)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_of_errno();
-	held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	/* asks without taking, so that a server starting at this instant does not find it taken */
+	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 	close(fd);
 	if (!held)
 		return ERR_NOT_FOUND;

@@ -2,7 +2,7 @@
  * dir.h - the data directory as files: who holds it, which format it has, the owner's token.
  *
  *   VERSION  "astraml-data MAJOR.MINOR page BYTES\n", written first and synced
- *   LOCK     flock(2) LOCK_EX by the one writer; its text is "pid PID url URL\n"
+ *   LOCK     F_OFD_SETLK of the whole file by the one writer; its text is "pid PID url URL\n"
  */
 #ifndef STORE_DIR_H
 #define STORE_DIR_H

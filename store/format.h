@@ -1,3 +1,4 @@
+// clang-format off: tables
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.0.
  *
@@ -23,15 +24,19 @@
  *   project   name                                    PROJECT: created i64
  *   run       rid u32                                 RUN: see run.c
  *   runid     project, 0x00, id                       RUNID: rid u32
- *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s, v labels, (key
- * s, value s)* producer  rid u32, producer id [16]               PRODUCER: see producer.c reject    rid u32,
- * producer id [16], sequence u64 REJECT: what was left out of that request idem      hash [16] of project and
- * key            IDEM: see idempotency.c idemage   created i64, hash [16]                  IDEM: empty
+ *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,
+ *                                                     v labels, (key s, value s)*
+ *   producer  rid u32, producer id [16]               PRODUCER: see producer.c
+ *   reject    rid u32, producer id [16], sequence u64 REJECT: what was left out of that request
+ *   idem      hash [16] of project and key            IDEM: see idempotency.c
+ *   idemage   created i64, hash [16]                  IDEM: empty
  *   journal   batch u64, chunk u16                    JOURNAL: a piece of a batch, at most
- * JOURNAL_CHUNK_BYTES with header flush     flush u64                               FLUSH: see flush.c block
- * flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h) log       rid u32, first
- * sequence u64             LOG: log records from that sequence on (logblock.h) logseq    rid u32 LOGSEQ: next
- * sequence u64 token     hash [32]                               TOKEN: role u8, created i64, project s
+ *                                                     JOURNAL_CHUNK_BYTES with header
+ *   flush     flush u64                               FLUSH: see flush.c
+ *   block     flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h)
+ *   log       rid u32, first sequence u64             LOG: records from that sequence on (logblock.h)
+ *   logseq    rid u32                                 LOGSEQ: next sequence u64
+ *   token     hash [32]                               TOKEN: role u8, created i64, project s
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
@@ -44,6 +49,7 @@
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.
  */
+// clang-format on
 #ifndef STORE_FORMAT_H
 #define STORE_FORMAT_H
 
