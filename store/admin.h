@@ -4,6 +4,7 @@
  *   DIR/VERSION        format "major.minor" and the page size; a newer major is refused
  *   DIR/LOCK           lock (F_OFD_SETLK) of the one process that writes, with its pid and URL as text
  *   DIR/owner.token    the owner's token (0600), written once
+ *   DIR/BACKUP         in a backup only
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *
  * A process that only reads needs write access to hot/lock.mdb: LMDB keeps its reader table there.
@@ -89,5 +90,18 @@ struct verify_counts {
 	uint64_t values, runs, series, journal_entries, blocks, buckets, log_blocks, log_records;
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
+
+/* ---- backup (backup.c) ---- */
+
+/* Copies the newest snapshot of the store into `to`, which is new, empty, or an earlier backup that
+ * is then replaced; the owner's token stays behind.  The copy is synced and verified before it takes
+ * its place.  A backup is a data directory that can be read like any other, but not served.  While
+ * copying, which is one read transaction, pages freed by the writer cannot be reused.
+ * ERR_REFUSED, ERR_DENIED, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO: `to` is then as it was. */
+int store_backup(struct store *s, const char *to, struct verify_counts *ret, struct fault *f);
+
+/* Makes the data directory `dir`, which is not there or empty, of a backup, verified first.  Tokens
+ * of the owner are forgotten: the next serve writes a new owner.token. */
+int store_restore(const char *from, const char *dir, struct verify_counts *ret, struct fault *f);
 
 #endif

@@ -71,7 +71,7 @@ int dir_sync(const char *dir)
 }
 
 /* The name stands in the parent: that must reach the disk too. */
-static void sync_parent(const char *dir)
+void dir_sync_parent(const char *dir)
 {
 	char path[PATH_BYTES];
 
@@ -196,7 +196,7 @@ static int make_version(const char *dir, struct fault *f)
 	snprintf(text, sizeof(text), "astraml-data %d.%d page %d\n", FORMAT_MAJOR, FORMAT_MINOR,
 		 getpagesize());
 	err = write_file(dir, "VERSION", text, 0644);
-	sync_parent(dir);
+	dir_sync_parent(dir);
 	return err < 0 ? fail(f, dir, "write VERSION") : 0;
 }
 
@@ -234,11 +234,40 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 	return 0;
 }
 
-int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
+int dir_make(const char *dir, struct fault *f)
 {
 	char path[PATH_BYTES];
+	int err;
+
+	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+		return fail(f, dir, "make the directory, or anything");
+	err = check_version(dir, f);
+	if (err == ERR_NOT_FOUND)
+		err = make_version(dir, f);
+	if (err == 0)
+		err = path_of(dir, "hot", path);
+	if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
+		err = fail(f, dir, "make hot/");
+	return fault_default(f, err);
+}
+
+bool dir_is_backup(const char *dir)
+{
+	char path[PATH_BYTES];
+
+	return path_of(dir, "BACKUP", path) == 0 && access(path, F_OK) == 0;
+}
+
+int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
+{
 	int fd = -1, err;
 
+	if (dir_is_backup(dir))
+		return fault_set(
+		    f, ERR_REFUSED, "data",
+		    "%s is a backup, which is only read; `astraml restore %s --data DIR` makes a "
+		    "directory of it that can be served",
+		    dir, dir);
 	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
 		return fail(f, dir, "make the directory, or anything");
 	err = take_lock(dir, &fd, f);
@@ -246,13 +275,7 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
 		return err;
 	err = dir_announce(fd, "");
 	if (err == 0)
-		err = check_version(dir, f);
-	if (err == ERR_NOT_FOUND)
-		err = make_version(dir, f);
-	if (err == 0)
-		err = path_of(dir, "hot", path);
-	if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
-		err = fail(f, dir, "make hot/");
+		err = dir_make(dir, f);
 	if (err < 0) {
 		close(fd);
 		return fault_default(f, err);

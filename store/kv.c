@@ -353,6 +353,8 @@ bool kv_room(struct kv *kv, size_t least, size_t more)
 	return true;
 }
 
+int kv_copy(struct kv *kv, int fd) { return error_of(mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT)); }
+
 int kv_reap_readers(struct kv *kv)
 {
 	int dead = 0;

@@ -84,6 +84,10 @@ int kv_stat(struct kv_txn *t, struct kv_stat *ret);
  * full disk: true when at least `least` bytes are.  Asks the file system for `more` when not. */
 bool kv_room(struct kv *kv, size_t least, size_t more);
 
+/* Writes a copy of the newest snapshot to fd, free pages left out, while others go on; pages freed
+ * meanwhile cannot be reused until it is done. */
+int kv_copy(struct kv *kv, int fd);
+
 /* Frees slots of readers that died; returns how many. */
 int kv_reap_readers(struct kv *kv);
 

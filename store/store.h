@@ -102,7 +102,7 @@ void writer_wake(struct store *s);
 
 /* access.c */
 int access_load(struct store *s);
-int access_create_owner(struct store *s, struct fault *f); /* when there is no token at all */
+int access_create_owner(struct store *s, struct fault *f); /* when no token is an owner's */
 
 /* recovery.c: memory, run and series tables from what is stored; leftovers of an unfinished flush go. */
 int recover(struct store *s, struct fault *f);
