@@ -23,6 +23,7 @@ struct store_options {
 	size_t queue_max_batches; /* 0: 8192 */
 	int64_t grace_ns;         /* after a window's end, before it is flushed; 0: 30 s */
 	int64_t flush_every_ns;   /* least time between flushes that no cap asks for; 0: 30 s */
+	size_t log_block_bytes;   /* text of a sealed log block; 0: 4 MiB, which is also the most */
 	size_t map_max_bytes;     /* the hot environment's bound; 0: 256 GiB */
 };
 
@@ -66,7 +67,7 @@ struct store_stats {
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
 	uint64_t journal_bytes, journal_batches;            /* in the file; not yet flushed */
 	uint64_t flushes, flushed_buckets, blocks, block_bytes;
-	uint64_t log_blocks, log_block_bytes;
+	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;

@@ -12,7 +12,7 @@
  *        0    1  magic, STORED_MAGIC
  *        1    1  kind, enum kind
  *        2    1  format version of this value, FORMAT_MAJOR
- *        3    1  codec of the body: 0 plain, 1 zstd
+ *        3    1  codec of the body: 0 plain, 1 zstd, 2 sealed (log blocks)
  *        4    4  count: records, buckets or chunks in the body; 0 where there is one thing
  *        8    4  length of the body once decoded
  *       12    4  CRC-32C of bytes 0-11, the key, and the body as stored
@@ -36,6 +36,7 @@
  *   block     flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h)
  *   log       rid u32, first sequence u64             LOG: records from that sequence on (logblock.h)
  *   logseq    rid u32                                 LOGSEQ: next sequence u64
+ *   logseal   rid u32                                 LOGSEAL: see seal.h
  *   token     hash [32]                               TOKEN: role u8, created i64, project s
  *
  * Invariants
@@ -79,8 +80,9 @@ enum kind {
 	KIND_LOG,
 	KIND_LOGSEQ,
 	KIND_TOKEN,
+	KIND_LOGSEAL,
 };
 
-enum codec { CODEC_PLAIN, CODEC_ZSTD };
+enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };
 
 #endif

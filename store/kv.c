@@ -21,8 +21,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem",
-	"idemage", "journal", "flush", "block", "log",    "logseq",   "token",
+	"meta",    "project", "run",   "runid", "series", "producer", "reject",  "idem",
+	"idemage", "journal", "flush", "block", "log",    "logseq",   "logseal", "token",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }

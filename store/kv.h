@@ -32,6 +32,7 @@ enum kv_db {
 	KV_BLOCK,
 	KV_LOG,
 	KV_LOGSEQ,
+	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_DBS,
 };

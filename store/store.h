@@ -2,7 +2,8 @@
  * store.h - the open store, for the files of store/ alone.
  *
  * Threads: the writer (writer.c) is the only one that writes LMDB; the flusher (flush.c) encodes
- * frozen buckets into blocks; everybody else submits and reads.
+ * frozen buckets into blocks, the sealer (seal.c) young log blocks into large ones; everybody else
+ * submits and reads.
  *
  *   lock order: queue_lock, then memory_lock; the registries' own locks are innermost.
  *
@@ -39,10 +40,11 @@ struct token {
 
 struct creation; /* turn.h */
 struct flush;    /* flush.c */
+struct seal;     /* seal.c */
 
 struct counters {
 	atomic_uint_fast64_t batches, samples, log_records, duplicates;
-	atomic_uint_fast64_t commits, commit_ns, fold_ns, flush_ns;
+	atomic_uint_fast64_t commits, commit_ns, fold_ns, flush_ns, sealed_logs;
 };
 
 struct journal_size {
@@ -68,8 +70,8 @@ struct store {
 	size_t queued;
 	struct creation *creations;
 	bool closing;
-	bool writer_started, flusher_started;
-	pthread_t writer, flusher;
+	bool writer_started, flusher_started, sealer_started;
+	pthread_t writer, flusher, sealer;
 
 	/* memory_lock */
 	pthread_mutex_t memory_lock;
@@ -81,6 +83,7 @@ struct store {
 	/* the writer's own */
 	struct state state;
 	struct flush *flush;
+	struct seal *seal;
 	struct journal_size *journal; /* what is not trimmed yet, oldest first */
 	size_t n_journal, journal_cap;
 	atomic_uint_fast64_t journal_bytes;

@@ -191,6 +191,8 @@ static const struct setting settings[] = {
 	SETTING("queue", UNIT_COUNT, store.queue_max_batches, "requests waiting for the writer (8192)"),
 	SETTING("grace", UNIT_NS, store.grace_ns, "after a window's end, before it is flushed (30s)"),
 	SETTING("flush-every", UNIT_NS, store.flush_every_ns, "least time between flushes (30s)"),
+	SETTING("log-block", UNIT_BYTES, store.log_block_bytes,
+		"text of a log that is sealed together (4MiB)"),
 	SETTING("map", UNIT_BYTES, store.map_max_bytes, "bound of the data file (256GiB)"),
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))

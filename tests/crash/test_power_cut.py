@@ -25,7 +25,7 @@ LONG = bool(os.environ.get("ASTRAML_TEST_LONG"))
 RECORDER = os.path.join(harness.BUILD, "tests/crash/recorder.so")
 CHECK_IMAGE = os.path.join(harness.BUILD, "tests/crash/check_image")
 # small caps, so that a short load flushes and trims its journal many times
-SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "200ms", "--grace", "100ms", "--map", "1GiB")
+SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "200ms", "--grace", "100ms", "--log-block", "2KiB", "--map", "1GiB")
 
 Found = collections.namedtuple("Found", "texts buckets troubles")
 
