@@ -202,7 +202,7 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 				   .from_ns = a->from_ns,
 				   .to_ns = a->to_ns,
 				   .least = a->context ? LEVEL_NONE : a->least,
-				   .holds = a->context ? span_of(NULL, 0) : a->grep,
+				   .holds = a->context ? span_of(NULL, 0) : log_ask_holds(a),
 				   .passed = slice_passed,
 				   .effort = &r->effort };
 	uint64_t last = 0;

@@ -92,7 +92,7 @@ def test_finds_what_is_there():
                 equal(texts_of(client, "r", grep=piece), want, f"grep {piece!r}")
                 limited = texts_of(client, "r", grep=piece, direction="backward", limit=3)
                 equal(limited, want[::-1][:3], f"grep {piece!r} from the end")
-            for regex in (r"\d+\.\d+", "(?i)error|warning", r"^:::ML.*value"):
+            for regex in (r"\d+\.\d+", "(?i)error|warning", r"^:::ML.*value", r"seed\D+\d", r"epoch\w*.*: [13]", r"[a-z]+_stop"):
                 want = [t for t in texts if re.search(regex, t.rstrip("\n").rstrip("\r"))]
                 equal(texts_of(client, "r", regex=regex), want, f"regex {regex!r}")
             word = max(texts, key=len)[:8]
