@@ -59,20 +59,13 @@ static int aggs_parse(struct ask *a, struct fault *f)
 static int width_parse(struct ask *a, struct fault *f)
 {
 	struct span s, points;
-	int err;
 
 	if (!params_get(a->params, "every", 0, &s))
 		return params_u64(a->params, "points", 1, ASK_ROWS_MAX, &a->points, f);
 	if (params_get(a->params, "points", 0, &points))
 		return fault_set(f, ERR_REFUSED, "points",
 				 "every and points both say how wide a window is; give one");
-	err = duration_parse(s, &a->every_ns) ? 0 : ERR_REFUSED;
-	if (err < 0)
-		return fault_set(f, err, "every",
-				 "every=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 "
-				 "years)",
-				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
-	return 0;
+	return params_duration(a->params, "every", &a->every_ns, f);
 }
 
 static int runs_parse(struct ask *a, struct fault *f)

@@ -25,10 +25,11 @@ typedef int (*handler)(struct ctx *c);
 int handle_run_create(struct ctx *c); /* runs.c */
 int handle_runs(struct ctx *c);
 int handle_run(struct ctx *c);
-int handle_metrics(struct ctx *c); /* totals.c */
-int handle_query(struct ctx *c);   /* rows.c; chooses by Accept itself */
-int handle_logs(struct ctx *c);    /* logs.c */
-int handle_usage(struct ctx *c);   /* health.c */
+int handle_metrics(struct ctx *c);   /* totals.c */
+int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */
+int handle_logs(struct ctx *c);      /* logs.c */
+int handle_histogram(struct ctx *c); /* histogram.c */
+int handle_usage(struct ctx *c);     /* health.c */
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);
 int handle_readyz(struct ctx *c);

@@ -231,6 +231,17 @@ bool duration_parse(struct span s, int64_t *ret_ns)
 	return true;
 }
 
+int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f)
+{
+	struct span s;
+
+	if (!params_get(p, name, 0, &s) || duration_parse(s, ret_ns))
+		return 0;
+	return fault_set(f, ERR_REFUSED, name,
+			 "%s=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 years)", name,
+			 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+}
+
 void duration_print(int64_t ns, char ret[DURATION_TEXT_MAX])
 {
 	static const struct {

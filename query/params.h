@@ -46,6 +46,7 @@ int time_parse(const char *field, struct span s, int64_t now_ns, int64_t *ret, s
 
 /* "500ms", "30s", "5m", "1h30m", "1d", "2w": at least 1 ms, at most 100 years. */
 bool duration_parse(struct span s, int64_t *ret_ns);
+int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f);
 
 #define DURATION_TEXT_MAX 32
 /* The shortest such text in one unit: "30s", "5m", "90s". */
