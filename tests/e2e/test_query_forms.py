@@ -382,13 +382,22 @@ def test_accept_chooses():
 
 # ---- broken off ----
 
+def wait_for_blocks(c):
+    """Until all samples are in blocks, and none in memory or the journal."""
+    def number(name):
+        lines = c.request("GET", "/metrics").body.decode().splitlines()
+        return int(next(line for line in lines if line.startswith(name + " ")).split()[1])
+    harness.wait_for(lambda: number("astraml_open_buckets") == 0 and number("astraml_journal_bytes") == 0, "a flush")
+
+
 def test_a_damaged_block_is_told():
-    with harness.Server() as s:
+    with harness.Server(arguments=("--grace", "1s", "--flush-every", "1s")) as s:
         c = s.client()
         c.create_run("damaged")
         value = 1.2345678901234567e77
         put(c, "damaged", "m", [(BASE + i * WINDOW, i, value if i == -1500 else i / 7) for i in range(-3000, 0)])
         put(c, "damaged", "well", [(BASE, 0, 1.0)])
+        wait_for_blocks(c)
         s.stop()
         path = os.path.join(s.data, "hot", "data.mdb")
         with open(path, "r+b") as f:
