@@ -42,6 +42,7 @@ static int choose_run(struct plan *p, struct view *v, const char *project, struc
 	return err == ERR_NOT_FOUND ? 0 : fault_default(f, err);
 }
 
+/* Windows for all that the runs hold, or for what is asked of it. */
 static int plan_windows(struct plan *p, struct fault *f)
 {
 	int64_t from = INT64_MAX, to = INT64_MIN;
@@ -60,6 +61,51 @@ static int plan_windows(struct plan *p, struct fault *f)
 	return ask_windows(&p->ask, p->tier_ns, from, to, &p->windows, f);
 }
 
+/* ---- steps ---- */
+
+struct narrow {
+	const struct ask *ask;
+	int64_t from_ns, to_ns; /* least and greatest start of windows with steps asked for */
+};
+
+static int narrow_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
+{
+	struct narrow *n = arg;
+
+	(void)series;
+	if (b->step_max == STEP_NONE || b->step_max < n->ask->step_start || b->step_min >= n->ask->step_end)
+		return 0;
+	n->from_ns = start_ns < n->from_ns ? start_ns : n->from_ns;
+	n->to_ns = start_ns > n->to_ns ? start_ns : n->to_ns;
+	return 0;
+}
+
+/* points= is to divide the time in which these steps lie, not the whole life of the runs. */
+static int narrow_to_steps(struct plan *p, struct store *store)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
+		struct chosen_run *r = &p->runs[i];
+		struct narrow n = { &p->ask, INT64_MAX, INT64_MIN };
+		const struct scan s = { .store = store,
+					.rid = r->rid,
+					.window_ns = r->window_ns,
+					.sids = p->picked.sids + r->first,
+					.n_sids = r->n,
+					.from_ns = r->life_from_ns,
+					.to_ns = r->life_to_ns,
+					.every_ns = r->window_ns,
+					.row = narrow_row,
+					.arg = &n };
+
+		err = scan_run(&s, &p->partial);
+		r->life_from_ns = n.from_ns > n.to_ns ? 0 : n.from_ns;
+		r->life_to_ns = n.from_ns > n.to_ns ? 0 : n.to_ns + r->window_ns;
+	}
+	return err;
+}
+
 int plan_make(struct plan *p, const struct ctx *c,
 	      void (*write)(struct out *o, const struct series_name *name))
 {
@@ -76,7 +122,9 @@ int plan_make(struct plan *p, const struct ctx *c,
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
 		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
 	view_close(v);
-	return err < 0 ? err : plan_windows(p, c->f);
+	if (err == 0 && p->ask.points && (p->ask.step_start != INT64_MIN || p->ask.step_end != INT64_MAX))
+		err = narrow_to_steps(p, c->store);
+	return err < 0 ? fault_default(c->f, err) : plan_windows(p, c->f);
 }
 
 static struct scan scan_of(const struct plan *p, const struct chosen_run *r, struct store *s)

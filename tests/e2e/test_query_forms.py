@@ -150,6 +150,11 @@ def test_ranges_of_steps():
             got = [dict(zip(s["columns"], row))["last_step"] for s in answer.json()["series"] for row in s["rows"]]
             want = [s for s in range(2, 600, 3) if (a is None or s >= a) and (b is None or s < b)]
             equal(got, want, f"steps [{a}, {b}) by {x}")
+    for a, b in ((0, 300), (500, 600), (17, 90)):  # points are of these steps, not of the whole life
+        answer = c.query("range", "m", x="step", points=20, step_start=a, step_end=b, agg="count")
+        n = len(answer["series"][0]["rows"])
+        check(min(10, (b - a) // 3 - 1) <= n <= 20, "points=20 of steps", a, b, "gave", n)
+    equal(c.query("range", "m", points=5, step_start=9000)["series"][0]["rows"], [], "no such steps")
 
 
 # ---- by ----
