@@ -528,6 +528,16 @@ def test_histogram_counts_what_logs_gives():
 
 def test_histogram_of_many_windows():
     c = client()
+    c.create_run("blocks")  # more blocks than one slice passes over; each is a record
+    for i in range(50):
+        batch = Batch()
+        for j in range(14):
+            batch.log("x" * 50_000 + "\n", BASE + (i * 14 + j) * NS, level="INFO" if j else "WARN")
+        c.ingest("blocks", batch)
+    got = histogram(c, "blocks", every="1d")
+    equal(([sum(r[i] for r in got["rows"]) for i in range(1, 8)], got["records"]), ([0, 0, 0, 650, 50, 0, 0], 700), "blocks")
+    equal(histogram(c, "blocks", points=700)["records"], 700, "at most 700 points")
+    equal(len(histogram(c, "blocks", points=700)["rows"]), 700, "700 points")
     c.create_run("scattered")
     for i in range(0, 101_000, 10_000):
         batch = Batch()
