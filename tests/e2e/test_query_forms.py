@@ -189,6 +189,30 @@ def test_series_merge_by_label():
           [sum(math.isfinite(v) for _, _, v in written["loss", r, "a"]) for r in "0123"], "with a filter")
 
 
+def test_long_series_merge():
+    """More windows than are kept at once; with gaps, and a stray early sample."""
+    c = client()
+    c.create_run("long")
+    rng = random.Random(13)
+    groups = {}
+    for rank in range(4):
+        samples = [(BASE - i * WINDOW - rng.randrange(WINDOW), None, rng.gauss(0, 1))
+                   for i in range(0, 90_000, rank + 2) if not 30_000 < i < 40_000 * rank]
+        samples.append((5 * NS, None, 1.0))
+        put(c, "long", "m", samples, rank=str(rank), pair=str(rank // 2))
+        groups.setdefault(str(rank // 2), []).extend(samples)
+    answer = c.query("long", "m", by="pair", agg="count,sum,first,last")
+    equal([s["labels"] for s in answer["series"]], [{"pair": "0"}, {"pair": "1"}], "groups")
+    for s in answer["series"]:
+        want = {}
+        for t, _, value in groups[s["labels"]["pair"]]:
+            want.setdefault(t // WINDOW * WINDOW // MS, []).append((t, value))
+        equal([row[0] for row in s["rows"]], sorted(want), "windows")
+        for t, count, total, first, last in s["rows"]:
+            values = [v for _, v in sorted(want[t])]
+            equal((count, total, first, last), (len(values), math.fsum(values), values[0], values[-1]), t)
+
+
 def test_merged_steps_hide_resumes_of_each_series():
     c = client()
     c.create_run("lagging")
