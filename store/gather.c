@@ -83,6 +83,7 @@ struct wanted_sid {
 struct gather {
 	uint64_t flush;
 	const struct wanted_sid *sids; /* by rising sid */
+	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
 	struct found *found;
@@ -145,12 +146,13 @@ static void gather_truncate(struct gather *g, size_t n)
 /* A damaged block is left out whole, and told. */
 static int gather_block(struct gather *g, struct span key, struct span value)
 {
+	const struct block_want want = { g->only_sids, g->n_sids, g->from_ns, g->to_ns };
 	size_t before = g->n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
 
 	if (err == 0)
-		err = block_read(s.body, s.count, gather_block_bucket, g);
+		err = block_read_some(s.body, s.count, &want, gather_block_bucket, g);
 	if (err == ERR_CORRUPT) {
 		gather_truncate(g, before);
 		g->partial = true;
@@ -179,7 +181,8 @@ static void seek_block(struct block_at *b, uint64_t flush, uint32_t sid, int64_t
 	b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 	if (at_block(b, flush) && memcmp(b->key.data, at, sizeof(at)) == 0)
 		return;
-	b->moved = kv_seek_before(b->cursor, key, &b->key, &b->value);
+	b->moved =
+	    b->moved == 0 ? kv_prev(b->cursor, &b->key, &b->value) : kv_last(b->cursor, &b->key, &b->value);
 	if (!at_block(b, flush))
 		b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 }
@@ -260,30 +263,82 @@ static int gather_flushes(struct gather *g, struct kv_txn *t, uint32_t rid)
 	return err;
 }
 
-static int compare_found(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
+/* ---- in order ---- */
 
-	if (x->position != y->position)
-		return x->position < y->position ? -1 : 1;
+/* Found buckets by series: those of the nth are order[ends[n - 1]] up to order[ends[n]], in the order
+ * in which they were found.  They are large, so they stay where they are. */
+struct by_series {
+	uint32_t *order;
+	size_t *ends;
+};
+
+static int by_series_init(struct by_series *b, const struct gather *g)
+{
+	size_t at = 0;
+
+	b->order = malloc((g->n + 1) * sizeof(*b->order));
+	b->ends = calloc(g->n_sids + 1, sizeof(*b->ends));
+	if (!b->order || !b->ends)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		b->ends[g->found[i].position]++;
+	for (size_t i = 0; i < g->n_sids; i++) {
+		size_t n = b->ends[i];
+
+		b->ends[i] = at;
+		at += n;
+	}
+	for (size_t i = 0; i < g->n; i++)
+		b->order[b->ends[g->found[i].position]++] = (uint32_t)i;
+	return 0;
+}
+
+static int compare_starts(const void *a, const void *b, void *found)
+{
+	const struct found *f = found, *x = &f[*(const uint32_t *)a], *y = &f[*(const uint32_t *)b];
+
 	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
 }
 
-/* Partials of one window lie side by side now. */
-static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+/* Flushes follow each other as time does, so windows of a series are nearly always found in order. */
+static void sort_windows(const struct gather *g, uint32_t *order, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (compare_starts(&order[i - 1], &order[i], g->found) > 0) {
+			qsort_r(order, n, sizeof(*order), compare_starts, g->found);
+			return;
+		}
+}
+
+/* The windows of one series; partials of one window lie side by side now. */
+static int tell_windows(const struct gather *g, const uint32_t *order, size_t n, uint32_t sid, bucket_fn fn,
+			void *arg)
 {
 	int err = 0;
 
-	if (g->n)
-		qsort(g->found, g->n, sizeof(*g->found), compare_found);
-	for (size_t i = 0, next; i < g->n && err == 0; i = next) {
-		struct found *f = &g->found[i];
+	for (size_t i = 0, next; i < n && err == 0; i = next) {
+		struct found *f = &g->found[order[i]];
 
-		for (next = i + 1; next < g->n && err == 0 && compare_found(f, &g->found[next]) == 0; next++)
-			err = bucket_merge(&f->bucket, &g->found[next].bucket);
+		for (next = i + 1; next < n && err == 0 && g->found[order[next]].start_ns == f->start_ns;
+		     next++)
+			err = bucket_merge(&f->bucket, &g->found[order[next]].bucket);
 		if (err == 0)
-			err = fn(arg, sids[f->position], f->start_ns, &f->bucket);
+			err = fn(arg, sid, f->start_ns, &f->bucket);
 	}
+	return err;
+}
+
+static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+{
+	struct by_series b = { 0 };
+	int err = by_series_init(&b, g);
+
+	for (size_t i = 0, at = 0; i < g->n_sids && err == 0; at = b.ends[i++]) {
+		sort_windows(g, b.order + at, b.ends[i] - at);
+		err = tell_windows(g, b.order + at, b.ends[i] - at, sids[i], fn, arg);
+	}
+	free(b.order);
+	free(b.ends);
 	return err;
 }
 
@@ -308,20 +363,25 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 {
 	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
 	struct gather g = { .sids = wanted, .n_sids = n_sids, .from_ns = from_ns, .to_ns = to_ns };
-	int err;
+	int err = ERR_NOMEM;
 
-	if (!wanted)
-		return ERR_NOMEM;
+	g.only_sids = malloc((n_sids + 1) * sizeof(*g.only_sids));
+	if (!wanted || !g.only_sids)
+		goto done;
 	for (size_t i = 0; i < n_sids; i++)
 		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
 	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
+	for (size_t i = 0; i < n_sids; i++)
+		g.only_sids[i] = wanted[i].sid;
 	err = gather_all(v->store, &g, rid, sids, n_sids);
 	if (err == 0)
 		err = merge_and_tell(&g, sids, fn, arg);
 	if (g.partial && ret_partial)
 		*ret_partial = true;
+done:
 	gather_truncate(&g, 0);
 	free(g.found);
+	free(g.only_sids);
 	free(wanted);
 	return err;
 }

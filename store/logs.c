@@ -98,6 +98,20 @@ static bool wanted(const struct walk *w, uint64_t seq)
 	return seq >= w->range->from_seq && (!w->range->to_seq || seq < w->range->to_seq);
 }
 
+/* What to do with a block whose prefix this is. */
+static enum log_block_use use_of(const struct walk *w, uint64_t first_seq, uint64_t count,
+				 const struct logblock_prefix *p)
+{
+	struct log_block b = { .first_seq = first_seq,
+			       .count = count,
+			       .t_min_ns = p->t_min_ns,
+			       .t_max_ns = p->t_max_ns,
+			       .levels = p->levels };
+	enum log_block_use use = w->range->block ? w->range->block(w->arg, &b) : LOG_BLOCK_READ;
+
+	return use == LOG_BLOCK_READ && !may_match(w, p) ? LOG_BLOCK_PASS : use;
+}
+
 static int tell_records(struct walk *w)
 {
 	const struct log_range *range = w->range;
@@ -124,9 +138,10 @@ static int walk_records(struct walk *w, const struct stored *s, uint64_t first_s
 	struct log_effort *effort = w->range->effort;
 	struct logblock_prefix prefix;
 	int err = logblock_prefix(s->body, &prefix);
+	enum log_block_use use = err < 0 ? LOG_BLOCK_PASS : use_of(w, first_seq, s->count, &prefix);
 
-	if (err < 0 || !may_match(w, &prefix))
-		return err;
+	if (use != LOG_BLOCK_READ)
+		return use == LOG_BLOCK_STOP ? 1 : err;
 	if (effort) {
 		effort->opened_blocks++;
 		effort->opened_bytes += s->body.len;
