@@ -178,6 +178,15 @@ static enum log_block_use widen_by_block(void *arg, const struct log_block *b)
 	return LOG_BLOCK_PASS;
 }
 
+/* Records that cannot be meant were passed over. */
+static int note_passed(void *arg, uint64_t next_seq)
+{
+	struct histogram *h = arg;
+
+	h->from_seq = next_seq;
+	return 0;
+}
+
 /* Reads all of [1, end_seq), slice by slice. */
 static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 		    enum log_block_use (*block)(void *arg, const struct log_block *b), bool *ret_partial)
@@ -186,7 +195,10 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 				   .from_ns = h->ask->from_ns,
 				   .to_ns = h->ask->to_ns,
 				   .least = h->ask->least,
-				   .block = block };
+				   .holds = log_ask_holds(h->ask),
+				   .textless = !h->ask->grep.len && !h->ask->pattern,
+				   .block = block,
+				   .passed = note_passed };
 	int more = 1;
 
 	h->from_seq = 1;

@@ -362,7 +362,7 @@ static size_t get_attrs(struct logblock *b, const struct logrow *row)
 	return n;
 }
 
-int logblock_get(struct logblock *b, size_t i, struct log_record *ret)
+int logblock_get_row(struct logblock *b, size_t i, struct log_record *ret)
 {
 	const struct logrow *row;
 	int err;
@@ -382,7 +382,14 @@ int logblock_get(struct logblock *b, size_t i, struct log_record *ret)
 	ret->text = row->text;
 	ret->attrs = b->attrs;
 	ret->n_attrs = get_attrs(b, row);
-	return b->sealed ? get_text(b, i, &ret->text) : 0;
+	return 0;
+}
+
+int logblock_get(struct logblock *b, size_t i, struct log_record *ret)
+{
+	int err = logblock_get_row(b, i, ret);
+
+	return err == 0 && b->sealed ? get_text(b, i, &ret->text) : err;
 }
 
 bool logblock_may_hold(const struct logblock *b, struct span bytes)

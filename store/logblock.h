@@ -82,6 +82,9 @@ uint64_t logblock_seq(const struct logblock *b, size_t i); /* of record i */
  * a sealed block until the next get.  ERR_CORRUPT, ERR_NOMEM. */
 int logblock_get(struct logblock *b, size_t i, struct log_record *ret);
 
+/* The same without its text, which is empty in a sealed block. */
+int logblock_get_row(struct logblock *b, size_t i, struct log_record *ret);
+
 /* False: no record has these bytes in its text.  Reads the least there is to read. */
 bool logblock_may_hold(const struct logblock *b, struct span bytes);
 

@@ -125,7 +125,7 @@ static int tell_records(struct walk *w)
 
 		if ((maybe && !maybe[at]) || !wanted(w, logblock_seq(w->block, at)))
 			continue;
-		err = logblock_get(w->block, at, &r);
+		err = (range->textless ? logblock_get_row : logblock_get)(w->block, at, &r);
 		if (err == 0)
 			err = w->fn(w->arg, &r);
 	}

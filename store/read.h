@@ -70,6 +70,7 @@ struct log_range {
 	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
 	enum level least;
 	struct span holds; /* empty: any */
+	bool textless;     /* texts are not needed, and may come empty */
 	int (*passed)(void *arg, uint64_t next_seq);
 	struct log_effort *effort; /* added to; NULL: not asked for */
 	enum log_block_use (*block)(void *arg, const struct log_block *b);
