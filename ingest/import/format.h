@@ -12,6 +12,7 @@
 #include "ingest/import/args.h"
 #include "ingest/import/input.h"
 #include "ingest/import/sink.h"
+#include "proto/target.h"
 
 /* What stands around one walk; the same in both. */
 struct import_context {
@@ -24,6 +25,17 @@ struct import_context {
 	bool has_start, has_end; /* --start, --end */
 	int64_t start_ns, end_ns;
 };
+
+/* An import as it was asked for, of a format that does all of it. */
+struct import_job {
+	const struct target *target;
+	const struct import_args *args;
+	const char *run; /* --run; NULL */
+	char **paths;
+	size_t n_paths;
+};
+
+struct client;
 
 struct import_format {
 	const char *name;
@@ -45,8 +57,14 @@ struct import_format {
 	/* One walk over one file: from its start as far as it likes.  A file that is not of this format
 	 * is ERR_MALFORMED with the place and the way out. */
 	int (*read)(const struct import_context *c, struct input *in, struct import_sink *k, struct fault *f);
+
+	/* In the place of all that, where the files are no fixed bytes to be hashed and walked twice.
+	 * Returns an exit status.  NULL: the frame imports. */
+	int (*import)(const struct import_job *job, struct client *client);
 };
 
+extern const struct import_format hf_trainer_format;
 extern const struct import_format mllog_format;
+extern const struct import_format tensorboard_format;
 
 #endif

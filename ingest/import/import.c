@@ -13,7 +13,8 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define AHEAD_NS           (600 * NS_PER_S) /* what a server takes of the future, too */
 
-static const struct import_format *const formats[] = { &mllog_format };
+static const struct import_format *const formats[] = { &hf_trainer_format, &mllog_format,
+						       &tensorboard_format };
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 static const char usage_head[] =
@@ -348,7 +349,8 @@ static void on_interrupt(int signal_number)
 	raise(signal_number);
 }
 
-static int import_list(struct options *o, const struct file_list *l)
+/* list: NULL where the format does it all. */
+static int import_with_client(struct options *o, const struct file_list *list, const struct import_job *job)
 {
 	struct fault f = { 0 };
 	struct client *client = NULL;
@@ -360,7 +362,7 @@ static int import_list(struct options *o, const struct file_list *l)
 	}
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
-	status = import_items(o, l, client);
+	status = list ? import_items(o, list, client) : o->format->import(job, client);
 	client_free(client);
 	return status;
 }
@@ -369,8 +371,11 @@ static int import_named(struct options *o, int n, char **paths)
 {
 	struct file_list list = { 0 };
 	struct fault f = { 0 };
+	struct import_job job = { o->target, &o->args, o->run, paths, (size_t)n };
 	int err = 0, status;
 
+	if (o->format->import)
+		return import_with_client(o, NULL, &job);
 	for (int i = 0; i < n && err == 0; i++)
 		err = file_list_add(&list, paths[i], o->format, &f);
 	if (err == 0 && o->run && list.n > 1)
@@ -385,7 +390,7 @@ static int import_named(struct options *o, int n, char **paths)
 		fprintf(stderr, "astraml import: %s\n", f.text);
 		status = err == ERR_REFUSED ? EXIT_USAGE : exit_status_of(err);
 	} else {
-		status = import_list(o, &list);
+		status = import_with_client(o, &list, NULL);
 	}
 	file_list_release(&list);
 	return status;

@@ -139,7 +139,7 @@ static int start(struct packed_file *s, struct fault *f)
 	return err < 0 ? fault_default(f, err) : 0;
 }
 
-static int open_error(const char *path, struct fault *f)
+int packed_file_cannot_open(const char *path, struct fault *f)
 {
 	if (errno == ENOENT)
 		return fault_set(f, ERR_NOT_FOUND, "file", "%s does not exist", path);
@@ -159,7 +159,7 @@ int packed_file_open(const char *path, struct packed_file **ret, struct fault *f
 	s->path = path;
 	s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang us here */
 	if (s->fd < 0 || fstat(s->fd, &st) < 0) {
-		err = open_error(path, f);
+		err = packed_file_cannot_open(path, f);
 	} else if (!S_ISREG(st.st_mode)) {
 		err = fault_set(f, ERR_REFUSED, "file",
 				"%s is not a regular file, and a file is read twice: save it to a file first",
@@ -173,6 +173,16 @@ int packed_file_open(const char *path, struct packed_file **ret, struct fault *f
 	}
 	*ret = s;
 	return 0;
+}
+
+bool packed_file_seek(struct packed_file *s, uint64_t offset)
+{
+	if (s->packing != PACKING_NONE || lseek(s->fd, (off_t)offset, SEEK_SET) < 0)
+		return false;
+	s->in_pos = s->in_len = 0;
+	s->done = offset;
+	s->at_end = false;
+	return true;
 }
 
 void packed_file_free(struct packed_file *s)

@@ -23,6 +23,12 @@ void packed_file_free(struct packed_file *s); /* NULL is fine */
 #define PACKED_FILE_STEP (9u << 20)
 int packed_file_read(struct packed_file *s, struct buf *out, struct fault *f);
 
+/* Goes on at that byte of a plain file, which may have grown; false when the file is packed. */
+bool packed_file_seek(struct packed_file *s, uint64_t offset);
+
+/* What open() or stat() has just said of a path. */
+int packed_file_cannot_open(const char *path, struct fault *f);
+
 uint64_t packed_file_done(const struct packed_file *s); /* how many packed bytes have been unpacked */
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "ingest/import/format.h"
+#include "ingest/import/sink.h"
 #include "proto/message.h"
 
 enum { EVENT_WALL_TIME = 1, EVENT_STEP, EVENT_FILE_VERSION, EVENT_SUMMARY = 5, EVENT_SESSION_LOG = 7 };
@@ -21,7 +21,7 @@ bool event_time_ns(double seconds, int64_t *ret_ns)
 	unsigned __int128 ns, half;
 	uint64_t whole;
 
-	if (!(seconds >= 0 && seconds < (double)(LINE_TIME_END_NS / NS_PER_S)))
+	if (!(seconds >= 0 && seconds < (double)(IMPORT_TIME_END_NS / NS_PER_S)))
 		return false;
 	/* seconds = mantissa / 2^shift, and the mantissa has 53 bits */
 	ns = (unsigned __int128)(uint64_t)ldexp(frexp(seconds, &exponent), 53) * NS_PER_S;
