@@ -207,13 +207,12 @@ const struct import_format hf_trainer_format = {
 	.version = "1",
 	.summary = "trainer_state.json of the Hugging Face Trainer",
 	.help =
+	    "Every number of a record of log_history, but step and epoch, becomes a sample of the metric\n"
+	    "of that name, at its step.  A step takes a second: the last one is at --end, else when the\n"
+	    "file was last changed.  best_metric, global_step, num_train_epochs and the like become\n"
+	    "hyperparameters.\n"
 	    "\n"
-	    "Every number of a record of log_history, but step and epoch, becomes a sample of the metric of\n"
-	    "that name, at its step.  A step takes a second: the last one is at --end, else when the file "
-	    "was\n"
-	    "last changed.  best_metric, global_step, num_train_epochs and the like become hyperparameters.\n"
-	    "\n"
-	    "example: astraml import hf-trainer --run bert-ner out/checkpoint-12030/trainer_state.json\n",
+	    "example: astraml import hf-trainer --run ner-1 out/checkpoint-500/trainer_state.json\n",
 	.takes = takes,
 	.read = read_state,
 };
