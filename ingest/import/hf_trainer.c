@@ -7,6 +7,8 @@
  * It holds no times: a step stands for a second, and the importer chooses when the last one was.
  * Source: transformers/trainer_callback.py, TrainerState.
  */
+#include "ingest/import/hf_trainer.h"
+
 #include <inttypes.h>
 
 #include "ingest/import/format.h"
@@ -146,12 +148,6 @@ static int parse_document(struct span text, struct json_value *ret, struct fault
 {
 	const uint8_t *end = text.data + text.len, *behind;
 
-	if (text.len >= INPUT_PEEK_MAX)
-		return fault_set(
-		    f, ERR_TOO_LARGE, "file",
-		    "a trainer_state.json of %u MiB and more is not read: its log_history grows by "
-		    "a record every logging_steps; is this another file?",
-		    INPUT_PEEK_MAX >> 20);
 	if (json_scan(text, ret) < 0)
 		return fault_set(
 		    f, ERR_MALFORMED, "file",
@@ -166,17 +162,13 @@ static int parse_document(struct span text, struct json_value *ret, struct fault
 	return 0;
 }
 
-static int read_state(const struct import_context *c, struct input *in, struct import_sink *k,
-		      struct fault *f)
+int hf_trainer_parse(struct span text, struct import_sink *k, struct fault *f)
 {
 	struct history h = { .sink = k, .f = f };
 	struct json_value document, list = { 0 };
-	struct span text;
-	int err = input_peek(in, INPUT_PEEK_MAX, &text, f);
+	int err = parse_document(text, &document, f);
 
-	(void)c;
-	if (err < 0 || (err = parse_document(text, &document, f)) < 0 ||
-	    (err = read_members(&document, k, &list)) < 0)
+	if (err < 0 || (err = read_members(&document, k, &list)) < 0)
 		return fault_default(f, err);
 	if (list.kind != JSON_ARRAY)
 		return fault_set(f, ERR_MALFORMED, "file",
@@ -185,6 +177,24 @@ static int read_state(const struct import_context *c, struct input *in, struct i
 	err = send_history(&h, &list);
 	arena_release(&h.names);
 	return fault_default(f, err);
+}
+
+static int read_state(const struct import_context *c, struct input *in, struct import_sink *k,
+		      struct fault *f)
+{
+	struct span text;
+	int err = input_peek(in, INPUT_PEEK_MAX, &text, f);
+
+	(void)c;
+	if (err < 0)
+		return err;
+	if (text.len >= INPUT_PEEK_MAX)
+		return fault_set(
+		    f, ERR_TOO_LARGE, "file",
+		    "a trainer_state.json of %u MiB and more is not read: its log_history grows by "
+		    "a record every logging_steps; is this another file?",
+		    INPUT_PEEK_MAX >> 20);
+	return hf_trainer_parse(text, k, f);
 }
 
 static bool takes(const char *name)
