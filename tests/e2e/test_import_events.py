@@ -299,19 +299,21 @@ def test_damage_in_the_middle():
 
 
 def test_a_rewritten_file_adds_nothing():
-    """The same first record, other content: whole segments, split ones, single records."""
+    """The same first records, then other ones: whole segments, split ones, whole parts, single records."""
     data = history(1500)
-    for cut in (40, 1024, 1500):
-        path = write("w.tfevents", data[:boundaries(data)[cut]])
+    ends = boundaries(data)
+    others = framed(*(event(START + i, i, simple("m0", i)) for i in range(1600)))
+    for cut, same in ((1500, 1), (1024, 1000), (900, 40), (40, 1), (40, 32), (40, 35)):
+        path = write("w.tfevents", data[:ends[cut]])
         with harness.Server() as server:
             tensorboard(server, path)
-            check_run(server.client(), "w.tfevents", data[:boundaries(data)[cut]])
-            other = framed(version(START + 1), *(event(START + i, i, simple("m0", i)) for i in range(1600)))
+            check_run(server.client(), "w.tfevents", data[:ends[cut]])
+            other = data[:ends[same]] + others
             with open(path, "wb") as f:
                 f.write(other)
             said = tensorboard(server, path, status=2)
             check("was rewritten since it was imported" in said, said)
-            check_run(server.client(), "w.tfevents", data[:boundaries(data)[cut]])
+            check_run(server.client(), "w.tfevents", data[:ends[cut]])
             tensorboard(server, "--run", "new", path)
             check_run(server.client(), "new", other)
 
@@ -408,7 +410,7 @@ def test_following():
             append(first, one[at:cut])
             wait_for(lambda: count(c, "train") == n_samples(one[:cut]), f"what is in the first {cut} bytes")
         check_run(c, "train", one)
-        append(os.path.join(root, "train", "events.out.tfevents.2"), two)
+        append(os.path.join(root, "train", "events.out.tfevents.0"), two)
         os.makedirs(os.path.join(root, "eval"))
         append(os.path.join(root, "eval", "events.out.tfevents.3"), three)
         wait_for(lambda: count(c, "train") == n_samples(one, two) and count(c, "eval") == n_samples(three), "the new files")
@@ -419,6 +421,21 @@ def test_following():
         check_run(c, "eval", three)
         equal({c.get(f"/runs/{r}").json()["state"] for r in ("train", "eval")}, {"finished"}, "states")
         equal({s["again"] for s in tensorboard(server, root)}, {" (already there)"}, "an import after it")
+
+
+def test_following_a_packed_file_that_is_replaced():
+    path = write("p.tfevents.gz", gzip.compress(history(1100)))
+    with harness.Server() as server:
+        c = server.client()
+        follower = Follower(server, "--run", "p", path)
+        for n in (1200, 2400):
+            data = history(n)
+            with open(path + ".new", "wb") as f:
+                f.write(gzip.compress(data))
+            os.replace(path + ".new", path)
+            wait_for(lambda: count(c, "p") == n_samples(data), f"{n} records")
+        follower.stop()
+        check_run(c, "p", data)
 
 
 def test_what_is_there_when_it_is_stopped_is_imported():
@@ -489,7 +506,7 @@ def test_a_file_that_shrinks_is_not_followed():
         line = wait_for(follower.process.stderr.readline, "a word about it")
         while b"only grows" not in line:
             line = wait_for(follower.process.stderr.readline, "a word about it")
-        append(path, history(200, 2))
+        append(path, data[1000:] + framed(event(START + 99, 99, simple("m0", 1))))
         follower.stop(status=2)
         check_run(c, "t.tfevents", data)
 
