@@ -11,6 +11,7 @@
 
 #include "ingest/import/args.h"
 #include "ingest/import/input.h"
+#include "ingest/import/line_time.h"
 #include "ingest/import/sink.h"
 #include "proto/target.h"
 
@@ -25,6 +26,9 @@ struct import_context {
 	bool has_start, has_end; /* --start, --end */
 	int64_t start_ns, end_ns;
 };
+
+/* Which year times without one are of. */
+struct year_rule import_years(const struct import_context *c);
 
 /* An import as it was asked for, of a format that does all of it. */
 struct import_job {
@@ -63,8 +67,7 @@ struct import_format {
 	int (*import)(const struct import_job *job, struct client *client);
 };
 
-extern const struct import_format hf_trainer_format;
-extern const struct import_format mllog_format;
-extern const struct import_format tensorboard_format;
+extern const struct import_format csv_format, hf_trainer_format, mllog_format, tensorboard_format,
+    text_format;
 
 #endif

@@ -13,8 +13,8 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define AHEAD_NS           (600 * NS_PER_S) /* what a server takes of the future, too */
 
-static const struct import_format *const formats[] = { &hf_trainer_format, &mllog_format,
-						       &tensorboard_format };
+static const struct import_format *const formats[] = { &mllog_format, &hf_trainer_format, &tensorboard_format,
+						       &csv_format, &text_format };
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 static const char usage_head[] =

@@ -18,7 +18,7 @@ from test_import import import_files, write
 sys.path.insert(0, os.path.join(harness.ROOT, "tests", "oracle"))
 import tfevents_oracle as oracle  # noqa: E402
 
-OURS = sorted(glob.glob(os.path.join(test_import.DATA, "algoperf", "*tfevents*.gz")))
+OURS = sorted(glob.glob(os.path.join(test_import.DATA, "algoperf", "tfevents", "*.gz")))
 ALL_DIR = os.environ.get("ASTRAML_TFEVENTS_DATA", os.path.join(harness.ROOT, "..", "shared", "data", "algoperf", "tfevents"))
 START = 1_700_000_000.25
 
