@@ -229,11 +229,12 @@ static int add_record(struct event_file *e, const struct record_reader *r, struc
 
 	if (!r->record.passed_over && (err = event_parse(r->record.data, &event)) == 0)
 		err = add_scalars(e, &event);
+	if (err == 0)
+		err = segment_end_record(&e->segment);
 	if (err < 0) {
 		segment_drop_record(&e->segment);
 		return err == ERR_MALFORMED ? no_event(r->offset, f) : fault_default(f, err);
 	}
-	segment_end_record(&e->segment);
 	e->large += r->record.passed_over;
 	e->others += event.others;
 	e->restarts += event.is_restart;

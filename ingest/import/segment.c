@@ -14,9 +14,6 @@ struct segment_sample {
 	struct point point;
 };
 
-/* The parts of a segment have numbers from 0; this is the segment itself. */
-#define WHOLE_SEGMENT UINT32_MAX
-
 int event_sender_init(struct event_sender *k, struct upload *u)
 {
 	*k = (struct event_sender){ .upload = u };
@@ -33,12 +30,14 @@ void event_sender_release(struct event_sender *k)
 void segment_init(struct segment *s)
 {
 	*s = (struct segment){ 0 };
+	buf_init(&s->ends, SEGMENT_RECORDS * sizeof(uint32_t));
 	buf_init(&s->samples, SAMPLES_BYTES_MAX);
 	buf_init(&s->tags, SEGMENT_TAG_BYTES + (32u << 20)); /* and those of one record more */
 }
 
 void segment_release(struct segment *s)
 {
+	buf_release(&s->ends);
 	buf_release(&s->samples);
 	buf_release(&s->tags);
 }
@@ -48,14 +47,24 @@ static const struct segment_sample *samples_of(const struct segment *s)
 	return (const void *)s->samples.data;
 }
 
-static size_t n_samples(const struct segment *s) { return s->samples.len / sizeof(struct segment_sample); }
+static uint32_t n_samples(const struct segment *s)
+{
+	return s->samples_before + (uint32_t)(s->samples.len / sizeof(struct segment_sample));
+}
 
-/* Samples before a record. */
-static size_t start_of(const struct segment *s, size_t record) { return record ? s->ends[record - 1] : 0; }
+static uint32_t tag_bytes(const struct segment *s) { return s->tags_before + (uint32_t)s->tags.len; }
+
+/* Samples of the segment before a record, which is not before `first`. */
+static uint32_t samples_until(const struct segment *s, size_t record)
+{
+	const uint32_t *ends = (const void *)s->ends.data;
+
+	return record == s->first ? s->samples_before : ends[record - 1 - s->first];
+}
 
 int segment_add(struct segment *s, int64_t t_ns, int64_t step, const struct event_scalar *v)
 {
-	struct segment_sample new = { .tag = (uint32_t)s->tags.len,
+	struct segment_sample new = { .tag = tag_bytes(s),
 				      .tag_len = (uint32_t)v->tag.len,
 				      .is_float32 = v->is_float32,
 				      .point = { t_ns, step, v->value } };
@@ -64,45 +73,73 @@ int segment_add(struct segment *s, int64_t t_ns, int64_t step, const struct even
 	return err < 0 ? err : buf_add(&s->samples, &new, sizeof(new));
 }
 
-void segment_end_record(struct segment *s) { s->ends[s->n_records++] = (uint32_t)n_samples(s); }
+int segment_end_record(struct segment *s)
+{
+	uint32_t end = n_samples(s);
+	int err = buf_add(&s->ends, &end, sizeof(end));
+
+	s->n_records += err == 0;
+	return err;
+}
+
+/* The tags up to those of a sample, which may be the one behind the last. */
+static uint32_t tags_until(const struct segment *s, uint32_t sample)
+{
+	return sample < n_samples(s) ? samples_of(s)[sample - s->samples_before].tag : tag_bytes(s);
+}
 
 void segment_drop_record(struct segment *s)
 {
-	s->samples.len = start_of(s, s->n_records) * sizeof(struct segment_sample);
-	s->tags.len = 0;
-	if (s->samples.len > 0) {
-		const struct segment_sample *last = samples_of(s) + n_samples(s) - 1;
+	uint32_t samples = samples_until(s, s->n_records), tags = tags_until(s, samples);
 
-		s->tags.len = last->tag + last->tag_len;
-	}
+	s->samples.len = (samples - s->samples_before) * sizeof(struct segment_sample);
+	s->tags.len = tags - s->tags_before;
 }
 
 bool segment_is_complete(const struct segment *s)
 {
 	return s->n_records == SEGMENT_RECORDS || n_samples(s) >= SEGMENT_SAMPLES ||
-	       s->tags.len >= SEGMENT_TAG_BYTES;
+	       tag_bytes(s) >= SEGMENT_TAG_BYTES;
 }
 
 void segment_next(struct segment *s)
 {
-	buf_clear(&s->samples);
-	buf_clear(&s->tags);
-	s->number++;
-	s->n_records = 0;
-	s->settled = s->part_settled = SETTLED_NOT;
-	s->part = s->next = 0;
+	struct segment old = *s;
+
+	segment_init(s);
+	s->number = old.number + 1;
+	segment_release(&old);
+}
+
+/* What is on the server is not held any longer. */
+static void forget_sent(struct segment *s)
+{
+	uint32_t samples = samples_until(s, s->next), tags = tags_until(s, samples);
+
+	buf_consume(&s->ends, (s->next - s->first) * sizeof(uint32_t));
+	buf_consume(&s->samples, (samples - s->samples_before) * sizeof(struct segment_sample));
+	buf_consume(&s->tags, tags - s->tags_before);
+	s->first = s->next;
+	s->samples_before = samples;
+	s->tags_before = tags;
+	if (s->ends.len == 0)
+		segment_release(s);
 }
 
 /* ---- requests ---- */
 
-static void producer_of(const struct segment *s, const uint8_t *file, const char *run, uint32_t part,
+/* A piece has the level of what it is made of: 0 is one of records. */
+static size_t piece_records(int level) { return (size_t)32 << 5 * level; }
+
+static void producer_of(const struct segment *s, const uint8_t *file, const char *run, int level,
 			uint8_t ret[PRODUCER_ID_BYTES])
 {
 	crypto_generichash_state hash;
 	uint8_t place[16];
 
-	put_le32(place, LAYOUT_VERSION);
-	put_le32(place + 4, part);
+	put_le16(place, LAYOUT_VERSION);
+	put_le16(place + 2, (uint16_t)level);
+	put_le32(place + 4, (uint32_t)(s->next / piece_records(level)));
 	put_le64(place + 8, s->number);
 	crypto_generichash_init(&hash, NULL, 0, PRODUCER_ID_BYTES);
 	crypto_generichash_update(&hash, file, EVENT_FILE_ID_BYTES);
@@ -113,7 +150,8 @@ static void producer_of(const struct segment *s, const uint8_t *file, const char
 
 static int add_sample(struct event_sender *k, const struct segment *s, const struct segment_sample *a)
 {
-	struct import_sample sample = { .metric = span_of(s->tags.data + a->tag, a->tag_len) };
+	struct import_sample sample = { .metric =
+					    span_of(s->tags.data + (a->tag - s->tags_before), a->tag_len) };
 	struct series_entry *series;
 	int err = series_names_get(&k->names, &sample, &series);
 
@@ -153,14 +191,15 @@ struct offer {
 static int make_offer(const struct segment *s, const struct offer *o, struct event_sender *k, bool *ret_there,
 		      struct fault *f)
 {
-	size_t from = start_of(s, o->from), to = start_of(s, o->to);
+	uint32_t from = samples_until(s, o->from), to = samples_until(s, o->to);
+	const struct segment_sample *samples = samples_of(s) + (from - s->samples_before);
 	struct upload_answer answer;
 	int err = 0;
 
 	k->offers++;
 	request_clear(k->request);
-	for (size_t i = from; i < to && err == 0; i++)
-		err = add_sample(k, s, samples_of(s) + i);
+	for (uint32_t i = 0; i < to - from && err == 0; i++)
+		err = add_sample(k, s, samples + i);
 	if (err == 0)
 		err = request_encode(k->request, o->producer, o->sequence, false, &k->upload->body);
 	if (err == ERR_FULL)
@@ -175,7 +214,7 @@ static int make_offer(const struct segment *s, const struct offer *o, struct eve
 	*ret_there = err == 0;
 	if (err < 0)
 		return err == ERR_CONFLICT ? 0 : err;
-	see_samples(k, samples_of(s) + from, to - from);
+	see_samples(k, samples, to - from);
 	k->added += answer.duplicate ? 0 : to - from;
 	k->result.rejected_samples += answer.rejected_samples;
 	if (answer.rejected_samples > 0 && !k->result.reject_code[0])
@@ -190,14 +229,14 @@ static int rewritten(struct fault *f)
 			 "records; give it a run of its own with --run");
 }
 
-/* Sequence 1 of a segment or a part, whichever way it is settled. */
+/* Sequence 1 of a piece, whichever way it is settled. */
 static int settle(const struct segment *s, struct offer o, bool complete, struct event_sender *k,
 		  enum settled *ret, struct fault *f)
 {
 	bool there;
 	int err;
 
-	if (start_of(s, o.from) == start_of(s, o.to)) {
+	if (samples_until(s, o.from) == samples_until(s, o.to)) {
 		*ret = complete ? SETTLED_WHOLE : SETTLED_NOT;
 		return 0;
 	}
@@ -220,7 +259,7 @@ static int settle(const struct segment *s, struct offer o, bool complete, struct
 	return 0;
 }
 
-/* The records of a split part up to `to`, each for itself. */
+/* The records up to o.to of a split piece, each for itself. */
 static int send_records(struct segment *s, struct offer o, struct event_sender *k, struct fault *f)
 {
 	for (; s->next < o.to; s->next++) {
@@ -228,10 +267,10 @@ static int send_records(struct segment *s, struct offer o, struct event_sender *
 		bool there = true;
 		int err = 0;
 
-		one.sequence = s->next - o.from + 2;
+		one.sequence = s->next % piece_records(0) + 2;
 		one.from = s->next;
 		one.to = s->next + 1;
-		if (start_of(s, one.from) < start_of(s, one.to))
+		if (samples_until(s, one.from) < samples_until(s, one.to))
 			err = make_offer(s, &one, k, &there, f);
 		if (err < 0 || !there)
 			return err < 0 ? err : rewritten(f);
@@ -239,41 +278,39 @@ static int send_records(struct segment *s, struct offer o, struct event_sender *
 	return 0;
 }
 
-/* The part that is on its way, as far as it is there. */
-static int send_part(struct segment *s, const uint8_t *file, bool complete, size_t to, struct event_sender *k,
-		     struct fault *f)
+/* The piece of that level that `next` is in, as far as it is there.  Three levels deep at most. */
+static int send_piece(struct segment *s, int level, const uint8_t *file, struct event_sender *k,
+		      struct fault *f)
 {
-	struct offer o = { .from = s->part * SEGMENT_PART, .to = to };
+	size_t end = (s->next / piece_records(level) + 1) * piece_records(level), before;
+	bool complete = end <= s->n_records || segment_is_complete(s);
+	struct offer o = { .from = s->next, .to = end < s->n_records ? end : s->n_records };
 	int err = 0;
 
-	producer_of(s, file, k->upload->run, (uint32_t)s->part, o.producer);
-	if (s->part_settled == SETTLED_NOT)
-		err = settle(s, o, complete, k, &s->part_settled, f);
-	if (err == 0 && s->part_settled == SETTLED_SPLIT)
+	producer_of(s, file, k->upload->run, level, o.producer);
+	if (s->settled[level] == SETTLED_NOT)
+		err = settle(s, o, complete, k, &s->settled[level], f);
+	if (err == 0 && s->settled[level] == SETTLED_SPLIT && level == 0)
 		err = send_records(s, o, k, f);
-	return err;
+	else if (s->settled[level] == SETTLED_SPLIT)
+		do {
+			before = s->next;
+			err = err < 0 ? err : send_piece(s, level - 1, file, k, f);
+		} while (err == 0 && s->next > before && s->next < o.to);
+	if (err < 0 || !complete)
+		return err;
+	s->next = o.to;
+	s->settled[level] = SETTLED_NOT;
+	return 0;
 }
 
 int segment_send(struct segment *s, const uint8_t file[EVENT_FILE_ID_BYTES], struct event_sender *k,
 		 struct fault *f)
 {
-	struct offer o = { .from = 0, .to = s->n_records };
-	bool complete = segment_is_complete(s);
 	int err = 0;
 
-	producer_of(s, file, k->upload->run, WHOLE_SEGMENT, o.producer);
-	if (s->settled == SETTLED_NOT)
-		err = settle(s, o, complete, k, &s->settled, f);
-	while (err == 0 && s->settled == SETTLED_SPLIT && s->part * SEGMENT_PART < s->n_records) {
-		size_t end = (s->part + 1) * SEGMENT_PART;
-		bool part_complete = end <= s->n_records || complete;
-
-		err = send_part(s, file, part_complete, end < s->n_records ? end : s->n_records, k, f);
-		if (err < 0 || !part_complete)
-			return err;
-		s->part++;
-		s->part_settled = SETTLED_NOT;
-		s->next = s->part * SEGMENT_PART;
-	}
+	if (s->next < s->n_records)
+		err = send_piece(s, SEGMENT_LEVELS - 1, file, k, f);
+	forget_sent(s);
 	return err;
 }

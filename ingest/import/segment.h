@@ -1,16 +1,16 @@
 /*
- * segment.h - up to 1,024 consecutive records of an event file on their way to the server, each once
+ * segment.h - up to 32,768 consecutive records of an event file on their way to the server, each once
  * and only once, though the file grows between two imports and any of them may break off.
  *
  * A sequence of a producer never changes its content, and nobody tells an import how far the one
- * before it came.  So the content decides: a file is cut into segments, a segment into parts of 32
- * records, at places that depend on the records before them alone.  A segment and each part has a
- * producer of its own, made of the file's identity and its place, and sequence 1 of that producer
- * holds either
+ * before it came.  So the content decides: a file is cut into segments, a segment into 32 pieces of
+ * 1,024 records, these into 32 of 32 records, all at places that depend on the records before them
+ * alone.  A segment and each piece has a producer of its own, made of the file's identity and its
+ * place, and sequence 1 of that producer holds either
  *
  *   all samples of it: it was complete when it was first sent, and that is all; or
- *   nothing: it was not.  What is in it goes in smaller pieces: a segment's parts the same way, the
- *   records of a part each for itself, the i-th (from 0) as sequence i + 2 of the part.
+ *   nothing: it was not, and what is in it goes in smaller pieces; the i-th record (from 0) of one of
+ *   the smallest is sequence i + 2 of that one's producer.
  *
  * Which of the two it is was settled by who came first.  A later import offers the same and is told
  * "duplicate", or it offers the other and is told "conflict"; then it offers what must be there, and
@@ -18,8 +18,8 @@
  * and nothing of it is sent.  The producers have at most 33 sequences, of which the server compares
  * every one (PRODUCER_WINDOW), so that no answer is a guess.
  *
- * In a file that does not grow a segment is one request, and the end of the file at most 64.
- * Knows nothing of files.  One thread.
+ * In a file that does not grow a segment is one request, and the end of the file about a hundred at
+ * most.  Knows nothing of files.  One thread.
  */
 #ifndef INGEST_IMPORT_SEGMENT_H
 #define INGEST_IMPORT_SEGMENT_H
@@ -29,8 +29,8 @@
 #include "ingest/import/tfevents.h"
 #include "ingest/import/transfer.h"
 
-#define SEGMENT_RECORDS 1024
-#define SEGMENT_PART    32
+#define SEGMENT_LEVELS  3
+#define SEGMENT_RECORDS 32768 /* 32 to the power of that */
 /* A segment also ends behind the record with which it has as many samples or bytes of tags. */
 #define SEGMENT_SAMPLES   65536
 #define SEGMENT_TAG_BYTES (2u << 20)
@@ -53,12 +53,16 @@ void event_sender_release(struct event_sender *k);
 enum settled { SETTLED_NOT, SETTLED_WHOLE, SETTLED_SPLIT };
 
 struct segment {
-	uint64_t number;                /* within the file, from 0 */
-	struct buf samples, tags;       /* struct segment_sample; what they point into */
-	uint32_t ends[SEGMENT_RECORDS]; /* number of samples up to the end of each record */
+	uint64_t number; /* within the file, from 0 */
 	size_t n_records;
-	enum settled settled, part_settled; /* of the whole; of the part that is on its way */
-	size_t part, next;                  /* that part; the next record of it */
+	size_t next;                          /* all before it are on the server */
+	enum settled settled[SEGMENT_LEVELS]; /* of the piece on each level that `next` is in */
+
+	/* Of the records from `first` on, which was `next` once: uint32_t number of samples up to the end
+	 * of each; struct segment_sample; the tags.  Counted from the beginning of the segment. */
+	size_t first;
+	struct buf ends, samples, tags;
+	uint32_t samples_before, tags_before; /* what the records before held */
 };
 
 void segment_init(struct segment *s);
@@ -67,8 +71,8 @@ void segment_release(struct segment *s);
 /* A sample of the record in hand.  ERR_NOMEM, ERR_FULL: past any request. */
 int segment_add(struct segment *s, int64_t t_ns, int64_t step, const struct event_scalar *v);
 
-/* Ends the record in hand, or takes its samples back. */
-void segment_end_record(struct segment *s);
+/* Ends the record in hand (ERR_NOMEM), or takes its samples back. */
+int segment_end_record(struct segment *s);
 void segment_drop_record(struct segment *s);
 
 /* No record is to be added: send it, then go on with the next one. */

@@ -336,7 +336,7 @@ def cuts_of(data, n, seed):
     """Lengths to which the file grows: anywhere, at the ends of records, around those of parts and segments."""
     r = random.Random(seed)
     ends = boundaries(data)
-    special = [ends[i] for i in (1, 2, 32, 33, 64, 1023, 1024, 1025, 1056, 2048) if i < len(ends)]
+    special = [ends[i] for i in (1, 2, 32, 33, 64, 1023, 1024, 1025, 1056, 2047, 2048) if i < len(ends)]
     cuts = {r.randrange(len(data)) for _ in range(n)} | {r.choice(ends) for _ in range(n)} | set(r.sample(special, min(4, len(special))))
     return sorted(cuts) + [len(data)]
 
@@ -356,6 +356,26 @@ def test_growing_between_imports():
                     check_run(c, f"g{seed}.tfevents", data[:cut])
             equal(tensorboard(server, path)[0]["again"], " (already there)", "once more")
             check_run(c, f"g{seed}.tfevents", data)
+
+
+def test_growing_past_a_segment():
+    """32,768 records are one, and so are those that make 65,536 samples; then the next begins."""
+    many = history(33_900, 9)
+    wide = framed(version(), *(event(START + i, i, *(simple(f"w{k}", i + k) for k in range(100))) for i in range(700)))
+    with harness.Server() as server:
+        c = server.client()
+        for name, data, cuts in (("many", many, (32_700, 32_767, 32_768, 32_769, 33_000)), ("wide", wide, (600, 655, 656, 657, 658))):
+            ends = boundaries(data)
+            path = write(f"{name}.tfevents", data[:ends[cuts[0]]])
+            for at, cut in zip(cuts, (*cuts[1:], len(ends) - 1)):
+                tensorboard(server, path)
+                equal(count(c, f"{name}.tfevents"), n_samples(data[:ends[at]]), f"samples of {name} with {at} records")
+                append(path, data[ends[at]:ends[cut]])
+            tensorboard(server, path)
+            check_run(c, f"{name}.tfevents", data)
+            equal(tensorboard(server, "--run", f"{name}-at-once", path)[0]["again"], None, "the whole")
+            check_run(c, f"{name}-at-once", data)
+            equal(tensorboard(server, path)[0]["again"], " (already there)", "again")
 
 
 def test_cut_at_every_byte_of_a_record():
