@@ -445,10 +445,9 @@ static void tell(const struct table *t)
 						column->name);
 		else if (column->texts > 0 && column->numbers > 0)
 			sink_note(t->sink,
-				  "%" PRIu64
-				  " cells of column %.100s are no numbers and are left out, the first in "
-				  "line %" PRIu64,
-				  column->texts, column->name, column->first_text);
+				  "cells of column %.100s that are no numbers are left out: %" PRIu64
+				  ", the first in line %" PRIu64,
+				  column->name, column->texts, column->first_text);
 	}
 	if (len > 0)
 		sink_note(t->sink, "text is left out: column %s; --label-column NAME makes a label of one",

@@ -44,7 +44,7 @@ struct civil_time {
 	int32_t zone_s; /* to be subtracted */
 };
 
-/* false: there is no such day or hour, or it lies outside 1970..2261. */
+/* false: there is no such day or hour, or it lies outside 1700..2261.  Before 1970 it is negative. */
 bool civil_time_ns(const struct civil_time *t, const struct year_rule *years, int64_t *ret_ns);
 
 struct line_time {

@@ -101,23 +101,23 @@ void report_left_out(const struct import_item *item, const struct transfer_resul
 
 	if (r->refused_names > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" samples were left out: the name of a metric has 1 to %d bytes of UTF-8 without "
-			"control characters, so have labels, and a run has at most %d series\n",
+			"astraml import: %s: samples left out: %" PRIu64
+			"; a metric's name has 1 to %d bytes of UTF-8 without control characters, labels the "
+			"same, and a run at most %d series\n",
 			name, r->refused_names, METRIC_NAME_MAX, SERIES_NAMES_MAX);
 	if (r->refused_samples > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" samples were left out: their time is before 1970 or in the future\n",
+			"astraml import: %s: samples left out: %" PRIu64
+			"; their time is before 1970 or in the future\n",
 			name, r->refused_samples);
 	if (r->moved_lines > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" lines have a time before 1970 or in the future, and got that of the line before\n",
+			"astraml import: %s: lines with a time before 1970 or in the future: %" PRIu64
+			"; they got that of the line before\n",
 			name, r->moved_lines);
 	if (r->rejected_samples + r->rejected_lines > 0)
 		fprintf(stderr,
-			"astraml import: %s: the server left out %" PRIu64 " samples and %" PRIu64
+			"astraml import: %s: left out by the server: %" PRIu64 " samples, %" PRIu64
 			" lines (%s)\n",
 			name, r->rejected_samples, r->rejected_lines, r->reject_code);
 }
