@@ -37,8 +37,9 @@ void event_file_release(struct event_file *e)
 
 struct record_reader {
 	struct packed_file *source;
-	uint64_t offset; /* of the record in hand */
-	uint64_t before; /* unpacked bytes before it that are still to come */
+	struct progress *progress; /* NULL: none */
+	uint64_t offset;           /* of the record in hand */
+	uint64_t before;           /* unpacked bytes before it that are still to come */
 	struct buf text;
 	size_t pos; /* of the record in hand, in text */
 	struct tfrecord record;
@@ -71,6 +72,8 @@ static int refill(struct record_reader *r, struct fault *f)
 	buf_consume(&r->text, r->pos);
 	r->pos = 0;
 	err = packed_file_read(r->source, &r->text, f);
+	if (r->progress) /* which takes a file to be walked over twice */
+		progress_show(r->progress, 2 * packed_file_done(r->source));
 	drop = r->before < r->text.len ? (size_t)r->before : r->text.len;
 	buf_consume(&r->text, drop);
 	r->before -= drop;
@@ -272,8 +275,11 @@ static int send_all(struct event_file *e, struct event_sender *k, struct fault *
 	int err = open_reader(&r, e->path, e->offset, f);
 
 	e->is_cut = false;
+	r.progress = k->progress;
 	if (err == 0)
 		err = send_records(e, &r, k, f);
+	if (r.source && r.progress)
+		progress_add(r.progress, 2 * packed_file_done(r.source));
 	close_reader(&r);
 	e->is_damaged = err == ERR_MALFORMED;
 	if (err == 0)

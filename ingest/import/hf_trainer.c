@@ -197,20 +197,8 @@ static int read_state(const struct import_context *c, struct input *in, struct i
 	return hf_trainer_parse(text, k, f);
 }
 
-static bool takes(const char *name)
-{
-	size_t len = strlen(name);
-	const char *const packing[] = { "", ".gz", ".zst", ".zstd" };
-
-	for (size_t i = 0; i < sizeof(packing) / sizeof(packing[0]); i++) {
-		size_t n = strlen(packing[i]) + strlen(".json");
-
-		if (len > n && strncmp(name + len - n, ".json", 5) == 0 &&
-		    strcmp(name + len - n + 5, packing[i]) == 0)
-			return true;
-	}
-	return false;
-}
+/* A checkpoint has other JSON beside it: config.json, tokenizer.json ... */
+static bool takes(const char *name) { return strstr(name, "trainer_state") != NULL; }
 
 const struct import_format hf_trainer_format = {
 	.name = "hf-trainer",
@@ -220,7 +208,7 @@ const struct import_format hf_trainer_format = {
 	    "Every number of a record of log_history, but step and epoch, becomes a sample of the metric\n"
 	    "of that name, at its step.  A step takes a second: the last one is at --end, else when the\n"
 	    "file was last changed.  best_metric, global_step, num_train_epochs and the like become\n"
-	    "hyperparameters.\n"
+	    "hyperparameters.  Of a directory those files are taken that have trainer_state in their names.\n"
 	    "\n"
 	    "example: astraml import hf-trainer --run ner-1 out/checkpoint-500/trainer_state.json\n",
 	.takes = takes,

@@ -39,7 +39,8 @@
 
 /* Where segments of one run go, and what came of it. */
 struct event_sender {
-	struct upload *upload; /* borrowed; its run exists */
+	struct upload *upload;     /* borrowed; its run exists */
+	struct progress *progress; /* borrowed; NULL: none */
 	struct request *request;
 	struct series_names names; /* of all files of the run */
 	uint64_t offers;           /* requests made */

@@ -18,9 +18,11 @@ struct tensorboard {
 	const struct import_job *job;
 	bool follow;
 	struct upload upload;
+	struct progress progress;
 	struct event_run **runs; /* in the order they were found */
 	size_t n, cap;
-	int status; /* exit status: of the last error told */
+	uint64_t bytes; /* of all files, as they were found */
+	int status;     /* exit status: of the last error told */
 };
 
 static volatile sig_atomic_t stop;
@@ -35,6 +37,7 @@ static void say(void *arg, const struct event_run *r, const struct event_file *e
 {
 	struct tensorboard *t = arg;
 
+	progress_clear(&t->progress);
 	if (e)
 		fprintf(stderr, "astraml import: %s: %s: %s\n", r->name, e->name, f->text);
 	else
@@ -83,6 +86,7 @@ static int add_item(struct tensorboard *t, const struct import_item *item)
 	struct event_run *r = find_run(t, id);
 	int err = r ? 0 : add_run(t, id, item->name, &r);
 
+	t->bytes += item->bytes;
 	for (size_t i = 0; i < item->n_paths && err == 0; i++)
 		err = event_run_add(r, item->paths[i]);
 	return err;
@@ -117,10 +121,10 @@ static int find_files(struct tensorboard *t, struct fault *f)
 
 /* ---- what is said ---- */
 
-static void note(const struct event_run *r, uint64_t n, const char *what)
+static void note(const struct event_run *r, uint64_t n, const char *one, const char *many)
 {
 	if (n > 0)
-		fprintf(stderr, "astraml import: %s: %" PRIu64 " %s\n", r->name, n, what);
+		fprintf(stderr, "astraml import: %s: %" PRIu64 " %s\n", r->name, n, n == 1 ? one : many);
 }
 
 static void report(const struct tensorboard *t, struct event_run *r)
@@ -145,10 +149,12 @@ static void report(const struct tensorboard *t, struct event_run *r)
 	if (r->exists)
 		(t->job->target->json ? report_json : report_summary)(&item, r->id, &result);
 	report_left_out(&item, &result);
-	note(r, others, "values that are no scalars (pictures, histograms, texts ...) were left out");
-	note(r, large, "records of over 16 MiB were left out");
-	note(r, cut, "files end within a record, as while they are written: all before it is there");
-	note(r, empty, "files are empty so far");
+	note(r, others, "value that is no scalar (a picture, a histogram, a text ...) was left out",
+	     "values that are no scalars (pictures, histograms, texts ...) were left out");
+	note(r, large, "record of over 16 MiB was left out", "records of over 16 MiB were left out");
+	note(r, cut, "file ends within a record, as while it is written: all before it is there",
+	     "files end within a record, as while they are written: all before it is there");
+	note(r, empty, "file is empty so far", "files are empty so far");
 }
 
 /* ---- all of it ---- */
@@ -163,6 +169,20 @@ static int send_all(struct tensorboard *t, struct fault *f)
 			return err;
 	}
 	return 0;
+}
+
+/* The same, with a bar: there is no walk before that of sending. */
+static int send_once(struct tensorboard *t, struct fault *f)
+{
+	int err;
+
+	progress_start(&t->progress, t->bytes);
+	progress_walk(&t->progress, "sending", t->job->paths[0]);
+	for (size_t i = 0; i < t->n; i++)
+		t->runs[i]->sender.progress = &t->progress;
+	err = send_all(t, f);
+	progress_clear(&t->progress);
+	return err;
 }
 
 static int finish_all(struct tensorboard *t, struct fault *f)
@@ -224,7 +244,7 @@ static int import_tensorboard(const struct import_job *job, struct client *clien
 	if (t.follow)
 		err = follow(&t, &f);
 	else if ((err = find_files(&t, &f)) == 0)
-		err = send_all(&t, &f);
+		err = send_once(&t, &f);
 	if (err == 0)
 		err = finish_all(&t, &f);
 	if (err < 0) {

@@ -253,7 +253,7 @@ def test_other_files_and_options():
         refused(3, "there is no event file in", harness.scratch())
         refused(2, "no option --folow", "--folow", write("s.tfevents", b""))
         said = notes(server, write("empty.tfevents", b""))
-        check("1 files are empty so far" in said, said)
+        check("1 file is empty so far" in said, said)
         equal(server.client().get("/runs").json()["runs"], [], "runs")
         # one bad file of a run does not stop the others
         folder = harness.scratch()
@@ -271,10 +271,10 @@ def test_large_records_are_passed_over():
     before, after = history(10), framed(event(START + 99, 99, simple("m0", 1)))
     path = write("l.tfevents", before + frame[:-5])
     with harness.Server() as server:
-        check("end within a record" in notes(server, path), "what is said while it is cut")
+        check("1 file ends within a record" in notes(server, path), "what is said while it is cut")
         check_run(server.client(), "l.tfevents", before)
         append(path, frame[-5:] + after)
-        check("1 records of over 16 MiB" in notes(server, path), "what is said")
+        check("1 record of over 16 MiB" in notes(server, path), "what is said")
         check_run(server.client(), "l.tfevents", before + after)
 
 
@@ -386,7 +386,7 @@ def test_cut_at_every_byte_of_a_record():
         tensorboard(server, path)
         for cut in range(ends[34] + 1, ends[35]):
             append(path, data[cut - 1:cut])
-            check("end within a record" in notes(server, path), f"at {cut}")
+            check("1 file ends within a record" in notes(server, path), f"at {cut}")
         check_run(server.client(), "c.tfevents", data[:ends[34]])
         append(path, data[ends[35] - 1:])
         equal(notes(server, path), "", "what is said of the whole")

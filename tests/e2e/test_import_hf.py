@@ -128,6 +128,24 @@ def test_what_is_no_trainer_state():
         check("256 MiB and more" in hf(server, path, status=2), "a huge file")
 
 
+def test_checkpoints_of_a_directory():
+    root = harness.scratch()
+    contents = {}
+    for n in (1, 2):
+        folder = os.path.join(root, f"checkpoint-{n}")
+        os.makedirs(folder)
+        contents[n] = state(*({"step": i, "loss": i / 3} for i in range(10 * n)))
+        for name, data in (("trainer_state.json", contents[n]), ("config.json", b"{}"), ("model.bin", b"\0")):
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(data)
+    with harness.Server() as server:
+        runs = sorted(s["run"] for s in hf(server, "--end", END, root))
+        equal(len(runs), 2, "runs")
+        for n, run in zip((1, 2), runs):
+            check(f"checkpoint-{n}" in run, run)
+            check_run(server.client(), run, contents[n], END_NS)
+
+
 def test_a_long_history():
     """More than one request."""
     data = state(*({"step": 10 * i, "loss": i / 7, "learning_rate": 1 / (i + 1), "epoch": i} for i in range(40_000)))
