@@ -11,7 +11,7 @@
 #include "ingest/names.h"
 
 /* Rises when the same bytes give other samples. */
-#define READER_VERSION "tensorboard 1"
+#define READER_VERSION "tensorboard 1, segments " SEGMENT_LAYOUT
 #define TEXT_MAX       (TFRECORD_DATA_MAX + 2 * PACKED_FILE_STEP)
 
 int event_file_init(struct event_file *e, char *path)
@@ -193,7 +193,7 @@ static int read_first(struct event_file *e, struct fault *f)
 int event_file_identify(struct event_file *e, struct fault *f)
 {
 	uint64_t size;
-	int err = look(e, &size, f);
+	int err = e->is_lost ? 1 : look(e, &size, f);
 
 	if (err != 0)
 		return err;
@@ -299,14 +299,12 @@ int event_file_send(struct event_file *e, struct event_sender *k, struct fault *
 
 	if (err != 0)
 		return err < 0 ? err : 0;
-	if (size < e->size) {
-		e->is_lost = true;
+	if (size < e->size)
 		return fault_set(
 		    f, ERR_CONFLICT, "file",
 		    "the file had %" PRIu64 " bytes and has %" PRIu64
 		    " now: an event file only grows; give the new one a run of its own with --run",
 		    e->size, size);
-	}
 	err = send_all(e, k, f);
 	if (err == 0 || err == ERR_MALFORMED)
 		e->size = size;

@@ -24,7 +24,7 @@ struct event_file {
 	uint64_t size;          /* of the file, as far as all that can be done with it is done */
 	bool is_cut;            /* it ends within a record */
 	bool is_damaged;        /* it has a record that cannot be read */
-	bool is_lost;           /* it became shorter: what was read is not known to be its beginning */
+	bool is_lost;           /* the caller's: more bytes do not mend what is wrong with it */
 
 	/* what was left out: values of other kinds, records over TFRECORD_DATA_MAX, scalars without a time,
 	 * scalars whose tag cannot be a metric's name; and SessionLog.START met */
@@ -40,7 +40,8 @@ int event_file_identify(struct event_file *e, struct fault *f);
 
 /* Reads and sends what was added since the last call, which may be nothing.  ERR_MALFORMED: there is a
  * damaged record, and all before it is sent; told once while the file stays as long as it is.
- * ERR_CONFLICT: the file was cut or rewritten.  After any error it may be called again. */
+ * ERR_CONFLICT: the file was cut or rewritten.  After any error it may be called again; is_lost makes
+ * it and event_file_identify do nothing. */
 int event_file_send(struct event_file *e, struct event_sender *k, struct fault *f);
 
 #endif

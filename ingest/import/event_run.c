@@ -144,13 +144,19 @@ static int make_run(struct event_run *r, bool is_named, struct fault *f)
 
 /* ---- sending ---- */
 
-/* Told, and remembered when it is nothing worse. */
-static int tell(const struct event_run *r, const struct event_file *e, int err, event_run_say say, void *arg,
+/* Told, unless it ends everything.  e: NULL when the run is at fault.  Only a damaged record may be
+ * whole the next time. */
+static int tell(struct event_run *r, struct event_file *e, int err, event_run_say say, void *arg,
 		struct fault *f)
 {
 	fault_default(f, err);
-	if (!event_run_is_final(err))
-		say(arg, r, e, f);
+	if (event_run_is_final(err))
+		return err;
+	say(arg, r, e, f);
+	if (!e)
+		r->is_refused = true;
+	else if (err != ERR_MALFORMED)
+		e->is_lost = true;
 	return err;
 }
 
@@ -166,7 +172,7 @@ int event_run_send(struct event_run *r, bool is_named, event_run_say say, void *
 		if (event_run_is_final(err))
 			return err;
 	}
-	if (!first_file(r))
+	if (!first_file(r) || r->is_refused)
 		return worst;
 	if (!r->exists && (err = make_run(r, is_named, f)) < 0)
 		return tell(r, NULL, err, say, arg, f);

@@ -15,8 +15,9 @@ struct event_run {
 	char *name; /* owned; for people */
 	struct event_file *files;
 	size_t n, cap;
-	bool exists; /* on the server, and it is this one */
-	bool is_new; /* and we made it */
+	bool exists;     /* on the server, and it is this one */
+	bool is_new;     /* and we made it */
+	bool is_refused; /* it is another one: nothing more is tried */
 	struct event_sender sender;
 };
 
@@ -27,8 +28,8 @@ void event_run_release(struct event_run *r);
 /* A file that is known already is not added again.  Copied.  ERR_NOMEM. */
 int event_run_add(struct event_run *r, const char *path);
 
-/* Sends what the files hold now and did not before.  What is wrong with a file is told to say(),
- * and the other files are sent all the same.  Returns the last such error, or one that leaves no
+/* Sends what the files hold now and did not before.  What is wrong with a file or the run is told to
+ * say(), once, and the other files are sent all the same.  Returns the last such error, or one that leaves no
  * hope for others, in f.  is_named: by --run, so that a run that no import made may be added to. */
 typedef void (*event_run_say)(void *arg, const struct event_run *r, const struct event_file *e,
 			      const struct fault *f);

@@ -5,8 +5,6 @@
 #include "store/base/bytes.h"
 
 #define SAMPLES_BYTES_MAX (256u << 20)
-/* Rises when the same records are cut or encoded otherwise: a sequence never changes. */
-#define LAYOUT_VERSION 1
 
 struct segment_sample {
 	uint32_t tag, tag_len;
@@ -137,8 +135,7 @@ static void producer_of(const struct segment *s, const uint8_t *file, const char
 	crypto_generichash_state hash;
 	uint8_t place[16];
 
-	put_le16(place, LAYOUT_VERSION);
-	put_le16(place + 2, (uint16_t)level);
+	put_le32(place, (uint32_t)level);
 	put_le32(place + 4, (uint32_t)(s->next / piece_records(level)));
 	put_le64(place + 8, s->number);
 	crypto_generichash_init(&hash, NULL, 0, PRODUCER_ID_BYTES);

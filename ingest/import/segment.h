@@ -37,6 +37,10 @@
 
 #define EVENT_FILE_ID_BYTES PRODUCER_ID_BYTES
 
+/* A part of a file's identity.  Rises when the same records are cut or encoded otherwise: a sequence
+ * never changes. */
+#define SEGMENT_LAYOUT "1"
+
 /* Where segments of one run go, and what came of it. */
 struct event_sender {
 	struct upload *upload;     /* borrowed; its run exists */

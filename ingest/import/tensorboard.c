@@ -121,10 +121,10 @@ static int find_files(struct tensorboard *t, struct fault *f)
 
 /* ---- what is said ---- */
 
-static void note(const struct event_run *r, uint64_t n, const char *one, const char *many)
+static void note(const struct event_run *r, const char *what, uint64_t n, const char *why)
 {
 	if (n > 0)
-		fprintf(stderr, "astraml import: %s: %" PRIu64 " %s\n", r->name, n, n == 1 ? one : many);
+		fprintf(stderr, "astraml import: %s: %s: %" PRIu64 "; %s\n", r->name, what, n, why);
 }
 
 static void report(const struct tensorboard *t, struct event_run *r)
@@ -149,12 +149,11 @@ static void report(const struct tensorboard *t, struct event_run *r)
 	if (r->exists)
 		(t->job->target->json ? report_json : report_summary)(&item, r->id, &result);
 	report_left_out(&item, &result);
-	note(r, others, "value that is no scalar (a picture, a histogram, a text ...) was left out",
-	     "values that are no scalars (pictures, histograms, texts ...) were left out");
-	note(r, large, "record of over 16 MiB was left out", "records of over 16 MiB were left out");
-	note(r, cut, "file ends within a record, as while it is written: all before it is there",
-	     "files end within a record, as while they are written: all before it is there");
-	note(r, empty, "file is empty so far", "files are empty so far");
+	note(r, "values left out", others,
+	     "they are no scalars but pictures, histograms, texts and the like");
+	note(r, "records left out", large, "they are over 16 MiB, as only pictures and graphs are");
+	note(r, "files that end within a record", cut, "as while they are written: all before it is there");
+	note(r, "files without a record so far", empty, "import again when they have one");
 }
 
 /* ---- all of it ---- */

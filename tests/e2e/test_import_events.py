@@ -175,7 +175,7 @@ def test_every_kind_of_value():
         equal(tensorboard(server, path)[0]["samples"], "28", "samples")
         check_run(server.client(), "kinds.tfevents", data)
         said = notes(server, path)
-        for words in ("7 values that are no scalars", "4 samples were left out: the name", "3 samples were left out: their time"):
+        for words in ("values left out: 7;", "samples left out: 4; a metric's name", "samples left out: 3; their time"):
             check(words in said, said)
 
 
@@ -253,7 +253,7 @@ def test_other_files_and_options():
         refused(3, "there is no event file in", harness.scratch())
         refused(2, "no option --folow", "--folow", write("s.tfevents", b""))
         said = notes(server, write("empty.tfevents", b""))
-        check("1 file is empty so far" in said, said)
+        check("files without a record so far: 1;" in said, said)
         equal(server.client().get("/runs").json()["runs"], [], "runs")
         # one bad file of a run does not stop the others
         folder = harness.scratch()
@@ -271,10 +271,10 @@ def test_large_records_are_passed_over():
     before, after = history(10), framed(event(START + 99, 99, simple("m0", 1)))
     path = write("l.tfevents", before + frame[:-5])
     with harness.Server() as server:
-        check("1 file ends within a record" in notes(server, path), "what is said while it is cut")
+        check("files that end within a record: 1;" in notes(server, path), "what is said while it is cut")
         check_run(server.client(), "l.tfevents", before)
         append(path, frame[-5:] + after)
-        check("1 record of over 16 MiB" in notes(server, path), "what is said")
+        check("records left out: 1; they are over 16 MiB" in notes(server, path), "what is said")
         check_run(server.client(), "l.tfevents", before + after)
 
 
@@ -386,7 +386,7 @@ def test_cut_at_every_byte_of_a_record():
         tensorboard(server, path)
         for cut in range(ends[34] + 1, ends[35]):
             append(path, data[cut - 1:cut])
-            check("1 file ends within a record" in notes(server, path), f"at {cut}")
+            check("files that end within a record: 1;" in notes(server, path), f"at {cut}")
         check_run(server.client(), "c.tfevents", data[:ends[34]])
         append(path, data[ends[35] - 1:])
         equal(notes(server, path), "", "what is said of the whole")
@@ -527,8 +527,30 @@ def test_a_file_that_shrinks_is_not_followed():
         while b"only grows" not in line:
             line = wait_for(follower.process.stderr.readline, "a word about it")
         append(path, data[1000:] + framed(event(START + 99, 99, simple("m0", 1))))
-        follower.stop(status=2)
+        _, err = follower.stop(status=2)
+        check("only grows" not in err, "it was told twice:", err)
         check_run(c, "t.tfevents", data)
+
+
+def test_what_is_wrong_is_told_once():
+    """A run of another origin, a damaged file: the other runs are followed."""
+    root = harness.scratch()
+    for name in ("good", "taken", "bad"):
+        os.makedirs(os.path.join(root, name))
+        append(os.path.join(root, name, "a.tfevents"), b"no records at all" if name == "bad" else history(1))
+    with harness.Server() as server:
+        c = server.client()
+        c.create_run("taken")
+        follower = Follower(server, root)
+        data = history(1)
+        for i in range(4):  # rounds of it
+            more = framed(event(START + i, i, simple("m", i)))
+            append(os.path.join(root, "good", "a.tfevents"), more)
+            data += more
+            wait_for(lambda: count(c, "good") == n_samples(data), "the good one")
+        out, err = follower.stop(status=2)
+        equal([err.count(words) for words in ("was not made by an import", "checksum of its length")], [1, 1], err)
+        equal((out.count("->"), c.metrics("taken")), (1, []), "runs imported, samples of the other")
 
 
 if __name__ == "__main__":
