@@ -112,16 +112,12 @@ void segment_next(struct segment *s)
 /* What is on the server is not held any longer. */
 static void forget_sent(struct segment *s)
 {
-	uint32_t samples = samples_until(s, s->next), tags = tags_until(s, samples);
-
-	buf_consume(&s->ends, (s->next - s->first) * sizeof(uint32_t));
-	buf_consume(&s->samples, (samples - s->samples_before) * sizeof(struct segment_sample));
-	buf_consume(&s->tags, tags - s->tags_before);
-	s->first = s->next;
-	s->samples_before = samples;
-	s->tags_before = tags;
-	if (s->ends.len == 0)
-		segment_release(s);
+	if (s->next < s->n_records)
+		return;
+	s->samples_before = n_samples(s);
+	s->tags_before = tag_bytes(s);
+	s->first = s->n_records;
+	segment_release(s);
 }
 
 /* ---- requests ---- */
