@@ -147,6 +147,22 @@ def test_all_files_there_are():
         check_run(server.client(), run["run"], *map(oracle.read, paths))
 
 
+def test_get_shows_the_same():
+    """The verb, for a loss that becomes NaN."""
+    path = next(p for p in OURS if "generalized_adam" in p)
+    want = test_import.oracle.windows(oracle.samples(oracle.read(path)))["loss"]
+    check(any(w["nan"] for w in want.values()), "no NaN in", path)
+    with harness.Server() as server:
+        tensorboard(server, "--run", "nan", path)
+        got = harness.cli("get", "nan", "loss", "--json", "--every", "30s", "--agg", ",".join(test_import.COLUMNS),
+                          env={"ASTRAML_TOKEN": server.token, "ASTRAML_URL": server.url})
+        equal(got.returncode, 0, got.stderr)
+        series, = test_import.read_json(got.stdout)["series"]
+        equal([row[0] for row in series["rows"]], list(want), "windows")
+        for row in series["rows"]:
+            test_import.check_columns(dict(zip(series["columns"], row)), want[row[0]], "get --json")
+
+
 def test_every_kind_of_value():
     f, d = struct.pack("<f", 0.1), struct.pack("<d", 0.1)
     values = [
