@@ -3,6 +3,7 @@ window of every series and every line against the oracles, `logs --raw` against 
 import glob
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -113,6 +114,13 @@ def check_set(name, root):
                 equal(s["samples"], f"{len(want):,}", f"samples of {s['name']}")
                 n += check_table(server.client(), s["run"], want)
         harness.diagnostics(f"{name}: {len(first)} files, {n} {'lines' if kind == 'text' else 'windows'}, each as the oracle says")
+
+
+def test_the_readme_has_the_commands():
+    readme = open(os.path.join(harness.ROOT, "ingest", "import", "README.md")).read()
+    for name, (kind, options, _) in SETS.items():
+        command = shlex.join(["astraml", "import", kind, *options, name])
+        check(f"    {command}" in readme, "not in ingest/import/README.md:", command)
 
 
 def test_samples_of_the_tree():
