@@ -226,7 +226,7 @@ def test_tables_that_are_odd():
         check("column name, c;" in said and "column b that are no numbers are left out: 1, the first in line 4" in said
               and "column 4 has no name" in said, said)
         equal({k: (m["count"], m["last_time"]) for k, m in metrics.items()}, {"b": (2, "2023-11-14T22:13:20Z")}, "mixed")
-        said, metrics = imported("quoted", b'\xef\xbb\xbfstep,"a ""q"", z"\r\n3,"1e3"\r\n4,-inf\r\n5,NaN\r\n', "--end", end)
+        said, metrics = imported("quoted", b'\xef\xbb\xbfstep,"a ""q"", z"\r\n3,"1e3"\r\n4,-inf\r\n5,NaN\r\n6,\r\n', "--end", end)
         m = metrics['a "q", z']
         equal((m["count"], m["neg_inf"], m["nan"], m["last_step"], said), (1, 1, 1, 5, ""), "quoted")
         _, metrics = imported("units", b"2026/04/25 16:06:06.780, 5 %, 11.64 W\n", "--no-header")
@@ -307,6 +307,9 @@ def test_the_options_count():
         import_files(server, "csv", "--label-column", "k", "--time-column", "when", path)
         equal(import_files(server, "csv", path, "--time-column", "when", "--label-column", "k")[0]["again"], " (already there)", "another order")
         check("other content or options" in said_by(server, "csv", "--time-column", "when", path, status=2), "other options")
+        rows = write("rows.csv", b"a\n1\n")
+        import_files(server, "csv", "--start", "2024-01-01T00:00:00Z", rows)
+        check("other content or options" in said_by(server, "csv", "--start", "2024-01-02T00:00:00Z", rows, status=2), "another start")
 
 
 def slow_file():
