@@ -446,6 +446,15 @@ static enum level priority_level(struct span line)
 	return i > 1 && i < line.len && line.data[i] == '>' && v < 192 ? levels[v & 7] : LEVEL_NONE;
 }
 
+/* "[W socket.cpp:601] ...", as PyTorch wrote before it had times there. */
+static enum level cpp_level(struct span line)
+{
+	if (line.len < 3 || line.data[0] != '[' || line.data[2] != ' ' ||
+	    !memmem(line.data, line.len, ".cpp:", 5))
+		return LEVEL_NONE;
+	return letter_level(line.data[1]);
+}
+
 /* A line without a time: "WARNING:root:...", "[INFO] ...", "... NCCL WARN ...". */
 static enum level plain_level(struct span line)
 {
@@ -454,7 +463,7 @@ static enum level plain_level(struct span line)
 	enum level level = priority_level(line);
 	const uint8_t *nccl;
 
-	if (level != LEVEL_NONE)
+	if (level != LEVEL_NONE || (level = cpp_level(line)) != LEVEL_NONE)
 		return level;
 	if (word.len > 0 && word.data - line.data <= 1 && at.p < at.end && strchr(": ]-", *at.p) != NULL &&
 	    (level = word_level(word)) != LEVEL_NONE)

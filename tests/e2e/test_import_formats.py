@@ -192,6 +192,7 @@ def test_tables_that_are_none():
         "twice": (b"time,b,b\n2020-01-01 00:00:00,1,2\n", "columns 2 and 3 are both named b"),
         "ragged": (b"time,b\n2020-01-01 00:00:00,1\n2020-01-02 00:00:00\n", "line 3 has 1 cell where the first row has 2"),
         "yesterday": (b"time,b\n2020-01-01 00:00:00,1\nyesterday,2\n", "line 3: yesterday in column time is no time"),
+        "tabs": (b"a\tb\n1\t2\n", "line 1 has no commas"),
         "values": (b"2020-01-01 00:00:00,1\n", "--no-header"),
         "open": (b'a,b\n1,"2\n3,4\n', "line 2 opens a quote that is never closed"),
         "steps": (b"step,b\n9223372036854775807,1\n", "needs a --time-column"),

@@ -86,6 +86,13 @@ static const struct {
 	/* NCCL */
 	{ "node1:17:93 [3] NCCL WARN timeout", NULL, LEVEL_WARN },
 	{ "[2025-03-06 12:06:29] node1:17:93 [3] NCCL INFO x", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	/* PyTorch, optuna, hydra, DeepSpeed */
+	{ "[W socket.cpp:601] [c10d] The client socket", NULL, LEVEL_WARN },
+	{ "[I am no level]", NULL, LEVEL_NONE },
+	{ "[W 2025-03-06 12:06:29,038] Trial 3 failed", "2025-03-06T12:06:29.038Z", LEVEL_WARN },
+	{ "[2025-03-06 12:06:29,038][root][INFO] - x", "2025-03-06T12:06:29.038Z", LEVEL_INFO },
+	{ "[2025-03-06 12:06:29,038] [WARNING] [runner.py:1:main] x", "2025-03-06T12:06:29.038Z",
+	  LEVEL_WARN },
 	/* not times */
 	{ "", NULL, LEVEL_NONE },
 	{ "\n", NULL, LEVEL_NONE },
