@@ -128,6 +128,15 @@ def test_samples_of_the_tree():
         check_set(name, DATA)
 
 
+def test_mlperf_logs_as_text():
+    """Their tags have times, too, and lines of shells have hours of AM and PM."""
+    start = "2018-01-01T00:00:00Z"
+    with harness.Server() as server:
+        for s in import_files(server, "text", "--start", start, os.path.join(DATA, "mlperf_training")):
+            data = mllog_oracle.read(os.path.join(DATA, "mlperf_training", s["name"]))
+            check_text(server, s["run"], data, text_oracle.lines(data, start_ns=ns(start)))
+
+
 def whole_set(name):
     if not os.path.isdir(os.path.join(ALL, name)):
         raise harness.Skip("the whole collection is not here; ASTRAML_DATA_SETS can name its folder")
