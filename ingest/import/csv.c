@@ -414,6 +414,18 @@ static int next_row(struct table *t, struct fault *f)
 	}
 }
 
+/* Semicolons and tabs would make one column of text of the whole table. */
+static int check_commas(const struct table *t, struct fault *f)
+{
+	const char *name = t->columns[0].name;
+
+	if (t->n > 1 || (!strchr(name, ';') && !strchr(name, '\t')))
+		return 0;
+	return fault_set(f, ERR_MALFORMED, "file",
+			 "line %" PRIu64 " has no commas but semicolons or tabs: turn them into commas",
+			 t->rows.line);
+}
+
 /* A first row of numbers and times only is none of names. */
 static int check_header(const struct table *t, struct fault *f)
 {
@@ -470,8 +482,8 @@ static int read_table(struct table *t, struct fault *f)
 		return err;
 	if (has_header && (err = check_header(t, f)) < 0)
 		return err;
-	if ((err = name_columns(t, has_header, f)) < 0 || (err = check_names(t, f)) < 0 ||
-	    (has_header && (err = next_row(t, f)) != 0))
+	if ((err = name_columns(t, has_header, f)) < 0 || (err = check_commas(t, f)) < 0 ||
+	    (err = check_names(t, f)) < 0 || (has_header && (err = next_row(t, f)) != 0))
 		return err;
 	if ((err = row_width(t, f)) < 0 || (err = choose_roles(t, f)) < 0)
 		return err;

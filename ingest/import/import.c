@@ -36,7 +36,9 @@ static const char usage_tail[] =
     "  --end TIME    when the file ends, for files with steps or rows and no times; else that is the\n"
     "                file's modification time\n"
     "\n"
-    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
+    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n"
+    "         astraml import text --start 2025-03-01T00:00:00Z logs/\n"
+    "         astraml import csv --label-column host cpu.csv.zst\n";
 
 static const struct import_option common_options[] = { { .name = "run", .is_silent = true },
 						       { .name = "start" },

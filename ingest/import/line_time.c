@@ -211,12 +211,13 @@ static void take_zone(struct scan *s, int32_t *ret_s)
 /*
  * A form is matched letter by letter:
  *   Y year, m d H M S two digits, e day of one digit or two, b month's name, a weekday's name,
- *   L glog's letter, f fraction, if any, z zone, if any, _ one blank or more; others are themselves
+ *   L glog's letter, f fraction, if any, p AM or PM, if any, z zone, if any, _ one blank or more; others are
+ * themselves
  */
 static const char *const forms[] = {
-	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfz", "Y/m/d_H:M:Sfz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
-	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz", "e b Y_H:M:Sfz", "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
-	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",    "a_b_e_H:M:S_Y", "a, e b Y_H:M:Sfz",
+	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfpz", "Y/m/d_H:M:Sfpz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
+	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz",  "e b Y_H:M:Sfz",  "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
+	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",     "a_b_e_H:M:S_Y",  "a, e b Y_H:M:Sfz",
 };
 
 /* Those that only a cell may have. */
@@ -225,6 +226,18 @@ static const char *const cell_forms[] = { "Y-m-d", "Y/m/d", "Y-m-d_H:Mz", "Y-m-d
 #define FORM_LEN_MIN 14 /* "I0306 12:06:29", and "Mar 6 12:06:29" */
 
 #define N(forms) (sizeof(forms) / sizeof((forms)[0]))
+
+/* " PM" behind an hour of 1 to 12. */
+static void take_half(struct scan *s, int *hour)
+{
+	const uint8_t *p = s->p;
+
+	if (s->end - p < 3 || p[0] != ' ' || (p[1] != 'A' && p[1] != 'P') || p[2] != 'M' ||
+	    (s->end - p > 3 && is_word(p[3])) || *hour < 1 || *hour > 12)
+		return;
+	*hour = *hour % 12 + (p[1] == 'P' ? 12 : 0);
+	s->p += 3;
+}
 
 static bool take_day(struct scan *s, int *ret) { return take_digits(s, 2, ret) || take_digits(s, 1, ret); }
 
@@ -278,6 +291,9 @@ static bool take_part(struct scan *s, char part, struct civil_time *t, enum leve
 		return take_letter_of_glog(s, level);
 	case 'f':
 		take_fraction(s, &t->fraction_ns);
+		return true;
+	case 'p':
+		take_half(s, &t->hour);
 		return true;
 	case 'z':
 		take_zone(s, &t->zone_s);
@@ -446,6 +462,15 @@ static enum level priority_level(struct span line)
 	return i > 1 && i < line.len && line.data[i] == '>' && v < 192 ? levels[v & 7] : LEVEL_NONE;
 }
 
+/* "[W socket.cpp:601] ...", as PyTorch wrote before it had times there. */
+static enum level cpp_level(struct span line)
+{
+	if (line.len < 3 || line.data[0] != '[' || line.data[2] != ' ' ||
+	    !memmem(line.data, line.len, ".cpp:", 5))
+		return LEVEL_NONE;
+	return letter_level(line.data[1]);
+}
+
 /* A line without a time: "WARNING:root:...", "[INFO] ...", "... NCCL WARN ...". */
 static enum level plain_level(struct span line)
 {
@@ -454,7 +479,7 @@ static enum level plain_level(struct span line)
 	enum level level = priority_level(line);
 	const uint8_t *nccl;
 
-	if (level != LEVEL_NONE)
+	if (level != LEVEL_NONE || (level = cpp_level(line)) != LEVEL_NONE)
 		return level;
 	if (word.len > 0 && word.data - line.data <= 1 && at.p < at.end && strchr(": ]-", *at.p) != NULL &&
 	    (level = word_level(word)) != LEVEL_NONE)

@@ -3,6 +3,7 @@ window of every series and every line against the oracles, `logs --raw` against 
 import glob
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -115,9 +116,25 @@ def check_set(name, root):
         harness.diagnostics(f"{name}: {len(first)} files, {n} {'lines' if kind == 'text' else 'windows'}, each as the oracle says")
 
 
+def test_the_readme_has_the_commands():
+    readme = open(os.path.join(harness.ROOT, "ingest", "import", "README.md")).read()
+    for name, (kind, options, _) in SETS.items():
+        command = shlex.join(["astraml", "import", kind, *options, name])
+        check(f"    {command}" in readme, "not in ingest/import/README.md:", command)
+
+
 def test_samples_of_the_tree():
     for name in SETS:
         check_set(name, DATA)
+
+
+def test_mlperf_logs_as_text():
+    """Their tags have times, too, and lines of shells have hours of AM and PM."""
+    start = "2018-01-01T00:00:00Z"
+    with harness.Server() as server:
+        for s in import_files(server, "text", "--start", start, os.path.join(DATA, "mlperf_training")):
+            data = mllog_oracle.read(os.path.join(DATA, "mlperf_training", s["name"]))
+            check_text(server, s["run"], data, text_oracle.lines(data, start_ns=ns(start)))
 
 
 def whole_set(name):
@@ -184,6 +201,7 @@ def test_tables_that_are_none():
         "twice": (b"time,b,b\n2020-01-01 00:00:00,1,2\n", "columns 2 and 3 are both named b"),
         "ragged": (b"time,b\n2020-01-01 00:00:00,1\n2020-01-02 00:00:00\n", "line 3 has 1 cell where the first row has 2"),
         "yesterday": (b"time,b\n2020-01-01 00:00:00,1\nyesterday,2\n", "line 3: yesterday in column time is no time"),
+        "tabs": (b"a\tb\n1\t2\n", "line 1 has no commas"),
         "values": (b"2020-01-01 00:00:00,1\n", "--no-header"),
         "open": (b'a,b\n1,"2\n3,4\n', "line 2 opens a quote that is never closed"),
         "steps": (b"step,b\n9223372036854775807,1\n", "needs a --time-column"),
@@ -218,7 +236,7 @@ def test_tables_that_are_odd():
         check("column name, c;" in said and "column b that are no numbers are left out: 1, the first in line 4" in said
               and "column 4 has no name" in said, said)
         equal({k: (m["count"], m["last_time"]) for k, m in metrics.items()}, {"b": (2, "2023-11-14T22:13:20Z")}, "mixed")
-        said, metrics = imported("quoted", b'\xef\xbb\xbfstep,"a ""q"", z"\r\n3,"1e3"\r\n4,-inf\r\n5,NaN\r\n', "--end", end)
+        said, metrics = imported("quoted", b'\xef\xbb\xbfstep,"a ""q"", z"\r\n3,"1e3"\r\n4,-inf\r\n5,NaN\r\n6,\r\n', "--end", end)
         m = metrics['a "q", z']
         equal((m["count"], m["neg_inf"], m["nan"], m["last_step"], said), (1, 1, 1, 5, ""), "quoted")
         _, metrics = imported("units", b"2026/04/25 16:06:06.780, 5 %, 11.64 W\n", "--no-header")
@@ -299,6 +317,9 @@ def test_the_options_count():
         import_files(server, "csv", "--label-column", "k", "--time-column", "when", path)
         equal(import_files(server, "csv", path, "--time-column", "when", "--label-column", "k")[0]["again"], " (already there)", "another order")
         check("other content or options" in said_by(server, "csv", "--time-column", "when", path, status=2), "other options")
+        rows = write("rows.csv", b"a\n1\n")
+        import_files(server, "csv", "--start", "2024-01-01T00:00:00Z", rows)
+        check("other content or options" in said_by(server, "csv", "--start", "2024-01-02T00:00:00Z", rows, status=2), "another start")
 
 
 def slow_file():

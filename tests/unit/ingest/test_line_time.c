@@ -64,6 +64,11 @@ static const struct {
 	{ "2025-03-06 12:06:29 -1 is left", "2025-03-06T12:06:29Z", LEVEL_NONE },
 	{ "2025-03-06 12:06:29 -12345 too", "2025-03-06T12:06:29Z", LEVEL_NONE },
 	{ "2025-03-06T23:59:60Z leap", "2025-03-07T00:00:00Z", LEVEL_NONE },
+	{ "STARTING TIMING RUN AT 2022-05-14 11:38:26 PM", "2022-05-14T23:38:26Z", LEVEL_NONE },
+	{ "2022-05-14 12:38:26 AM x", "2022-05-14T00:38:26Z", LEVEL_NONE },
+	{ "2022-05-14 12:38:26 PM UTC", "2022-05-14T12:38:26Z", LEVEL_NONE },
+	{ "2022-05-14 13:38:26 PM", "2022-05-14T13:38:26Z", LEVEL_NONE },
+	{ "2022-05-14 11:38:26 PMs", "2022-05-14T11:38:26Z", LEVEL_NONE },
 	{ "20250306 12:06:29 x", "2025-03-06T12:06:29Z", LEVEL_NONE },
 	/* log4j, slurm, docker */
 	{ "2025-03-06 12:06:29,038 [main] ERROR com.x - y", "2025-03-06T12:06:29.038Z", LEVEL_ERROR },
@@ -86,6 +91,13 @@ static const struct {
 	/* NCCL */
 	{ "node1:17:93 [3] NCCL WARN timeout", NULL, LEVEL_WARN },
 	{ "[2025-03-06 12:06:29] node1:17:93 [3] NCCL INFO x", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	/* PyTorch, optuna, hydra, DeepSpeed */
+	{ "[W socket.cpp:601] [c10d] The client socket", NULL, LEVEL_WARN },
+	{ "[I am no level]", NULL, LEVEL_NONE },
+	{ "[W 2025-03-06 12:06:29,038] Trial 3 failed", "2025-03-06T12:06:29.038Z", LEVEL_WARN },
+	{ "[2025-03-06 12:06:29,038][root][INFO] - x", "2025-03-06T12:06:29.038Z", LEVEL_INFO },
+	{ "[2025-03-06 12:06:29,038] [WARNING] [runner.py:1:main] x", "2025-03-06T12:06:29.038Z",
+	  LEVEL_WARN },
 	/* not times */
 	{ "", NULL, LEVEL_NONE },
 	{ "\n", NULL, LEVEL_NONE },
