@@ -63,6 +63,13 @@ static void close_reader(struct record_reader *r)
 	buf_release(&r->text);
 }
 
+static struct span text_left(const struct record_reader *r)
+{
+	size_t n = r->text.len - r->pos;
+
+	return n ? span_of(r->text.data + r->pos, n) : (struct span){ 0 };
+}
+
 /* Some more text.  1: there is no more. */
 static int refill(struct record_reader *r, struct fault *f)
 {
@@ -86,7 +93,7 @@ static int pass_over(struct record_reader *r, struct fault *f)
 	uint64_t left = r->record.bytes;
 
 	for (;;) {
-		size_t n = r->text.len - r->pos;
+		size_t n = text_left(r).len;
 		int err;
 
 		n = n < left ? n : (size_t)left;
@@ -104,8 +111,8 @@ static int pass_over(struct record_reader *r, struct fault *f)
 static int next_record(struct record_reader *r, bool *ret_cut, struct fault *f)
 {
 	for (;;) {
-		size_t left = r->text.len - r->pos;
-		int err = tfrecord_scan(span_of(r->text.data + r->pos, left), r->offset, &r->record, f);
+		struct span left = text_left(r);
+		int err = tfrecord_scan(left, r->offset, &r->record, f);
 
 		if (err == 0 && r->record.passed_over) {
 			err = pass_over(r, f);
@@ -119,7 +126,7 @@ static int next_record(struct record_reader *r, bool *ret_cut, struct fault *f)
 		err = refill(r, f);
 		if (err < 0)
 			return err;
-		*ret_cut = err == 1 && left > 0;
+		*ret_cut = err == 1 && left.len > 0;
 		if (err == 1)
 			return 1;
 	}

@@ -222,34 +222,24 @@ static int rewritten(struct fault *f)
 			 "records; give it a run of its own with --run");
 }
 
-/* Sequence 1 of a piece, whichever way it is settled. */
+/* Sequence 1 of a piece.  When it is complete and not split then, all of it is there.  When it is
+ * not complete and not split, there is nothing in it, or the server has it from a longer file. */
 static int settle(const struct segment *s, struct offer o, bool complete, struct event_sender *k,
-		  enum settled *ret, struct fault *f)
+		  bool *ret_split, struct fault *f)
 {
-	bool there;
-	int err;
+	bool there = false;
+	int err = 0;
 
-	if (samples_until(s, o.from) == samples_until(s, o.to)) {
-		*ret = complete ? SETTLED_WHOLE : SETTLED_NOT;
+	if (samples_until(s, o.from) == samples_until(s, o.to))
 		return 0;
-	}
 	o.sequence = 1;
-	if (complete) {
+	if (complete)
 		err = make_offer(s, &o, k, &there, f);
-		if (err < 0 || there) {
-			*ret = err < 0 ? SETTLED_NOT : SETTLED_WHOLE;
-			return err;
-		}
-	}
-	o.to = o.from;
-	err = make_offer(s, &o, k, &there, f);
-	if (err < 0)
+	if (err < 0 || there)
 		return err;
-	/* not there, though it is incomplete now: a longer version of the file was imported */
-	if (!there && complete)
-		return rewritten(f);
-	*ret = there ? SETTLED_SPLIT : SETTLED_WHOLE;
-	return 0;
+	o.to = o.from;
+	err = make_offer(s, &o, k, ret_split, f);
+	return err == 0 && complete && !*ret_split ? rewritten(f) : err;
 }
 
 /* The records up to o.to of a split piece, each for itself. */
@@ -275,25 +265,24 @@ static int send_records(struct segment *s, struct offer o, struct event_sender *
 static int send_piece(struct segment *s, int level, const uint8_t *file, struct event_sender *k,
 		      struct fault *f)
 {
-	size_t end = (s->next / piece_records(level) + 1) * piece_records(level), before;
+	size_t end = (s->next / piece_records(level) + 1) * piece_records(level), before = SIZE_MAX;
 	bool complete = end <= s->n_records || segment_is_complete(s);
 	struct offer o = { .from = s->next, .to = end < s->n_records ? end : s->n_records };
 	int err = 0;
 
 	producer_of(s, file, k->upload->run, level, o.producer);
-	if (s->settled[level] == SETTLED_NOT)
-		err = settle(s, o, complete, k, &s->settled[level], f);
-	if (err == 0 && s->settled[level] == SETTLED_SPLIT && level == 0)
+	if (!s->split[level])
+		err = settle(s, o, complete, k, &s->split[level], f);
+	if (err == 0 && s->split[level] && level == 0)
 		err = send_records(s, o, k, f);
-	else if (s->settled[level] == SETTLED_SPLIT)
-		do {
-			before = s->next;
-			err = err < 0 ? err : send_piece(s, level - 1, file, k, f);
-		} while (err == 0 && s->next > before && s->next < o.to);
+	while (err == 0 && s->split[level] && s->next < o.to && s->next != before) {
+		before = s->next;
+		err = send_piece(s, level - 1, file, k, f);
+	}
 	if (err < 0 || !complete)
 		return err;
 	s->next = o.to;
-	s->settled[level] = SETTLED_NOT;
+	s->split[level] = false;
 	return 0;
 }
 

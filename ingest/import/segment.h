@@ -55,13 +55,11 @@ struct event_sender {
 int event_sender_init(struct event_sender *k, struct upload *u); /* ERR_NOMEM */
 void event_sender_release(struct event_sender *k);
 
-enum settled { SETTLED_NOT, SETTLED_WHOLE, SETTLED_SPLIT };
-
 struct segment {
 	uint64_t number; /* within the file, from 0 */
 	size_t n_records;
-	size_t next;                          /* all before it are on the server */
-	enum settled settled[SEGMENT_LEVELS]; /* of the piece on each level that `next` is in */
+	size_t next;                /* all before it are on the server */
+	bool split[SEGMENT_LEVELS]; /* on each level, the piece that `next` is in */
 
 	/* Of the records from `first` on, which was `next` once: uint32_t number of samples up to the end
 	 * of each; struct segment_sample; the tags.  Counted from the beginning of the segment. */

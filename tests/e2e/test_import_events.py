@@ -548,6 +548,29 @@ def test_a_file_that_shrinks_is_not_followed():
         check_run(c, "t.tfevents", data)
 
 
+def test_a_rewritten_file_is_found_out_when_it_grows():
+    """Too short to tell at first: the run has more of it."""
+    data = history(1100)
+    other = data[:boundaries(data)[1]] + framed(*(event(START + i, i, simple("m0", i)) for i in range(1500)))
+    root = harness.scratch()
+    path = os.path.join(root, "w", "a.tfevents")
+    for name, content in (("w", data), ("good", history(1))):
+        os.makedirs(os.path.join(root, name))
+        append(os.path.join(root, name, "a.tfevents"), content)
+    with harness.Server() as server:
+        c = server.client()
+        tensorboard(server, root)
+        with open(path, "wb") as f:
+            f.write(other[:boundaries(other)[500]])
+        follower = Follower(server, root)
+        append(os.path.join(root, "good", "a.tfevents"), framed(event(START, 1, simple("m", 1))))
+        wait_for(lambda: count(c, "good") == n_samples(history(1)) + 1, "a round")
+        append(path, other[boundaries(other)[500]:])
+        _, err = follower.stop(status=2)
+        check("was rewritten since it was imported" in err, err)
+        check_run(c, "w", data)
+
+
 def test_what_is_wrong_is_told_once():
     """A run of another origin, a damaged file: the other runs are followed."""
     root = harness.scratch()
