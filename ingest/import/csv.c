@@ -23,6 +23,10 @@ struct column {
 	enum role role;
 	uint64_t numbers, texts;
 	uint64_t first_text; /* the line it is in */
+	struct span unit;    /* of the first number; lies in unit_text */
+	char unit_text[UNIT_LEN];
+	uint64_t other_units;
+	uint64_t first_other; /* the line it is in */
 };
 
 struct table {
@@ -344,6 +348,20 @@ static size_t row_labels(const struct table *t, struct label labels[LABELS_MAX])
 	return n;
 }
 
+/* 900 MiB and 1.2 GiB are no values of one metric. */
+static bool same_unit(const struct table *t, struct column *column, struct span unit)
+{
+	if (column->numbers == 0) {
+		memcpy(column->unit_text, unit.data ? (const char *)unit.data : "", unit.len);
+		column->unit = span_of(column->unit_text, unit.len);
+	}
+	if (span_equal(unit, column->unit))
+		return true;
+	if (column->other_units++ == 0)
+		column->first_other = t->rows.line;
+	return false;
+}
+
 static int add_cell(struct table *t, size_t i, struct import_sample *s, struct fault *f)
 {
 	struct column *column = &t->columns[i];
@@ -356,6 +374,8 @@ static int add_cell(struct table *t, size_t i, struct import_sample *s, struct f
 			column->first_text = t->rows.line;
 		return 0;
 	}
+	if (!same_unit(t, column, s->unit))
+		return 0;
 	column->numbers++;
 	s->metric = span_str(column->name);
 	return t->sink->sample(t->sink, s, f);
@@ -444,6 +464,23 @@ static int check_header(const struct table *t, struct fault *f)
 			 t->rows.line);
 }
 
+/* What of a column was left out though the column is a metric. */
+static void tell_cells(const struct table *t, const struct column *column)
+{
+	if (column->texts > 0)
+		sink_note(t->sink,
+			  "cells of column %.100s that are no numbers are left out: %" PRIu64
+			  ", the first in line %" PRIu64,
+			  column->name, column->texts, column->first_text);
+	if (column->other_units > 0)
+		sink_note(
+		    t->sink,
+		    "cells of column %.100s with another unit than its first one, \"%.*s\", are left out: "
+		    "%" PRIu64 ", the first in line %" PRIu64,
+		    column->name, (int)column->unit.len, (const char *)column->unit.data, column->other_units,
+		    column->first_other);
+}
+
 static void tell(const struct table *t)
 {
 	char texts[160] = "";
@@ -452,23 +489,19 @@ static void tell(const struct table *t)
 	for (size_t i = 0; i < t->n; i++) {
 		const struct column *column = &t->columns[i];
 
-		if (column->texts > 0 && column->numbers == 0 && len < sizeof(texts))
+		if (column->numbers > 0)
+			tell_cells(t, column);
+		else if (column->texts > 0 && len < sizeof(texts))
 			len += (size_t)snprintf(texts + len, sizeof(texts) - len, "%s%.60s", len ? ", " : "",
 						column->name);
-		else if (column->texts > 0 && column->numbers > 0)
-			sink_note(t->sink,
-				  "cells of column %.100s that are no numbers are left out: %" PRIu64
-				  ", the first in line %" PRIu64,
-				  column->name, column->texts, column->first_text);
 	}
 	if (len > 0)
 		sink_note(t->sink, "text is left out: column %s; --label-column NAME makes a label of one",
 			  texts);
 	if (t->bad_steps > 0)
 		sink_note(t->sink,
-			  "%" PRIu64
-			  " rows have something in column %.100s that is no integer: they have no step",
-			  t->bad_steps, t->step->name);
+			  "rows with something in column %.100s that is no integer have no step: %" PRIu64,
+			  t->step->name, t->bad_steps);
 	if (t->n_rows == 0)
 		sink_note(t->sink, "there is no row with values");
 }
@@ -542,8 +575,8 @@ static const struct import_option options[] = { { .name = "time-column" },
 
 static const char help[] =
     "Tables of comma-separated values: the header names the metrics, a row is a moment.  Empty cells\n"
-    "are no samples; nan and inf are values; a unit behind a number (2 MiB) is the metric's; other text\n"
-    "is left out and told.\n"
+    "are no samples; nan and inf are values; a unit behind a number (2 MiB) is the metric's; other text,\n"
+    "and another unit, are left out and told.\n"
     "\n"
     "  --time-column NAME   else timestamp, time, datetime, date, starttime ... in any case, or the first\n"
     "                       column, where dates are in it.  Dates as in `text`, or counted from 1970 in s,\n"
