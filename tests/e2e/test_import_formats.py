@@ -201,6 +201,9 @@ def test_tables_that_are_none():
         "twice": (b"time,b,b\n2020-01-01 00:00:00,1,2\n", "columns 2 and 3 are both named b"),
         "ragged": (b"time,b\n2020-01-01 00:00:00,1\n2020-01-02 00:00:00\n", "line 3 has 1 cell where the first row has 2"),
         "yesterday": (b"time,b\n2020-01-01 00:00:00,1\nyesterday,2\n", "line 3: yesterday in column time is no time"),
+        "escape": (b"time,b\n\x1b[2Jx,1\n", "line 2: ?[2Jx in column time is no time"),
+        "far": (b"#{\"t_start\": 9214646399.5}\nt,b\n9214646399,1\n", "line 3: 9214646399 in column t is no time",
+                "--comment", "#", "--time-column", "t", "--relative-time"),
         "tabs": (b"a\tb\n1\t2\n", "line 1 has no commas"),
         "values": (b"2020-01-01 00:00:00,1\n", "--no-header"),
         "open": (b'a,b\n1,"2\n3,4\n', "line 2 opens a quote that is never closed"),
@@ -208,8 +211,8 @@ def test_tables_that_are_none():
         "cut": (gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-9], "cut short"),
     }
     with harness.Server() as server:
-        for name, (content, text) in cases.items():
-            said = said_by(server, "csv", write(name + ".csv", content), status=2)
+        for name, (content, text, *options) in cases.items():
+            said = said_by(server, "csv", *options, write(name + ".csv", content), status=2)
             check(text in said, f"{name}: {said}")
         good = write("good.csv", b"name,b\nx,1\n")
         for options, text in ((["--time-column", "nope"], "no column nope; there is: name, b"), (["--comment", "ab"], "one character"),
