@@ -213,11 +213,12 @@ static int csv_read(const struct import_context *c, struct input *in, struct imp
 static int csv_check(const struct import_args *args, struct fault *f)
 {
 	const char *format = import_arg(args, "time-format", 0), *comment = import_arg(args, "comment", 0);
+	const char *time = import_arg(args, "time-column", 0);
 	bool is_relative = import_arg(args, "relative-time", 0) != NULL;
 
 	if (comment && strlen(comment) != 1)
 		return fault_set(f, ERR_REFUSED, "comment", "--comment takes one character, like #");
-	if (is_relative && !import_arg(args, "time-column", 0))
+	if (is_relative && (!time || strcmp(time, "-") == 0))
 		return fault_set(f, ERR_REFUSED, "relative-time",
 				 "--relative-time says what is in the --time-column: name it");
 	if (is_relative && format)
@@ -250,6 +251,7 @@ static const char help[] =
     "  --relative-time      that column holds seconds since the start\n"
     "  --time-format F      how its dates are written, in the words of strptime, and %f for a fraction\n"
     "  --step-column NAME   else global_step, step, iteration, epoch ..., where integers are in it\n"
+    "                       (both: - for none)\n"
     "  --label-column NAME  a label of all samples of its row, not a metric; may be repeated\n"
     "  --no-header          the first row has values too; columns are column_1, column_2 ...\n"
     "  --comment CHAR       lines that begin with it are none; t_start in the first line of a Monitor\n"

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "ingest/import/time_format.h"
+#include "store/base/number.h"
 
 bool table_moment(const struct table *t, struct span cell, int64_t *ret_ns)
 {
@@ -126,14 +127,14 @@ static int no_column(const struct table *t, const char *name, struct fault *f)
 	return fault_set(f, ERR_REFUSED, "column", "there is no column %.60s; there is: %s", name, all);
 }
 
-/* The column that an option names, if it was given. */
+/* The column that an option names, if it was given; "-" is none. */
 static int take_column(struct table *t, const char *option, size_t nth, enum role role, struct column **ret,
 		       struct fault *f)
 {
 	const char *name = import_arg(t->c->args, option, nth);
 
 	*ret = NULL;
-	if (!name)
+	if (!name || strcmp(name, "-") == 0)
 		return 0;
 	*ret = find_column(t, name);
 	if (!*ret)
@@ -168,6 +169,7 @@ static int guess_time(struct table *t, struct fault *f)
 					     "walltime",  "ts",        NULL };
 	struct column *named = guess_column(t, names), *column = named ? named : &t->columns[0];
 	struct span cell = table_cell(t, column);
+	double number;
 	int64_t ns;
 
 	/* a number in the first column may be anything */
@@ -179,6 +181,13 @@ static int guess_time(struct table *t, struct fault *f)
 		return fault_set(f, ERR_REFUSED, "time-format",
 				 "no column has times of the form %.60s: name it with --time-column",
 				 t->time_format);
+	} else if (named && !number_parse((const char *)cell.data, cell.len, &number)) {
+		return fault_set(
+		    f, ERR_MALFORMED, "file",
+		    "line %" PRIu64
+		    ": %.*s in column %.60s is no time that is known; --time-format F tells how one "
+		    "is written, --time-column NAME which column has them, and - that none has",
+		    t->rows.line, cell.len > 60 ? 60 : (int)cell.len, (const char *)cell.data, column->name);
 	} else if (named) {
 		sink_note(t->sink,
 			  "column %.100s holds no dates and is a metric; with --time-column %.100s "
@@ -212,9 +221,9 @@ int table_choose_roles(struct table *t, struct fault *f)
 	if ((err = take_column(t, "time-column", 0, ROLE_TIME, &t->time, f)) < 0 ||
 	    (err = take_column(t, "step-column", 0, ROLE_STEP, &t->step, f)) < 0)
 		return err;
-	if (!t->time && (err = guess_time(t, f)) < 0)
+	if (!import_arg(t->c->args, "time-column", 0) && (err = guess_time(t, f)) < 0)
 		return err;
-	if (!t->step)
+	if (!import_arg(t->c->args, "step-column", 0))
 		guess_step(t);
 	leave_out_bad_names(t);
 	return 0;

@@ -253,6 +253,9 @@ def test_tables_that_are_odd():
         said, metrics = imported("long", b"timestamp," + b"x" * 251 + b",b\n1600000000,1,2\n")
         check("column 2 has a name of 251 bytes" in said, said)
         equal((list(metrics), metrics["b"]["last_time"]), (["b"], "2020-09-13T12:26:40Z"), "long")
+        _, metrics = imported("none", b"time,step,v\n00:01:23,7,1\n", "--time-column", "-", "--step-column", "-", "--end", end)
+        equal({k: (m["last"], m["last_step"], m["last_time"]) for k, m in metrics.items()},
+              {"step": (7, None, end), "v": (1, None, end)}, "none")
         _, metrics = imported("format", b"when,b\n06.03.2025 12:06:29.5,1\n", "--time-column", "when", "--time-format",
                               "%d.%m.%Y %H:%M:%S.%f")
         equal(metrics["b"]["last_time"], "2025-03-06T12:06:29.500Z", "--time-format")
