@@ -256,7 +256,7 @@ static int import_items(const struct options *o, const struct file_list *l, stru
 		if (err == 0)
 			continue;
 		fault_default(&f, err);
-		fprintf(stderr, "astraml import: %s: %s\n", l->items[i].name, f.text);
+		report_problem(l->items[i].name, f.text);
 		status = exit_status_of(err);
 	}
 	upload_release(&upload);

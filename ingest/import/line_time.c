@@ -2,21 +2,16 @@
 
 #include <time.h>
 
+#include "ingest/import/line_chars.h"
+#include "ingest/import/line_level.h"
 #include "ingest/import/sink.h"
 
-#define DAY_S      INT64_C(86400)
-#define LEVEL_NEAR 4 /* words after a time among which a level is looked for */
+#define DAY_S INT64_C(86400)
 
 /* Where the parser stands. */
 struct scan {
 	const uint8_t *p, *end;
 };
-
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
-static bool is_letter(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
-
-static bool is_word(uint8_t c) { return is_digit(c) || is_letter(c) || c == '_'; }
 
 /* ---- years ---- */
 
@@ -241,15 +236,6 @@ static void take_half(struct scan *s, int *hour)
 
 static bool take_day(struct scan *s, int *ret) { return take_digits(s, 2, ret) || take_digits(s, 1, ret); }
 
-static enum level letter_level(uint8_t c)
-{
-	return c == 'I'   ? LEVEL_INFO
-	       : c == 'W' ? LEVEL_WARN
-	       : c == 'E' ? LEVEL_ERROR
-	       : c == 'F' ? LEVEL_FATAL
-			  : LEVEL_NONE;
-}
-
 static bool take_blanks(struct scan *s)
 {
 	const uint8_t *before = s->p;
@@ -261,7 +247,7 @@ static bool take_blanks(struct scan *s)
 
 static bool take_letter_of_glog(struct scan *s, enum level *ret)
 {
-	*ret = s->p < s->end ? letter_level(*s->p) : LEVEL_NONE;
+	*ret = s->p < s->end ? level_of_letter(*s->p) : LEVEL_NONE;
 	s->p += *ret != LEVEL_NONE;
 	return *ret != LEVEL_NONE;
 }
@@ -382,115 +368,6 @@ bool line_time_parse(struct span cell, const struct year_rule *years, int64_t *r
 	return good;
 }
 
-/* ---- levels ---- */
-
-static enum level word_level(struct span word)
-{
-	static const char *const known[] = { "DEBUG", "INFO",  "WARNING", "WARN",    "ERROR",
-					     "FATAL", "TRACE", "NOTICE",  "CRITICAL" };
-
-	if (word.len < 4 || word.len > 8)
-		return LEVEL_NONE;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (span_is(word, known[i])) {
-			int level = level_parse(word);
-
-			return level < 0 ? LEVEL_INFO : (enum level)level; /* NOTICE is not one of ours */
-		}
-	return LEVEL_NONE;
-}
-
-/* [error] and its like: the only small letters that are taken for a level. */
-static enum level bracket_level(struct span word)
-{
-	int level;
-
-	if (span_is(word, "notice"))
-		return LEVEL_INFO;
-	if (span_is(word, "crit") || span_is(word, "alert") || span_is(word, "emerg"))
-		return LEVEL_FATAL;
-	level = level_parse(word);
-	return level < 0 ? LEVEL_NONE : (enum level)level;
-}
-
-/* The next word, of letters, digits and _; NULL in it: there is none. */
-static struct span next_word(struct scan *s)
-{
-	const uint8_t *start;
-
-	while (s->p < s->end && !is_word(*s->p) && *s->p < 0x80)
-		s->p++;
-	start = s->p;
-	while (s->p < s->end && (is_word(*s->p) || *s->p >= 0x80))
-		s->p++;
-	return span_of(start, (size_t)(s->p - start));
-}
-
-/* Among the next n words. */
-static enum level level_near(struct scan s, const uint8_t *line, int n)
-{
-	for (int i = 0; i < n; i++) {
-		struct span word = next_word(&s);
-		bool bracketed =
-		    word.len > 0 && word.data > line && word.data[-1] == '[' && s.p < s.end && *s.p == ']';
-		enum level level = bracketed ? bracket_level(word) : LEVEL_NONE;
-
-		if (word.len == 0)
-			break;
-		if (level == LEVEL_NONE)
-			level = word_level(word);
-		if (level == LEVEL_NONE && i == 0 && word.len == 1 && s.p < s.end && *s.p == ' ')
-			level = letter_level(word.data[0]); /* TensorFlow: "...: E external/..." */
-		if (level != LEVEL_NONE)
-			return level;
-	}
-	return LEVEL_NONE;
-}
-
-/* <134>: facility * 8 + severity. */
-static enum level priority_level(struct span line)
-{
-	static const uint8_t levels[] = { LEVEL_FATAL, LEVEL_FATAL, LEVEL_FATAL, LEVEL_ERROR,
-					  LEVEL_WARN,  LEVEL_INFO,  LEVEL_INFO,  LEVEL_DEBUG };
-	int v = 0;
-	size_t i = 1;
-
-	if (line.len < 3 || line.data[0] != '<')
-		return LEVEL_NONE;
-	for (; i < line.len && i < 5 && is_digit(line.data[i]); i++)
-		v = v * 10 + (line.data[i] - '0');
-	return i > 1 && i < line.len && line.data[i] == '>' && v < 192 ? levels[v & 7] : LEVEL_NONE;
-}
-
-/* "[W socket.cpp:601] ...", as PyTorch wrote before it had times there. */
-static enum level cpp_level(struct span line)
-{
-	if (line.len < 3 || line.data[0] != '[' || line.data[2] != ' ' ||
-	    !memmem(line.data, line.len, ".cpp:", 5))
-		return LEVEL_NONE;
-	return letter_level(line.data[1]);
-}
-
-/* A line without a time: "WARNING:root:...", "[INFO] ...", "... NCCL WARN ...". */
-static enum level plain_level(struct span line)
-{
-	struct scan s = { line.data, line.data + line.len }, at = s;
-	struct span word = next_word(&at);
-	enum level level = priority_level(line);
-	const uint8_t *nccl;
-
-	if (level != LEVEL_NONE || (level = cpp_level(line)) != LEVEL_NONE)
-		return level;
-	if (word.len > 0 && word.data - line.data <= 1 && at.p < at.end && strchr(": ]-", *at.p) != NULL &&
-	    (level = word_level(word)) != LEVEL_NONE)
-		return level;
-	nccl = memmem(line.data, line.len, "NCCL ", 5);
-	if (!nccl)
-		return LEVEL_NONE;
-	at.p = nccl + 5;
-	return word_level(next_word(&at));
-}
-
 /* ---- lines ---- */
 
 /* A time stands at the start of a line, or after one of these. */
@@ -516,15 +393,13 @@ void line_time_find(struct span line, const struct year_rule *years, struct line
 		    !take_time(&s, years, ret))
 			continue;
 		if (ret->level == LEVEL_NONE && i > 0) {
-			struct scan before = { line.data, line.data + i };
-
-			ret->level = priority_level(line);
+			ret->level = level_of_priority(line);
 			if (ret->level == LEVEL_NONE)
-				ret->level = level_near(before, line.data, LINE_TIME_WORDS);
+				ret->level = level_near(span_of(line.data, i), line.data);
 		}
 		if (ret->level == LEVEL_NONE)
-			ret->level = level_near(s, line.data, LEVEL_NEAR);
+			ret->level = level_near(span_of(s.p, (size_t)(s.end - s.p)), line.data);
 		return;
 	}
-	ret->level = plain_level(span_of(line.data, reach));
+	ret->level = level_of_plain(span_of(line.data, reach));
 }

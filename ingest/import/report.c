@@ -22,6 +22,17 @@ void shown_name(const char *name, char ret[SHOWN_NAME_MAX + 1])
 			ret[i] = '?';
 }
 
+void report_problem(const char *name, const char *text)
+{
+	char shown[SHOWN_NAME_MAX + 1];
+
+	shown_name(name, shown);
+	fprintf(stderr, "astraml import: %s: ", shown);
+	for (; *text; text++)
+		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
+	fputc('\n', stderr);
+}
+
 int add_json_text(struct buf *b, const char *s)
 {
 	int err = buf_addch(b, '"');

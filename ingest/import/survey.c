@@ -1,9 +1,9 @@
 #include "ingest/import/survey.h"
 
 #include <sodium/crypto_generichash.h>
-#include <stdio.h>
 
 #include "ingest/import/json_span.h"
+#include "ingest/import/report.h"
 #include "ingest/names.h"
 #include "store/base/bytes.h"
 
@@ -104,7 +104,7 @@ static void see_note(struct import_sink *k, const char *text)
 	const struct walk *w = of(k)->walk;
 
 	progress_clear(w->progress);
-	fprintf(stderr, "astraml import: %s: %s\n", w->item->name, text);
+	report_problem(w->item->name, text);
 }
 
 int survey_files(const struct walk *w, struct survey *ret, struct fault *f)

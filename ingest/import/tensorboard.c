@@ -5,6 +5,7 @@
  * segment.h for how a file that grew is known again.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,12 +37,11 @@ static void on_stop(int signal_number)
 static void say(void *arg, const struct event_run *r, const struct event_file *e, const struct fault *f)
 {
 	struct tensorboard *t = arg;
+	char text[NAME_MAX + FAULT_TEXT_MAX + 3];
 
 	progress_clear(&t->progress);
-	if (e)
-		fprintf(stderr, "astraml import: %s: %s: %s\n", r->name, e->name, f->text);
-	else
-		fprintf(stderr, "astraml import: %s: %s\n", r->name, f->text);
+	snprintf(text, sizeof(text), "%s%s%s", e ? e->name : "", e ? ": " : "", f->text);
+	report_problem(r->name, text);
 	t->status = exit_status_of(f->err);
 }
 
@@ -123,8 +123,11 @@ static int find_files(struct tensorboard *t, struct fault *f)
 
 static void note(const struct event_run *r, const char *what, uint64_t n, const char *why)
 {
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s: %" PRIu64 "; %s", what, n, why);
 	if (n > 0)
-		fprintf(stderr, "astraml import: %s: %s: %" PRIu64 "; %s\n", r->name, what, n, why);
+		report_problem(r->name, text);
 }
 
 static void report(const struct tensorboard *t, struct event_run *r)
@@ -223,7 +226,7 @@ static int follow(struct tensorboard *t, struct fault *f)
 	sigaddset(&signals, SIGTERM);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	fprintf(stderr, "astraml import: following %s until it is interrupted\n", t->job->paths[0]);
+	report_problem(t->job->paths[0], "followed until it is interrupted");
 	for (;;) {
 		bool last = stop;
 

@@ -452,7 +452,7 @@ def test_following():
         wait_for(lambda: count(c, "train") == n_samples(one, two) and count(c, "eval") == n_samples(three), "the new files")
         equal(c.get("/runs/train").json()["state"], "running", "state while it is followed")
         out, err = follower.stop(signal.SIGINT)
-        check("train -> run train" in out and "eval -> run eval" in out and "following" in err, out, err)
+        check("train -> run train" in out and "eval -> run eval" in out and "followed until" in err, out, err)
         check_run(c, "train", one, two)
         check_run(c, "eval", three)
         equal({c.get(f"/runs/{r}").json()["state"] for r in ("train", "eval")}, {"finished"}, "states")

@@ -201,6 +201,9 @@ def test_tables_that_are_none():
         "twice": (b"time,b,b\n2020-01-01 00:00:00,1,2\n", "columns 2 and 3 are both named b"),
         "ragged": (b"time,b\n2020-01-01 00:00:00,1\n2020-01-02 00:00:00\n", "line 3 has 1 cell where the first row has 2"),
         "yesterday": (b"time,b\n2020-01-01 00:00:00,1\nyesterday,2\n", "line 3: yesterday in column time is no time"),
+        "escape": (b"time,b\n\x1b[2Jx,1\n", "line 2: ?[2Jx in column time is no time"),
+        "far": (b"#{\"t_start\": 9214646399.5}\nt,b\n9214646399,1\n", "line 3: 9214646399 in column t is no time",
+                "--comment", "#", "--time-column", "t", "--relative-time"),
         "tabs": (b"a\tb\n1\t2\n", "line 1 has no commas"),
         "values": (b"2020-01-01 00:00:00,1\n", "--no-header"),
         "open": (b'a,b\n1,"2\n3,4\n', "line 2 opens a quote that is never closed"),
@@ -208,8 +211,8 @@ def test_tables_that_are_none():
         "cut": (gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-9], "cut short"),
     }
     with harness.Server() as server:
-        for name, (content, text) in cases.items():
-            said = said_by(server, "csv", write(name + ".csv", content), status=2)
+        for name, (content, text, *options) in cases.items():
+            said = said_by(server, "csv", *options, write(name + ".csv", content), status=2)
             check(text in said, f"{name}: {said}")
         good = write("good.csv", b"name,b\nx,1\n")
         for options, text in ((["--time-column", "nope"], "no column nope; there is: name, b"), (["--comment", "ab"], "one character"),
@@ -241,12 +244,18 @@ def test_tables_that_are_odd():
         equal((m["count"], m["neg_inf"], m["nan"], m["last_step"], said), (1, 1, 1, 5, ""), "quoted")
         _, metrics = imported("units", b"2026/04/25 16:06:06.780, 5 %, 11.64 W\n", "--no-header")
         equal({k: (m["unit"], m["last"]) for k, m in metrics.items()}, {"column_2": ("%", 5), "column_3": ("W", 11.64)}, "units")
+        said, metrics = imported("docker", b"n,used\n1,900 MiB\n2,1.2 GiB\n3,7\n4,950 MiB\n", "--end", end)
+        check('column used with another unit than its first one, "MiB", are left out: 2, the first in line 3' in said, said)
+        equal((metrics["used"]["count"], metrics["used"]["max"]), (2, 950), "docker")
         said, metrics = imported("range", b"time,b\n2020-01-01 00:00:00,1\n1960-01-01 00:00:00,2\n2199-01-01 00:00:00,3\n")
         check("left out: 2; their time is before 1970 or in the future" in said, said)
         equal(metrics["b"]["count"], 1, "samples in range")
         said, metrics = imported("long", b"timestamp," + b"x" * 251 + b",b\n1600000000,1,2\n")
         check("column 2 has a name of 251 bytes" in said, said)
         equal((list(metrics), metrics["b"]["last_time"]), (["b"], "2020-09-13T12:26:40Z"), "long")
+        _, metrics = imported("none", b"time,step,v\n00:01:23,7,1\n", "--time-column", "-", "--step-column", "-", "--end", end)
+        equal({k: (m["last"], m["last_step"], m["last_time"]) for k, m in metrics.items()},
+              {"step": (7, None, end), "v": (1, None, end)}, "none")
         _, metrics = imported("format", b"when,b\n06.03.2025 12:06:29.5,1\n", "--time-column", "when", "--time-format",
                               "%d.%m.%Y %H:%M:%S.%f")
         equal(metrics["b"]["last_time"], "2025-03-06T12:06:29.500Z", "--time-format")
