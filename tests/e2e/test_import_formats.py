@@ -79,6 +79,21 @@ def check_table(client, run, samples):
     return sum(map(len, want.values()))
 
 
+def check_get(server, run, samples):
+    """The verb, for the last metric."""
+    want = windows_of(samples)
+    metric = max(want)[0]
+    got = harness.cli("get", run, metric, "--json", "--every", "30s", "--agg", ",".join(COLUMNS), "--server", server.url,
+                      env={"ASTRAML_TOKEN": server.token})
+    equal(got.returncode, 0, got.stderr)
+    found = {tuple(sorted(s["labels"].items())): s for s in read_json(got.stdout)["series"]}
+    equal(sorted(found), sorted(k[1] for k in want if k[0] == metric), f"series of {metric} by get")
+    for labels, series in found.items():
+        equal([row[0] for row in series["rows"]], list(want[metric, labels]), f"windows of {metric} by get")
+        for row in series["rows"]:
+            check_columns(dict(zip(series["columns"], row)), want[metric, labels][row[0]], f"get {run} {metric} {labels}")
+
+
 def check_text(server, run, data, want):
     records = server.client().logs(run)
     equal(len(records), len(want), f"lines of {run}")
@@ -113,6 +128,8 @@ def check_set(name, root):
                 want = table_oracle.samples(data, **about)
                 equal(s["samples"], f"{len(want):,}", f"samples of {s['name']}")
                 n += check_table(server.client(), s["run"], want)
+                if want and s is first[0]:
+                    check_get(server, s["run"], want)
         harness.diagnostics(f"{name}: {len(first)} files, {n} {'lines' if kind == 'text' else 'windows'}, each as the oracle says")
 
 
