@@ -219,6 +219,18 @@ bool json_member(struct span *at, struct span *ret_name, struct json_value *ret_
 	return true;
 }
 
+bool json_element(struct span *at, struct json_value *ret)
+{
+	struct cursor c = { at->data, at->data + at->len };
+
+	if ((!take(&c, '[') && !take(&c, ',')) || json_scan(span_of(c.p, (size_t)(c.end - c.p)), ret) < 0)
+		return false;
+	c.p = ret->text.data + ret->text.len;
+	skip_blanks(&c);
+	*at = span_of(c.p, (size_t)(c.end - c.p));
+	return true;
+}
+
 static unsigned hex4(const uint8_t *p)
 {
 	unsigned v = 0;

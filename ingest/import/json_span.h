@@ -38,6 +38,9 @@ int json_scan(struct span s, struct json_value *ret);
  * end.  *ret_name is the inside of the quotes, escapes as written. */
 bool json_member(struct span *at, struct span *ret_name, struct json_value *ret_value);
 
+/* Elements of an array that json_scan found, in the same way. */
+bool json_element(struct span *at, struct json_value *ret);
+
 /* The inside of quotes with escapes resolved: `quoted` itself where it has none, else from the
  * arena.  A lone surrogate becomes the three bytes UTF-8 would give it, which are not UTF-8.
  * ERR_FULL: the arena is. */
