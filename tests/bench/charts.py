@@ -5,7 +5,8 @@ import statistics
 import subprocess
 
 HEAD = """set terminal svg size 760,{height} font 'sans-serif,12' background '#ffffff'
-set title "{title}"
+set label "{title}" at screen 0.02, screen {top} left font ',14'
+set tmargin 3
 set border 3 lc rgb '#888888'
 set grid {grid} lc rgb '#dddddd' lt 1
 set tics nomirror textcolor rgb '#333333'
@@ -31,7 +32,8 @@ def bars(name, title, unit, rows, logarithmic=False):
     low = min(min(values) for _, values in rows)
     high = max(max(values) for _, values in rows)
     start = low / 2 if logarithmic else 0
-    return name + ".svg", HEAD.format(title=title, height=90 + 26 * len(rows), grid="x") + f"""
+    height = 90 + 26 * len(rows)
+    return name + ".svg", HEAD.format(title=title, height=height, top=1 - 18 / height, grid="x") + f"""
 $data << EOD
 {data}
 EOD
@@ -53,19 +55,22 @@ plot $data using ({start:.6g}):1:({start:.6g}):3:($1-0.32):($1+0.32):6 with boxx
 def curves(name, title, x, y, lines):
     """Over a logarithmic x: lines of (what, [(x, values)]), the spread as whiskers."""
     lines = [(what, points) for what, points in lines if points]
+    least, most = (end(at for _, points in lines for at, _ in points) for end in (min, max))
+    high = max(max(values) for _, points in lines for _, values in points)
     blocks = "\n".join(f"$d{i} << EOD\n" + "\n".join(f"{at:g} {low_middle_high(values)}" for at, values in points) +
                        "\nEOD" for i, (_, points) in enumerate(lines))
     plots = ", \\\n".join(f"$d{i} using 1:3:2:4 with yerrorlines lw 2 pt 7 ps 0.6 lc rgb '{COLOURS[i]}' "
                           f"title {quoted(what)}" for i, (what, _) in enumerate(lines))
-    return name + ".svg", HEAD.format(title=title, height=360, grid="y") + f"""
+    return name + ".svg", HEAD.format(title=title, height=360, top=0.95, grid="y") + f"""
 {blocks}
 set logscale x
 set format x "10^{{%L}}"
-set offsets graph 0.05, graph 0.05, 0, 0
-set yrange [0:*]
+unset mxtics
+set xrange [{least / 1.5:g}:{most * 1.5:g}]
+set yrange [0:{1.25 * high:g}]
 set xlabel {quoted(x)}
 set ylabel {quoted(y)}
-set key outside bottom center horizontal
+set key top right
 plot {plots}
 """
 

@@ -13,7 +13,6 @@ import urllib.parse
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
-QUIET_S = 2.0  # a server has settled when it used no CPU (at most one tick) for so long
 SETTLE_MAX_S = 90.0
 
 
@@ -82,8 +81,9 @@ class Server:
     def wait_until_stored(self):
         """For servers that put work off beyond a pause."""
 
-    def settle(self):
-        """Waits until the work that followed the answers is done; False when it never is."""
+    def settle(self, quiet_s=2.0):
+        """Waits until the work that followed the answers is done: until no CPU (at most one tick) was
+        used for so long.  False when it never is."""
         end = time.monotonic() + SETTLE_MAX_S
         self.wait_until_stored()
         cpu, since = self.cpu_s(), time.monotonic()
@@ -92,7 +92,7 @@ class Server:
             now = self.cpu_s()
             if now - cpu > 1.5 / TICKS:
                 cpu, since = now, time.monotonic()
-            elif time.monotonic() - since >= QUIET_S:
+            elif time.monotonic() - since >= quiet_s:
                 return True
         return False
 
@@ -143,8 +143,8 @@ class AstraML(Server):
     program = "astraml"  # bench.py makes it the one that was built
 
     def __init__(self, directory, *options):
-        """Flushes every 5 s, not 30: all buckets shall be in blocks when the CPU is read."""
-        options = options or ("--flush-every", "5s")
+        """Flushes every 2 s, not 30: all buckets shall be in blocks when the CPU is read."""
+        options = options or ("--flush-every", "2s")
         super().__init__([self.program, "serve", "--data", directory, "--listen", "127.0.0.1:0", *options], directory,
                          subprocess.PIPE)
         line = self.process.stdout.readline().decode()
@@ -162,7 +162,7 @@ class AstraML(Server):
         """All windows have ended when they are sent, so a flush is due for every bucket."""
         end = time.monotonic() + SETTLE_MAX_S
         while self.metrics()["astraml_open_buckets"] and time.monotonic() < end:
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def samples_of(self, run):
         """What a reader finds: the sum of the counts of all series of a run."""

@@ -63,7 +63,7 @@ class Peak(threading.Thread):
 class Workbench:
     def __init__(self, build, scratch, quick):
         self.build, self.quick = build, quick
-        self.scratch = os.path.abspath(scratch or build + "/bench")
+        self.scratch = os.path.abspath((scratch or build) + "/bench")
         AstraML.program = os.path.abspath(build + "/astraml")
         shutil.rmtree(self.scratch, ignore_errors=True)
         os.makedirs(self.scratch)
@@ -104,7 +104,7 @@ class Workbench:
         before = {}
 
         def read_counters():
-            settled = server.settle()
+            settled = server.settle(quiet_s=1.0)
             before.update(cpu=server.cpu_s(), io=server.io_written(), disk=self.disk.written(), settled=settled)
 
         result = send(read_counters)
