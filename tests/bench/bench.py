@@ -32,7 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="build directory (build)")
-    parser.add_argument("--dir", help="where to make and remove a directory `bench`, on the file system to measure (BUILD)")
+    parser.add_argument("--dir", help="where to make and remove `bench`, on the file system to measure (BUILD)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", action="append", choices=[s.name for s in SCENARIOS], metavar="NAME",
                         help=f"of {', '.join(s.name for s in SCENARIOS)}; repeatable; RESULTS.md stays as it is")

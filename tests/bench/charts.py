@@ -80,5 +80,6 @@ def draw(directory, made):
     if not shutil.which("gnuplot"):
         return []
     for name, script in made:
-        subprocess.run(["gnuplot"], input=f"set output {quoted(directory + '/' + name)}\n" + script, text=True, check=True)
+        script = f"set output {quoted(directory + '/' + name)}\n" + script
+        subprocess.run(["gnuplot"], input=script, text=True, check=True)
     return [name for name, _ in made]

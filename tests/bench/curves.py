@@ -17,11 +17,12 @@ BATCH = 10000
 
 class Curves:
     name = "curves"
-    about = ("Every series of the real data that has times: machine and service metrics, MLPerf and reinforcement learning "
-             "runs, in several copies (runs). *As recorded*: at their own times, most windows have one sample. *Squeezed*: "
-             "the same values one second apart, 30 samples a window. Ours gets protobuf (durable), victoria-metrics JSON "
-             "lines (not durable), which cost it more CPU than its binary import would; both in requests of about 10,000 "
-             "samples, series after series. *Kept* is what the blocks, or its data and index files, hold at the end.")
+    about = ("Every series of the real data that has times: machine and service metrics, MLPerf and reinforcement "
+             "learning runs, in several copies (runs). *As recorded*: at their own times, most windows have one "
+             "sample. *Squeezed*: the same values one second apart, 30 samples a window. Ours gets protobuf "
+             "(durable), victoria-metrics JSON lines (not durable), which cost it more CPU than its binary import "
+             "would; both in requests of about 10,000 samples, series after series. *Kept* is what the blocks, or "
+             "its data and index files, hold at the end.")
     cases = (("recorded", False), ("squeezed", True))
 
     def __init__(self, bench):
@@ -73,7 +74,8 @@ class Curves:
         """[(path, body)], all made before the clock."""
         if kind is AstraML:
             bodies = [self.ours(batch) for batch in self.batches(self.sets[key])]
-            return [(f"/v2/projects/default/runs/copy-{run}/ingest", body) for run in range(self.copies) for body in bodies]
+            return [(f"/v2/projects/default/runs/copy-{run}/ingest", body)
+                    for run in range(self.copies) for body in bodies]
         return [("/api/v1/import", self.theirs(batch, f"copy-{run}")) for run in range(self.copies)
                 for batch in self.batches(self.sets[key])]
 
@@ -120,8 +122,11 @@ class Curves:
         return results
 
     def goals(self, rounds):
-        return [at_most(f"real curves {key}: bytes kept a sample; victoria-metrics", figures(rounds, key, lambda r: r["kept"]),
-                        figures(rounds, "its " + key, lambda r: r["kept"]), None) for key, _ in self.cases]
+        def kept(key):
+            return figures(rounds, key, lambda r: r["kept"])
+
+        return [at_most(f"real curves {key}: bytes kept a sample; victoria-metrics", kept(key), kept("its " + key),
+                        None) for key, _ in self.cases]
 
     def details(self, rounds):
         def row(key, what):

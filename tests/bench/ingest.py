@@ -35,9 +35,9 @@ DETAILS = ["run", "durable", "CPU s a M samples", "M samples/s, wall", "answer p
 
 class Ingest:
     name = "ingest"
-    about = ("Rates are samples for each second of the server's CPU. *Durable*: whether an answer means that the samples "
-             "are on the disk. rrdcached folds three samples into a row, as ours does, but keeps no count, sum, first "
-             "or last; victoria-metrics and prometheus keep every sample.")
+    about = ("Rates are samples for each second of the server's CPU. *Durable*: whether an answer means that the "
+             "samples are on the disk. rrdcached folds three samples into a row, as ours does, but keeps no count, "
+             "sum, first or last; victoria-metrics and prometheus keep every sample.")
 
     # key, what it is, server, loader's mode, shape, the loader's further options
     cases = (("10k f32", "ours, 10,000, float32", AstraML, "astraml", "10k", []),
@@ -112,7 +112,8 @@ class Ingest:
         def beside(what, ours, theirs, limit):
             return at_least(what, figures(rounds, ours, speed), figures(rounds, theirs, speed), limit)
 
-        return [beside("batches of 10,000, float32: M samples/CPU-s; victoria-metrics' remote write", "10k f32", "10k rw", 20),
+        return [beside("batches of 10,000, float32: M samples/CPU-s; victoria-metrics' remote write",
+                       "10k f32", "10k rw", 20),
                 beside("the same, full doubles (its side: float32 values)", "10k f64", "10k rw", 20),
                 beside("batches of 10,000, float32; its native import", "10k f32", "10k native", 5),
                 beside("the same, full doubles", "10k f64", "10k native", 5),
@@ -138,8 +139,8 @@ class Ingest:
 
 class SeriesCount:
     name = "series"
-    about = ("The same number of samples in batches of 1,000 over 64 connections, one each 10 s, spread over more and more "
-             "series, all known before the clock. Durable: ours yes, victoria-metrics no.")
+    about = ("The same number of samples in batches of 1,000 over 64 connections, one each 10 s, spread over more "
+             "and more series, all known before the clock. Durable: ours yes, victoria-metrics no.")
     counts = (1000, 10000, 100000, 1000000)
     theirs_up_to = 100000  # its registration of a million takes longer than all the rest
 
@@ -167,7 +168,8 @@ class SeriesCount:
             costs = [r["cpu_s"] / r["samples"] for key, r in run.items() if key.startswith("ours")]
             return max(costs) / min(costs)
 
-        return [within("ingest from 10^3 to 10^6 series: dearest over cheapest CPU a sample", rounds, None, dearest, 2, "x")]
+        return [within("ingest from 10^3 to 10^6 series: dearest over cheapest CPU a sample", rounds, None, dearest,
+                       2, "x")]
 
     def details(self, rounds):
         rows = []
@@ -188,8 +190,8 @@ class SeriesCount:
 
 class Acknowledgement:
     name = "ack"
-    about = (f"Open loop, {RATE} requests a second of 100 samples; a request's time counts from when it was due. Then the "
-             "disk alone: as many bytes, as often, appended to a file in the same directory and synced.")
+    about = (f"Open loop, {RATE} requests a second of 100 samples; a request's time counts from when it was due. Then"
+             " the disk alone: as many bytes, as often, appended to a file in the same directory and synced.")
 
     def __init__(self, bench):
         self.bench = bench

@@ -17,11 +17,11 @@ LATENCIES = ("p50_ms", "p99_ms", "max_ms")
 
 class Followers:
     name = "followers"
-    about = ("1,000 log records a second, as 100 writes a second of ten records: requests to ours, appends to a file and "
-             "fdatasync for `tail -F`. Writer and followers are one process with one monotonic clock (`loadgen follow`); "
-             "each record of each follower is timed. `tail` sees a line before it is durable, so it is timed from the "
-             "write; ours from the acknowledgement, that is, beyond the commit; below zero: seen before the writer had "
-             "its acknowledgement. *From the write* is the same for both.")
+    about = ("1,000 log records a second, as 100 writes a second of ten records: requests to ours, appends to a file"
+             " and fdatasync for `tail -F`. Writer and followers are one process with one monotonic clock (`loadgen "
+             "follow`); each record of each follower is timed. `tail` sees a line before it is durable, so it is "
+             "timed from the write; ours from the acknowledgement, that is, beyond the commit; below zero: seen "
+             "before the writer had its acknowledgement. *From the write* is the same for both.")
     cases = (("ours", "ours, 100 followers", True, 100), ("tails", "100 x `tail -F`, fdatasync", False, 100),
              ("tail", "one `tail -F`, fdatasync", False, 1))
 
@@ -48,13 +48,13 @@ class Followers:
 
     def goals(self, rounds):
         ours = figures(rounds, "ours", lambda r: r["after_ack_p99_ms"])
-        return [at_most(f"log record to follower, p99, ms: ours, 100 of them, beyond the commit; {what}, from the write",
-                        ours, figures(rounds, key, lambda r: r["seen_p99_ms"]), 2)
+        return [at_most(f"log record to 100 followers, p99, ms: beyond the commit; {what}: from the write", ours,
+                        figures(rounds, key, lambda r: r["seen_p99_ms"]), 2)
                 for key, what in (("tails", "100 x `tail -F`"), ("tail", "one `tail -F`"))]
 
     def details(self, rounds):
         def cells(key):
-            return [" / ".join(f"{spread(figures(rounds, key, lambda r, f=f'{kind}_{p}': r[f]), '.2f')}" for p in LATENCIES)
+            return [" / ".join(spread(figures(rounds, key, lambda r, f=f"{kind}_{p}": r[f]), ".2f") for p in LATENCIES)
                     for kind in ("ack", "seen", "after_ack")]
 
         def cpu(r):
@@ -71,10 +71,10 @@ class Followers:
 
 class Import:
     name = "import"
-    about = ("All MLPerf logs at hand in one file, repeated up to 100 MB of text, imported over loopback into a fresh server "
-             "and read back with `logs --raw`: the same bytes. MB/s of text for each second of CPU: client and server "
-             "together, and apart. Beside it, for orientation, `zstd -3` of the same file (one thread) and `rg -c step`, "
-             "which keep nothing, sync nothing and know no metrics.")
+    about = ("All MLPerf logs at hand in one file, repeated up to 100 MB of text, imported over loopback into a "
+             "fresh server and read back with `logs --raw`: the same bytes. MB/s of text for each second of CPU: "
+             "client and server together, and apart. Beside it, for orientation, `zstd -3` of the same file (one "
+             "thread) and `rg -c step`, which keep nothing, sync nothing and know no metrics.")
     formats = ("mllog", "text")
 
     def __init__(self, bench):
@@ -102,7 +102,7 @@ class Import:
             kept = sum(server.metrics()[f"astraml_{k}"] for k in ("log_block_bytes", "block_bytes"))
             raw, _ = self.bench.process([AstraML.program, "logs", "corpus", "--raw"], env=env)
         if hashlib.sha256(raw).digest() != self.digest:
-            raise RuntimeError(f"logs --raw of the {form} import gives {len(raw)} bytes that are not the file's {self.bytes}")
+            raise RuntimeError(f"logs --raw of the {form} import: {len(raw)} bytes, not those of the file")
         return {"client": client, "server": cpu, "both": client + cpu, "wall": wall, "settled": settled, "kept": kept}
 
     def tool(self, *command):

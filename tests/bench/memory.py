@@ -8,11 +8,11 @@ from workbench import Peak, Shape, must_hold
 
 class Memory:
     name = "memory"
-    about = ("RssAnon of /proc/PID/status when the server has settled after the last three windows of 30 s, all of them open "
-             "(ours has a grace of ten minutes for that, else its defaults). *Marginal*: what 200,000 series take more than "
-             "20,000 do, over the difference. *Over an empty server*: less what the same server had before its first "
-             "series, over all of them. *Greatest*: the same, seen meanwhile, 20 looks a second. victoria-metrics' heap is "
-             "as large as its collector lets it be, hence its spread.")
+    about = ("RssAnon of /proc/PID/status when the server has settled after the last three windows of 30 s, all of "
+             "them open (ours has a grace of ten minutes for that, else its defaults). *Marginal*: what 200,000 "
+             "series take more than 20,000 do, over the difference. *Over an empty server*: less what the same "
+             "server had before its first series, over all of them. *Greatest*: the same, seen meanwhile, 20 looks a"
+             " second. victoria-metrics' heap is as large as its collector lets it be, hence its spread.")
     series, windows = 200000, 3
 
     def __init__(self, bench):
@@ -58,11 +58,13 @@ class Memory:
                 for each in (1, 10) for key, name in whose if f"{key} {each}" in rounds[0]]
 
     def details(self, rounds):
+        def row(what, key):
+            bytes_each = [spread(figures(rounds, key, lambda r, f=field: r[f]), ".0f")
+                          for field in ("marginal", "all", "greatest")]
+            return [what, *bytes_each, f"{rounds[0][key]['open']:.1f}" if key.startswith("ours") else "-"]
+
         return table(["run", "marginal, B a series", "over an empty server, B a series", "greatest, B a series",
-                      "open buckets a series"],
-                     [[what, *(spread(figures(rounds, key, lambda r, f=field: r[f]), ".0f") for field in ("marginal", "all", "greatest")),
-                       f"{rounds[0][key]['open']:.1f}" if key.startswith("ours") else "-"]
-                      for what, key in self.rows(rounds)])
+                      "open buckets a series"], [row(what, key) for what, key in self.rows(rounds)])
 
     def charts(self, rounds):
         return [charts.bars("memory", "Anonymous memory, bytes a series, three windows open", "",

@@ -16,11 +16,11 @@ SIX = "count,sum,min,max,first,last"
 
 class Query:
     name = "query"
-    about = ("One series of 100, one day, a row each 30 s: 2,880 rows, JSON over loopback, one connection, one request at a "
-             "time, timed from before the connect or the request to the answer's last byte. The same rows and values "
-             "come from both, which is checked, to eleven digits: victoria-metrics rounds what it stores. It also keeps "
-             "what it has computed; *no cache* asks it not to use that (`nocache=1`), else each answer but the first "
-             "comes from there.")
+    about = ("One series of 100, one day, a row each 30 s: 2,880 rows, JSON over loopback, one connection, one "
+             "request at a time, timed from before the connect or the request to the answer's last byte. The same "
+             "rows and values come from both, which is checked, to eleven digits: victoria-metrics rounds what it "
+             "stores. It also keeps what it has computed; *no cache* asks it not to use that (`nocache=1`), else "
+             "each answer but the first comes from there.")
 
     # key, what it is, server, fresh connections, aggregates or further parameters
     cases = (("ours", "ours, kept connection", AstraML, False, "mean"),
@@ -71,7 +71,8 @@ class Query:
         results, rows = self.of(AstraML)
         if VictoriaMetrics.program:
             theirs, their_rows = self.of(VictoriaMetrics)
-            different = [(at, rows.get(at), value) for at, value in their_rows.items() if not math.isclose(rows.get(at, 0), value, rel_tol=1e-11)]
+            different = [(at, rows.get(at), value) for at, value in their_rows.items()
+                         if not math.isclose(rows.get(at, 0), value, rel_tol=1e-11)]
             if different or len(rows) != self.shape.steps:
                 raise RuntimeError(f"the answers differ: {len(rows)} and {len(their_rows)} rows; in {different[:3]}")
             results |= theirs
@@ -82,11 +83,13 @@ class Query:
             return at_most(what, figures(rounds, ours, lambda r: r[field]), figures(rounds, theirs, lambda r: r[field]),
                            limit)
 
-        return [beside("one series, one day, kept connection: p50, ms; victoria-metrics, no cache", "ours", "its", "p50_ms", 1),
+        return [beside("one series, one day, kept connection: p50, ms; victoria-metrics, no cache",
+                       "ours", "its", "p50_ms", 1),
                 beside("the same, p99, ms", "ours", "its", "p99_ms", 1),
                 beside("fresh connections: p50, ms", "ours fresh", "its fresh", "p50_ms", 1),
                 beside("the same, p99, ms", "ours fresh", "its fresh", "p99_ms", 1),
-                within("server's CPU for 2,880 rows of six aggregates", rounds, "ours six", lambda r: r["cpu_ms"], 1, "ms")]
+                within("server's CPU for 2,880 rows of six aggregates", rounds, "ours six", lambda r: r["cpu_ms"],
+                       1, "ms")]
 
     def details(self, rounds):
         rows = [[what, *(spread(figures(rounds, key, lambda r, f=field: r[f]), ".3f")

@@ -78,7 +78,8 @@ def episodes(pattern):
 def curves():
     """[(name, [(seconds, value)])] of every set that has times of its own."""
     found = [*timed_csv("system/nab/**/*.csv.gz"), *timed_csv("system/cloud_monitoring/**/*.csv.gz"),
-             *mllog("mlperf_training/v2.0/*.txt.gz"), *mllog("mlperf_training/v5.0/*.txt.gz"), *episodes("rl_monitor/*.gz")]
+             *mllog("mlperf_training/v2.0/*.txt.gz"), *mllog("mlperf_training/v5.0/*.txt.gz"),
+             *episodes("rl_monitor/*.gz")]
     return [(name, points) for name, points in found if points]
 
 

@@ -12,9 +12,9 @@ JOURNAL_CAP = 128 << 20
 
 class Restart:
     name = "restart"
-    about = ("10,000 series, doubles, one each second, nothing flushed until the journal is all but full (cap 128 MiB); "
-             "SIGKILL when the last answer is there; then the time from starting the program to its `ready on`, and a "
-             "reader finds every sample. The page cache is warm, as after a crash of the program alone.")
+    about = ("10,000 series, doubles, one each second, nothing flushed until the journal is all but full (cap 128 "
+             "MiB); SIGKILL when the last answer is there; then the time from starting the program to its `ready "
+             "on`, and a reader finds every sample. The page cache is warm, as after a crash of the program alone.")
 
     def __init__(self, bench):
         self.bench = bench
@@ -36,7 +36,8 @@ class Restart:
         return {"restart": result}
 
     def goals(self, rounds):
-        return [within("restart after SIGKILL, full journal, until ready", rounds, "restart", lambda r: r["ready_s"], 1, "s")]
+        return [within("restart after SIGKILL, full journal, until ready", rounds, "restart", lambda r: r["ready_s"],
+                       1, "s")]
 
     def details(self, rounds):
         runs = [r["restart"] for r in rounds]

@@ -233,8 +233,8 @@ class Rrdcached(Server):
     def __init__(self, directory):
         os.makedirs(directory + "/journal")
         self.socket = f"{directory}/sock"
-        super().__init__([self.program, "-g", "-l", "unix:" + self.socket, "-b", directory, "-j", directory + "/journal",
-                          "-w", "5"], directory)
+        super().__init__([self.program, "-g", "-l", "unix:" + self.socket, "-b", directory, "-j",
+                          directory + "/journal", "-w", "5"], directory)
         for _ in range(100):
             if os.path.exists(self.socket):
                 break

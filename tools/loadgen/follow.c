@@ -138,6 +138,7 @@ static int start_tail(struct follow *w, struct follower *who, struct fault *f)
 	return err == 0 ? 0 : fault_set(f, ERR_IO, "", "tail: %s", strerror(err));
 }
 
+/* Waits for the answer's head: a server has only so much room for those that wait for one. */
 static int start_connection(struct follow *w, struct follower *who, struct fault *f)
 {
 	char request[1024];
@@ -151,6 +152,16 @@ static int start_connection(struct follow *w, struct follower *who, struct fault
 		return who->fd;
 	if (send(who->fd, request, (size_t)n, MSG_NOSIGNAL) != n)
 		return fault_set(f, ERR_IO, "", "cannot send: %s", strerror(errno));
+	while (who->stream.state <= ANSWER_HEAD) {
+		uint8_t piece[PIECE];
+		ssize_t got = recv(who->fd, piece, sizeof(piece), 0);
+
+		if (got <= 0 || answer_feed(&who->stream, span_of(piece, (size_t)got)) < 0)
+			return fault_set(f, ERR_IO, "", "a follower was not answered");
+	}
+	if (who->stream.status != 200)
+		return fault_set(f, ERR_IO, "", "a follower was answered %d %.300s", who->stream.status,
+				 buf_cstr(&who->stream.body));
 	return 0;
 }
 
@@ -215,8 +226,7 @@ static int on_readable(struct follow *w, struct follower *who, struct fault *f)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0 || answer_complete(&who->stream))
-		return fault_set(f, ERR_IO, "", "a follower's stream ended: %d %.300s", who->stream.status,
-				 buf_cstr(&who->stream.body));
+		return fault_set(f, ERR_IO, "", "a follower's stream ended");
 	err = who->tail ? buf_add(&who->stream.body, piece, (size_t)n)
 			: answer_feed(&who->stream, span_of(piece, (size_t)n));
 	return err == 0 ? note_lines(w, who, now_ns, f) : err;
