@@ -4,6 +4,8 @@ import shutil
 import statistics
 import subprocess
 
+from report import short
+
 HEAD = """set terminal svg size 760,{height} font 'sans-serif,12' background '#ffffff'
 set label "{title}" at screen 0.02, screen {top} left font ',14'
 set tmargin 3
@@ -26,7 +28,7 @@ def quoted(text):
 def bars(name, title, unit, rows, logarithmic=False):
     """Horizontal bars, the first on top: rows of (what, values), the spread as a whisker."""
     rows = [(what, values) for what, values in rows if values]
-    data = "\n".join(f"{len(rows) - i} {low_middle_high(values)} {quoted(f'{statistics.median(values):.3g}')}"
+    data = "\n".join(f"{len(rows) - i} {low_middle_high(values)} {quoted(short(statistics.median(values)))}"
                      f" {0 if what.startswith('ours') else 1}" for i, (what, values) in enumerate(rows))
     tics = ", ".join(f"{quoted(what)} {len(rows) - i}" for i, (what, _) in enumerate(rows))
     low = min(min(values) for _, values in rows)

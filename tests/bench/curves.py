@@ -136,7 +136,7 @@ class Curves:
             return [what, f"{a_bucket:.1f}", *(["-"] * 2 if None in disk else
                                                [spread(disk, ".1f"), spread([d * a_bucket for d in disk], ".1f")]),
                     spread([r["kept"] for r in runs], ".2f"), spread([r["kept"] * a_bucket for r in runs], ".2f"),
-                    spread([r["cpu_s"] / r["samples"] * 1e6 for r in runs], ".3g")]
+                    spread([r["cpu_s"] / r["samples"] * 1e6 for r in runs])]
 
         rows = [row(prefix + key, f"{whose}, {key}") for key, _ in self.cases
                 for prefix, whose in (("", "ours"), ("its ", "victoria-metrics")) if prefix + key in rounds[0]]

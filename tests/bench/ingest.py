@@ -20,8 +20,8 @@ def yes(durable):
 
 
 def detail_row(name, durable, runs):
-    cost = spread([1e6 * r["cpu_s"] / r["samples"] for r in runs], ".3g")
-    wall = spread([r["samples"] / r["wall_s"] / 1e6 for r in runs], ".3g")
+    cost = spread([1e6 * r["cpu_s"] / r["samples"] for r in runs])
+    wall = spread([r["samples"] / r["wall_s"] / 1e6 for r in runs])
     disk = "-" if runs[0]["disk"] is None else spread([r["disk"] for r in runs], ".1f")
     answer = " / ".join(f"{statistics.median(r[p] for r in runs):.2f}" if p in runs[0] else "-"
                         for p in ("p50_ms", "p99_ms", "max_ms"))

@@ -123,11 +123,15 @@ class Import:
         return self.bytes / 1e6 / max(run[field], 0.01)
 
     def goals(self, rounds):
-        return [at_most(f"import {form}: bytes kept; zstd -3", figures(rounds, form, lambda r: r["kept"]),
-                        figures(rounds, "zstd -3", lambda r: r["kept"]), None) for form in self.known] + \
-               [at_most(f"import {form}: CPU s a GB of text, client and server; zstd -3",
-                        figures(rounds, form, lambda r: 1e3 / self.rate(r)),
-                        figures(rounds, "zstd -3", lambda r: 1e3 / self.rate(r)), None) for form in self.known]
+        def beside_zstd(what, form, of):
+            return at_most(f"import {form}: {what}; zstd -3", figures(rounds, form, of),
+                           figures(rounds, "zstd -3", of), None)
+
+        rows = []
+        for form in self.known:
+            rows += [beside_zstd("MB kept", form, lambda r: r["kept"] / 1e6),
+                     beside_zstd("CPU s a GB of text, client and server", form, lambda r: 1e3 / self.rate(r))]
+        return rows
 
     def details(self, rounds):
         def cells(key):

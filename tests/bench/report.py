@@ -11,10 +11,15 @@ PACKAGES = ("victoria-metrics", "prometheus", "rrdtool", "rrdcached", "coreutils
             "liblmdb0", "libevent-core-2.1-7", "libzstd1", "libsnappy1v5")
 
 
-def spread(values, form):
+def short(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def spread(values, form=None):
     """Median (least-greatest)."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:{form}} ({low:{form}}-{high:{form}})" if len(values) > 1 else f"{middle:{form}}"
+    low, middle, high = (short(v) if form is None else f"{v:{form}}"
+                         for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low}-{high})" if len(values) > 1 else middle
 
 
 def figures(rounds, key, of):
@@ -29,9 +34,9 @@ def table(head, rows):
 def goal_row(name, ours, theirs, ratios, goal, met):
     """Ratios are of pairs of the same round, and the median of them is judged; met None: no goal."""
     if not theirs:
-        return [name, spread(ours, ".3g"), "not installed: make bench-deps", "", goal, "-"]
+        return [name, spread(ours), "not installed: make bench-deps", "", goal, "-"]
     verdict = "-" if met is None else "yes" if met(statistics.median(ratios)) else "**no**"
-    return [name, spread(ours, ".3g"), spread(theirs, ".3g"), spread(ratios, ".2f") + " x", goal, verdict]
+    return [name, spread(ours), spread(theirs), spread(ratios, ".2f") + " x", goal, verdict]
 
 
 def at_least(name, ours, theirs, limit):
@@ -54,7 +59,7 @@ def within(name, rounds, key, of, limit, unit, beside=None):
     theirs = figures(rounds, beside, of) if beside else []
     if None in ours:
         return [name, "not measured: no block device of its own", "", "", f"<= {limit:g} {unit}", "-"]
-    return [name, spread(ours, ".3g") + " " + unit, spread(theirs, ".3g") + " " + unit if theirs else "", "",
+    return [name, spread(ours) + " " + unit, spread(theirs) + " " + unit if theirs else "", "",
             f"<= {limit:g} {unit}", "yes" if statistics.median(ours) <= limit else "**no**"]
 
 
@@ -92,7 +97,8 @@ def circumstances(scratch, seconds, load_before, n_rounds, results):
     versions = ", ".join(f"{p} {output('dpkg-query', '-W', '-f', '${Version}', p) or 'absent'}" for p in PACKAGES)
     return [f"{datetime.date.today()}, commit {commit()}, {n_rounds} rounds in {seconds:.0f} s, load average before "
             f"{load_before} and at the end {load_average()}; {cpu_model()}, Linux {platform.release()}, file system "
-            f"{output('stat', '-f', '-c', '%T', scratch)}; {versions}; {output('cc', '--version').splitlines()[0]}. "
+            f"{output('stat', '-f', '-c', '%T', scratch)}; {versions}; "
+            f"{output('cc', '--version').partition(chr(10))[0]}. "
             f"Median (least-greatest). Runs that had not settled in time: {unsettled(results)}."]
 
 
@@ -103,7 +109,7 @@ def section(scenario, rounds, failure):
     if rounds:
         lines += scenario.details(rounds) + [""]
     if failure:
-        lines += [f"**Failed after {len(rounds)} rounds**: {failure}", ""]
+        lines += [f"**{len(rounds)} rounds succeeded, others failed**, the last with: {failure}", ""]
     return lines
 
 
