@@ -17,8 +17,8 @@ LATENCIES = ("p50_ms", "p99_ms", "max_ms")
 
 class Followers:
     name = "followers"
-    about = ("1,000 log records a second, as 100 writes a second of ten records: requests to ours, appends to a file"
-             " and fdatasync for `tail -F`. Writer and followers are one process with one monotonic clock (`loadgen "
+    about = ("1,000 log records a second, as 100 writes a second of ten records: requests to ours, appends to a file "
+             "and fdatasync for `tail -F`. Writer and followers are one process with one monotonic clock (`loadgen "
              "follow`); each record of each follower is timed. `tail` sees a line before it is durable, so it is "
              "timed from the write; ours from the acknowledgement, that is, beyond the commit; below zero: seen "
              "before the writer had its acknowledgement. *From the write* is the same for both.")
