@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs what building, testing and the benchmark need, on Debian 12.  Nothing to do: says so.
+# Installs what building and testing need, on Debian 12; `deps.sh bench`: also the peers and tools of
+# the benchmark.  Nothing to do: says so.
 set -eu
 
 packages="gcc g++ make pkg-config
 	liblmdb-dev libevent-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 	libjson-c-dev libsodium-dev libpcre2-dev libxxhash-dev zlib1g-dev libcurl4-openssl-dev
-	libcmocka-dev clang clang-format cppcheck python3 python3-protobuf zstd curl git
-	libsnappy1v5 victoria-metrics"
+	libcmocka-dev clang clang-format cppcheck python3 python3-protobuf zstd curl git"
+[ "${1:-}" != bench ] ||
+	packages="$packages libsnappy1v5 victoria-metrics prometheus rrdtool rrdcached gnuplot-nox ripgrep"
 # plain -8 lets requests be smuggled through evhttp and carries eight CVEs
 libevent_least=2.1.12-stable-8+deb12u1
 

@@ -6,6 +6,11 @@ $(B)/loadgen: $(call objects,$(loadgen_src)) $(gen_c).o $(libs_base)
 
 all: $(B)/loadgen
 
-.PHONY: bench
-bench: all ## figures beside victoria-metrics, into tests/bench/RESULTS.md (10 minutes)
+$(B)/tests/fuzz/fuzz_answer $(B)/fuzz/fuzz_answer: $(B)/tools/loadgen/answer.c.o
+
+.PHONY: bench bench-deps
+bench: all ## figures beside the peers, into tests/bench/RESULTS.md (30 minutes; BENCH="--quick --only NAME")
 	$(PYTHON) tests/bench/bench.py --build $(B) $(BENCH)
+
+bench-deps: ## install the peers: victoria-metrics, prometheus, rrdtool, and gnuplot, ripgrep
+	sh tools/deps.sh bench

@@ -1,4 +1,4 @@
-"""Medians, ratios and the table of RESULTS.md."""
+"""Medians, ratios, tables, and the part of RESULTS.md between the markers."""
 
 import datetime
 import platform
@@ -6,85 +6,70 @@ import statistics
 import subprocess
 
 BEGIN, END = "<!-- figures: begin (written by make bench) -->", "<!-- figures: end -->"
+GOALS = ["figure", "ours", "peer", "ratio", "goal", "met"]
+PACKAGES = ("victoria-metrics", "prometheus", "rrdtool", "rrdcached", "coreutils", "zstd", "ripgrep", "gnuplot-nox",
+            "liblmdb0", "libevent-core-2.1-7", "libzstd1", "libsnappy1v5")
 
 
-def spread(values, form):
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:{form}} ({low:{form}}-{high:{form}})" if len(values) > 1 else f"{middle:{form}}"
+def short(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def speed(result):
-    return result["samples"] / result["cpu_s"] / 1e6
+def spread(values, form=None):
+    """Median (least-greatest)."""
+    low, middle, high = (short(v) if form is None else f"{v:{form}}"
+                         for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low}-{high})" if len(values) > 1 else middle
 
 
-def goal_row(name, ours, theirs, ratios, goal, met, unit):
-    median = statistics.median(ratios)
-    return f"| {name} | {ours} | {theirs} | {spread(ratios, '.2f')}{unit} | {goal} | {'yes' if met(median) else '**no**'} |"
+def figures(rounds, key, of):
+    """A figure of the run called key in every round that has it."""
+    return [of(r[key]) for r in rounds if key in r]
 
 
-def ratio_row(rounds, name, a, b, goal):
-    """Pairs of the same round; the median is of the pairs' ratios."""
-    ours, theirs = [speed(r[a]) for r in rounds], [speed(r[b]) for r in rounds]
+def table(head, rows):
+    return [f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]]
+
+
+def goal_row(name, ours, theirs, ratios, goal, met):
+    """Ratios are of pairs of the same round, and the median of them is judged; met None: no goal."""
+    if not theirs:
+        return [name, spread(ours), "not installed: make bench-deps", "", goal, "-"]
+    verdict = "-" if met is None else "yes" if met(statistics.median(ratios)) else "**no**"
+    return [name, spread(ours), spread(theirs), spread(ratios, ".2f") + " x", goal, verdict]
+
+
+def at_least(name, ours, theirs, limit):
     ratios = [x / y for x, y in zip(ours, theirs)]
-    return goal_row(name, spread(ours, ".3g"), spread(theirs, ".3g"), ratios, f">= {goal} x",
-                    lambda m: m >= goal, " x")
+    if limit is None:
+        return goal_row(name, ours, theirs, ratios, "-", None)
+    return goal_row(name, ours, theirs, ratios, f">= {limit} x", lambda m: m >= limit)
 
 
-def disk_row(rounds, name, key):
-    if any(r[key]["disk"] is None for r in rounds):
-        return f"| {name} | not measured: no block device of its own | | | <= 12 | |"
-    ours = [r[key]["disk"] for r in rounds]
-    theirs = [r["10k rw"]["disk"] for r in rounds]
-    return goal_row(name, spread(ours, ".1f"), spread(theirs, ".1f"), ours, "<= 12", lambda m: m <= 12, " B")
+def at_most(name, ours, theirs, limit):
+    ratios = [x / y for x, y in zip(ours, theirs)]
+    if limit is None:
+        return goal_row(name, ours, theirs, ratios, "-", None)
+    return goal_row(name, ours, theirs, ratios, f"<= {limit:g} x", lambda m: m <= limit)
 
 
-def ack_row(rounds):
-    ours, disk = [r["ack"]["p99_ms"] for r in rounds], [r["ack"]["sync"]["p99_ms"] for r in rounds]
-    ratios = [x / y for x, y in zip(ours, disk)]
-    return goal_row("acknowledgement p99 at 200 requests/s, ms; beside it fdatasync p99", spread(ours, ".2f"),
-                    spread(disk, ".2f"), ratios, "<= 4 x", lambda m: m <= 4, " x")
+def within(name, rounds, key, of, limit, unit, beside=None):
+    """A figure that is judged by itself; beside: the run whose same figure is shown as the peer's."""
+    ours = [of(r[key] if key else r) for r in rounds]
+    theirs = figures(rounds, beside, of) if beside else []
+    if None in ours:
+        return [name, "not measured: no block device of its own", "", "", f"<= {limit:g} {unit}", "-"]
+    return [name, spread(ours) + " " + unit, spread(theirs) + " " + unit if theirs else "", "",
+            f"<= {limit:g} {unit}", "yes" if statistics.median(ours) <= limit else "**no**"]
 
 
-def goals(rounds):
-    return ["| figure | AstraML | victoria-metrics | ratio | goal | met |", "| --- | --- | --- | --- | --- | --- |",
-            ratio_row(rounds, "batches of 10,000, float32: M samples/CPU-s, its remote write", "10k f32", "10k rw", 20),
-            ratio_row(rounds, "the same, full doubles (its side: float32 values)", "10k f64", "10k rw", 20),
-            ratio_row(rounds, "batches of 10,000, float32, its native import", "10k f32", "10k native", 5),
-            ratio_row(rounds, "the same, full doubles", "10k f64", "10k native", 5),
-            ratio_row(rounds, "batches of 1,000, 64 connections, its remote write", "1k", "1k rw", 10),
-            ratio_row(rounds, "one sample a request, 64 connections, its remote write", "one", "one rw", 1),
-            disk_row(rounds, "bytes to the device a sample, batches of 10,000, float32", "10k f32"),
-            disk_row(rounds, "the same, full doubles", "10k f64"),
-            ack_row(rounds)]
-
-
-DETAILS = (("10k f32", "ours, 10,000, float32"), ("10k f64", "ours, 10,000, doubles"),
-           ("10k rw", "its remote write, 10,000"), ("10k native", "its native import"),
-           ("1k", "ours, 1,000"), ("1k rw", "its remote write, 1,000"), ("one", "ours, one sample"),
-           ("one rw", "its remote write, one sample"), ("ack", "ours, 100 samples at 200 requests/s"))
-
-
-def detail_row(rounds, key, name):
-    runs = [r[key] for r in rounds]
-    cost = spread([x["cpu_s"] / x["samples"] * 1e6 for x in runs], ".3g")
-    wall = spread([x["samples"] / x["wall_s"] / 1e6 for x in runs], ".3g")
-    sectors = "-" if runs[0]["disk"] is None else spread([x["disk"] for x in runs], ".1f")
-    answer = " / ".join(f"{statistics.median(x[p] for x in runs):.2f}" for p in ("p50_ms", "p99_ms", "max_ms"))
-    return (f"| {name} | {cost} | {wall} | {answer} | {sectors} | {spread([x['io'] for x in runs], '.1f')} "
-            f"| {max(x['rss_mib'] for x in runs):.0f} |")
-
-
-def details(rounds):
-    return ["| run | CPU s a M samples | M samples/s, wall | answer p50 / p99 / max, ms | device B/sample "
-            "| /proc io B/sample | peak RSS, MiB |", "| --- | --- | --- | --- | --- | --- | --- |",
-            *(detail_row(rounds, key, name) for key, name in DETAILS)]
-
+# ---- circumstances ----
 
 def output(*command):
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "?"
+        return ""
 
 
 def cpu_model():
@@ -93,32 +78,50 @@ def cpu_model():
     return f"{len(models)} x {models[0]}" if models else "?"
 
 
-def circumstances(build, scratch, rounds, seconds):
-    packages = ["victoria-metrics", "liblmdb0", "libevent-core-2.1-7", "libzstd1", "libsnappy1v5"]
-    versions = ", ".join(f"{p} {output('dpkg-query', '-W', '-f', '${Version}', p)}" for p in packages)
-    commit = output("git", "rev-parse", "--short", "HEAD")
-    if output("git", "status", "--porcelain", "--untracked-files=no", "--", ":/",
-              ":(top,exclude)tests/bench/RESULTS.md"):
-        commit += " with changes"
-    unsettled = sum(not x["settled"] for r in rounds for x in r.values())
+def load_average():
     with open("/proc/loadavg") as f:
-        load = f.read().split()[0]
-    return [f"{datetime.date.today()}, commit {commit}, {len(rounds)} rounds in {seconds:.0f} s, load average at the "
-            f"end {load}; {cpu_model()}, Linux {platform.release()}, file system "
-            f"{output('stat', '-f', '-c', '%T', scratch)}; {versions}; {output('cc', '--version').splitlines()[0]}. "
-            f"Median (least-greatest). Runs that had not settled in time: {unsettled}."]
+        return f.read().split()[0]
 
 
-def workload(shapes):
-    def text(s):
-        return (f"{s.samples():,} samples of {s.runs} x {s.series:,} series, one each {s.step_s} s, in requests of "
-                f"{s.batch:,}, {s.connections} connections")
-    return [f"- {name}: {text(shape)}" for name, shape in shapes.items()]
+def commit():
+    changed = output("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)tests/bench")
+    return output("git", "rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
 
 
-def render(rounds, shapes, build, scratch, seconds):
-    parts = [circumstances(build, scratch, rounds, seconds), goals(rounds), workload(shapes), details(rounds)]
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+def unsettled(results):
+    return sum(not run.get("settled", True) for rounds in results.values() for r in rounds for run in r.values()
+               if isinstance(run, dict))
+
+
+def circumstances(scratch, seconds, load_before, n_rounds, results):
+    versions = ", ".join(f"{p} {output('dpkg-query', '-W', '-f', '${Version}', p) or 'absent'}" for p in PACKAGES)
+    return [f"{datetime.date.today()}, commit {commit()}, {n_rounds} rounds in {seconds:.0f} s, load average before "
+            f"{load_before} and at the end {load_average()}; {cpu_model()}, Linux {platform.release()}, file system "
+            f"{output('stat', '-f', '-c', '%T', scratch)}; {versions}; "
+            f"{output('cc', '--version').partition(chr(10))[0]}. "
+            f"Median (least-greatest). Runs that had not settled in time: {unsettled(results)}."]
+
+
+# ---- all of it ----
+
+def section(scenario, rounds, failure):
+    lines = [f"### {scenario.name}", "", scenario.about, ""]
+    if rounds:
+        lines += scenario.details(rounds) + [""]
+    if failure:
+        lines += [f"**{len(rounds)} rounds succeeded, others failed**, the last with: {failure}", ""]
+    return lines
+
+
+def render(scenarios, results, failures, head, drawn):
+    """results: {name: rounds}; failures: {name: sentence}; drawn: file names of charts."""
+    goals = [row for s in scenarios if results[s.name] for row in s.goals(results[s.name])]
+    lines = head + [""] + table(GOALS, goals) + [""]
+    for s in scenarios:
+        lines += section(s, results[s.name], failures.get(s.name))
+    if drawn:
+        lines += ["### Charts", ""] + [f"![{name}]({name})" for name in drawn] + [""]
+    return "\n".join(lines)
 
 
 def update(path, text):

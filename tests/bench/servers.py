@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,9 +13,7 @@ import urllib.parse
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
-QUIET_S = 2.0  # a server has settled when it used no CPU (at most one tick) for so long
 SETTLE_MAX_S = 90.0
-FLUSH_EVERY = "5s"  # the default is 30s: all buckets shall be in blocks when the CPU is read
 
 
 def talk(text):
@@ -24,6 +24,12 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def exposed(lines):
+    """{name with labels: value} of Prometheus text."""
+    pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 class Disk:
@@ -44,9 +50,13 @@ class Disk:
 
 
 class Server:
-    """A process on a scratch directory.  Subclasses say how it starts and how it is asked."""
+    """A process on a scratch directory.  Subclasses say how it starts and how it is asked.
 
-    def __init__(self, command, directory, stdout):
+    program: found at run time, None where it is not; durable: what an answer of it means."""
+
+    durable = False
+
+    def __init__(self, command, directory, stdout=None):
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
         self.errors = open(directory.rstrip("/") + ".log", "wb")
@@ -63,18 +73,17 @@ class Server:
         with open(f"/proc/{self.pid}/io") as f:
             return int(dict(line.split(": ") for line in f)["write_bytes"])
 
-    def peak_rss_mib(self):
+    def memory(self, field):
+        """Bytes of a field of /proc/PID/status: VmHWM, RssAnon."""
         with open(f"/proc/{self.pid}/status") as f:
-            for line in f:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-        return 0.0
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith(field + ":"))
 
     def wait_until_stored(self):
         """For servers that put work off beyond a pause."""
 
-    def settle(self):
-        """Waits until the work that followed the answers is done; False when it never is."""
+    def settle(self, quiet_s=2.0):
+        """Waits until the work that followed the answers is done: until no CPU (at most one tick) was
+        used for so long.  False when it never is."""
         end = time.monotonic() + SETTLE_MAX_S
         self.wait_until_stored()
         cpu, since = self.cpu_s(), time.monotonic()
@@ -83,31 +92,38 @@ class Server:
             now = self.cpu_s()
             if now - cpu > 1.5 / TICKS:
                 cpu, since = now, time.monotonic()
-            elif time.monotonic() - since >= QUIET_S:
+            elif time.monotonic() - since >= quiet_s:
                 return True
         return False
 
-    def get(self, path, **query):
+    def request(self, path, body=None, content_type=None, **query):
         url = self.url + path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
-        request = urllib.request.Request(url, headers=self.headers())
+        headers = {"Content-Type": content_type} if content_type else {}
+        if self.token:
+            headers["Authorization"] = "Bearer " + self.token
+        request = urllib.request.Request(url, body, headers)
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120)
 
-    def headers(self):
-        return {}
+    def ask(self, path, **query):
+        with self.request(path, **query) as answer:
+            return answer.read()
+
+    def metrics(self):
+        return exposed(self.ask("/metrics").decode().splitlines())
 
     def wait_until_up(self, path):
         for _ in range(300):
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}, see {self.errors.name}")
             try:
-                return self.get(path).close()
+                return self.ask(path)
             except OSError:
                 time.sleep(0.1)
         raise RuntimeError(f"the server does not answer, see {self.errors.name}")
 
-    def stop(self):
+    def end(self, with_signal=signal.SIGTERM):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(with_signal)
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
@@ -119,72 +135,149 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.end()
 
 
 class AstraML(Server):
-    name = "astraml"
+    name, durable = "AstraML", True
+    program = "astraml"  # bench.py makes it the one that was built
 
-    def __init__(self, program, directory):
-        super().__init__([program, "serve", "--data", directory, "--listen", "127.0.0.1:0",
-                          "--flush-every", FLUSH_EVERY], directory, subprocess.PIPE)
+    def __init__(self, directory, *options):
+        """Flushes every 2 s, not 30: all buckets shall be in blocks when the CPU is read."""
+        options = options or ("--flush-every", "2s")
+        super().__init__([self.program, "serve", "--data", directory, "--listen", "127.0.0.1:0", *options], directory,
+                         subprocess.PIPE)
         line = self.process.stdout.readline().decode()
         if not line.startswith("ready on "):
             raise RuntimeError(f"astraml did not say that it is ready, see {self.errors.name}")
         self.url = line.split()[2]
         with open(directory + "/owner.token") as f:
             self.token = f.read().strip()
-        self.wait_until_up("/readyz")
 
-    def headers(self):
-        return {"Authorization": "Bearer " + self.token}
+    def end(self, *with_signal):
+        super().end(*with_signal)
+        self.process.stdout.close()
 
     def wait_until_stored(self):
         """All windows have ended when they are sent, so a flush is due for every bucket."""
         end = time.monotonic() + SETTLE_MAX_S
-        while time.monotonic() < end:
-            with self.get("/metrics") as answer:
-                lines = answer.read().decode().splitlines()
-            if "astraml_open_buckets 0" in lines:
-                return
-            time.sleep(0.5)
+        while self.metrics()["astraml_open_buckets"] and time.monotonic() < end:
+            time.sleep(0.2)
 
-    def samples_held(self, runs):
-        """What a reader finds, run by run: the sum of the counts of all its series."""
-        total = 0
-        for run in range(runs):
-            with self.get(f"/v2/projects/default/runs/bench-{run:04d}/metrics") as answer:
-                total += sum(m["count"] for m in json.load(answer)["metrics"])
-        return total
+    def samples_of(self, run):
+        """What a reader finds: the sum of the counts of all series of a run."""
+        metrics = json.loads(self.ask(f"/v2/projects/default/runs/{run}/metrics"))["metrics"]
+        return sum(m["count"] + m["nan"] + m["pos_inf"] + m["neg_inf"] for m in metrics)
+
+    def samples_held(self, shape):
+        return sum(self.samples_of(f"bench-{run:04d}") for run in range(shape.runs))
 
 
 class VictoriaMetrics(Server):
-    name = "victoria-metrics"
+    name, package, token = "victoria-metrics", "victoria-metrics", None
+    program = shutil.which("victoria-metrics")
 
-    def __init__(self, program, directory):
+    def __init__(self, directory, *options):
         port = free_port()
-        super().__init__([program, f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={directory}",
-                          "-retentionPeriod=1y"], directory, None)
-        self.url, self.token = f"http://127.0.0.1:{port}", None
+        super().__init__([self.program, f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={directory}",
+                          "-retentionPeriod=1y", *options], directory)
+        self.url = f"http://127.0.0.1:{port}"
         self.wait_until_up("/health")
 
-    def samples_held(self, runs):
+    def samples_held(self, _):
         """Rows of its storage; it does not sync, and shows what it has merged so far."""
-        self.get("/internal/force_flush").close()
-        total = 0
-        with self.get("/metrics") as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith('vm_rows{type="storage/'):
-                    total += int(float(line.split()[1]))
-        return total
+        self.ask("/internal/force_flush")
+        return int(sum(v for name, v in self.metrics().items() if name.startswith('vm_rows{type="storage/')))
 
     def export_native(self, directory, parts):
         """All samples in its own block format, one file for each rank; returns the files."""
         files = []
         for rank in range(parts):
             files.append(f"{directory}/native-{rank}")
-            with self.get("/api/v1/export/native", **{"match[]": f'{{rank="{rank}"}}'}) as answer:
+            with self.request("/api/v1/export/native", **{"match[]": f'{{rank="{rank}"}}'}) as answer:
                 with open(files[-1], "wb") as out:
-                    while piece := answer.read(1 << 20):
-                        out.write(piece)
+                    shutil.copyfileobj(answer, out, 1 << 20)
         return files
+
+
+class Prometheus(Server):
+    """Its requests may overtake each other on their connections, so it is told to take late samples."""
+
+    name, package, token = "prometheus", "prometheus", None
+    program = shutil.which("prometheus")
+
+    def __init__(self, directory):
+        os.makedirs(directory)
+        config = directory + "/prometheus.yml"
+        with open(config, "w") as f:
+            f.write("storage: {tsdb: {out_of_order_time_window: 1h}}\n")
+        port = free_port()
+        super().__init__([self.program, f"--config.file={config}", f"--storage.tsdb.path={directory}/data",
+                          f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"], directory)
+        self.url = f"http://127.0.0.1:{port}"
+        self.wait_until_up("/-/ready")
+
+    def samples_held(self, _):
+        """Metric by metric: count_over_time drops the name, and may not leave equal series."""
+        names = json.loads(self.ask("/api/v1/label/__name__/values"))["data"]
+        counts = (json.loads(self.ask("/api/v1/query", query=f"sum(count_over_time({name}[1d]))")) for name in names)
+        return sum(int(c["data"]["result"][0]["value"][1]) for c in counts)
+
+
+class Rrdcached(Server):
+    """rrdcached over files made by rrdtool: a file a series, 30 s rows of average, min, max, last."""
+
+    name, package = "rrdcached", "rrdcached"
+    program = shutil.which("rrdcached") and shutil.which("rrdtool") and shutil.which("rrdcached")
+
+    def __init__(self, directory):
+        os.makedirs(directory + "/journal")
+        self.socket = f"{directory}/sock"
+        super().__init__([self.program, "-g", "-l", "unix:" + self.socket, "-b", directory, "-j",
+                          directory + "/journal", "-w", "5"], directory)
+        for _ in range(100):
+            if os.path.exists(self.socket):
+                break
+            time.sleep(0.05)
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.connect(self.socket)
+        self.answers = self.connection.makefile("r")
+
+    def rrdtool(self, commands):
+        """Runs commands in one process; returns what it said, one text each."""
+        done = subprocess.run(["rrdtool", "-"], input="".join(c + "\n" for c in commands), capture_output=True,
+                              text=True, cwd=self.directory, check=True)
+        if "ERROR" in done.stdout:
+            raise RuntimeError(f"rrdtool: {done.stdout[:300]}")
+        return re.split("^OK u:.*\n", done.stdout, flags=re.M)[:-1]
+
+    def create(self, series, start, step):
+        rows = " ".join(f"RRA:{kind}:0.5:{30 // step}:2880" for kind in ("AVERAGE", "MIN", "MAX", "LAST"))
+        self.rrdtool(f"create {i}.rrd --start {start} --step {step} DS:value:GAUGE:{3 * step}:U:U {rows}"
+                     for i in range(series))
+
+    def tell(self, text):
+        """Sends commands; returns the lines of the last one's answer."""
+        self.connection.sendall(text)
+        count, _, _ = self.answers.readline().partition(" ")
+        return [self.answers.readline() for _ in range(int(count))]
+
+    def wait_until_stored(self):
+        if self.tell(b"FLUSHALL\n"):
+            raise RuntimeError("rrdcached did not take FLUSHALL")
+        while True:
+            state = dict(line.split(": ") for line in self.tell(b"STATS\n"))
+            if int(state["QueueLength"]) == 0 and int(state["UpdatesReceived"]) <= int(state["DataSetsWritten"]):
+                return
+            time.sleep(0.2)
+
+    def samples_held(self, shape):
+        """Rows of 30 s that a reader finds in each file, times the samples that each stands for."""
+        answers = self.rrdtool(f"fetch {i}.rrd LAST -r 30 -s {shape.start} -e {shape.end - 30}"
+                               for i in range(shape.series))
+        rows = sum(1 for a in answers for line in a.splitlines() if line[:1].isdigit() and "nan" not in line)
+        return rows * 30 // shape.step_s
+
+    def end(self, *with_signal):
+        self.connection.close()
+        super().end(*with_signal)

@@ -6,14 +6,15 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
+#include "tools/loadgen/answer.h"
 
-#define ANSWER_MAX (1024 * 1024)
+#define ANSWER_MAX (4 * 1024 * 1024)
+#define PIECE      65536
 #define EVENTS     64
 
 struct connection {
@@ -21,7 +22,7 @@ struct connection {
 	bool busy;
 	size_t request, sent;
 	int64_t since_ns;
-	struct buf answer;
+	struct answer answer;
 };
 
 struct driver {
@@ -49,7 +50,7 @@ int driver_address(const char *url, struct sockaddr_in *ret)
 	return 0;
 }
 
-static int dial(struct sockaddr_in address, struct fault *f)
+int driver_dial(struct sockaddr_in address, struct fault *f)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
@@ -63,64 +64,46 @@ static int dial(struct sockaddr_in address, struct fault *f)
 	return fd;
 }
 
-/* ---- answers ---- */
-
-/* 0: not all there yet.  1: the status, and where the body begins and how long it is. */
-static int answer_complete(struct buf *answer, int *ret_status, struct span *ret_body)
-{
-	const char *text = buf_cstr(answer), *end = text ? strstr(text, "\r\n\r\n") : NULL;
-	size_t length = 0, body;
-
-	if (!end || sscanf(text, "HTTP/1.1 %d", ret_status) != 1)
-		return 0;
-	for (const char *line = strstr(text, "\r\n"); line && line < end; line = strstr(line + 2, "\r\n"))
-		if (strncasecmp(line + 2, "content-length:", 15) == 0)
-			length = strtoul(line + 17, NULL, 10);
-	body = (size_t)(end - text) + 4;
-	if (answer->len < body + length)
-		return 0;
-	*ret_body = span_of(answer->data + body, length);
-	return 1;
-}
-
 /* 1: something came, 0: nothing at the moment, or an error. */
-static int receive(int fd, struct buf *answer, struct fault *f)
+static int receive(int fd, struct answer *answer, struct fault *f)
 {
-	ssize_t n;
+	uint8_t piece[PIECE];
+	ssize_t n = recv(fd, piece, sizeof(piece), 0);
+	int err;
 
-	if (buf_reserve(answer, 16384) < 0)
-		return fault_set(f, ERR_IO, "", "the answer is longer than %d bytes", ANSWER_MAX);
-	n = recv(fd, answer->data + answer->len, 16384, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0)
 		return fault_set(f, ERR_IO, "", "the server closed the connection: %s",
 				 n < 0 ? strerror(errno) : "end of stream");
-	answer->len += (size_t)n;
+	err = answer_feed(answer, span_of(piece, (size_t)n));
+	if (err < 0)
+		return fault_set(f, ERR_IO, "", "an answer of over %d bytes, or to nothing, or no HTTP: %.*s",
+				 ANSWER_MAX, (int)(n < 100 ? n : 100), (const char *)piece);
 	return 1;
 }
 
-int driver_call(struct sockaddr_in address, struct span request, int *ret_status, struct buf *body,
-		struct fault *f)
+int driver_exchange(int fd, struct span request, struct answer *answer, struct fault *f)
 {
-	struct buf answer;
-	struct span found;
-	int fd = dial(address, f), err = fd < 0 ? fd : 0;
+	int err = 0;
 
-	buf_init(&answer, ANSWER_MAX);
-	for (size_t sent = 0; err == 0 && sent < request.len;) {
-		ssize_t n = send(fd, request.data + sent, request.len - sent, MSG_NOSIGNAL);
+	answer_clear(answer);
+	while (request.len > 0) {
+		ssize_t n = send(fd, request.data, request.len, MSG_NOSIGNAL);
 
 		if (n < 0)
-			err = fault_set(f, ERR_IO, "", "cannot send: %s", strerror(errno));
-		else
-			sent += (size_t)n;
+			return fault_set(f, ERR_IO, "", "cannot send: %s", strerror(errno));
+		request = span_of(request.data + n, request.len - (size_t)n);
 	}
-	while (err >= 0 && !answer_complete(&answer, ret_status, &found))
-		err = receive(fd, &answer, f);
-	if (err >= 0)
-		err = buf_add(body, found.data, found.len);
-	buf_release(&answer);
+	while (err >= 0 && !answer_complete(answer))
+		err = receive(fd, answer, f);
+	return err < 0 ? err : 0;
+}
+
+int driver_call(struct sockaddr_in address, struct span request, struct answer *answer, struct fault *f)
+{
+	int fd = driver_dial(address, f), err = fd < 0 ? fd : driver_exchange(fd, request, answer, f);
+
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -158,35 +141,52 @@ static int send_more(struct driver *d, struct connection *c)
 	return 0;
 }
 
+static int connect_anew(struct driver *d, struct connection *c)
+{
+	if (c->fd >= 0)
+		close(c->fd); /* leaves the epoll set by that */
+	c->fd = driver_dial(d->plan->address, d->fault);
+	if (c->fd < 0)
+		return c->fd;
+	fcntl(c->fd, F_SETFL, O_NONBLOCK);
+	return watch(d, c, EPOLL_CTL_ADD, EPOLLIN);
+}
+
 /* Gives the connection the next request, when there is one and it is due. */
 static int start_next(struct driver *d, struct connection *c, int64_t now_ns)
 {
+	int err = 0;
+
 	if (d->next == d->plan->n_requests || (d->plan->rate > 0 && due_ns(d, d->next) > now_ns))
 		return 0;
 	c->busy = true;
 	c->since_ns = d->plan->rate > 0 ? due_ns(d, d->next) : now_ns;
 	c->request = d->next++;
 	c->sent = 0;
-	return send_more(d, c);
+	if (d->plan->fresh)
+		err = connect_anew(d, c);
+	return err == 0 ? send_more(d, c) : err;
 }
 
-static void note_answer(struct driver *d, struct connection *c, int status, struct span body, int64_t now_ns)
+static void note_answer(struct driver *d, struct connection *c, int64_t now_ns)
 {
+	const struct buf *body = &c->answer.body;
+
 	d->result->latency_ns[c->request] = now_ns - c->since_ns;
+	d->result->bytes_in += body->len;
 	d->done++;
-	if (status < 200 || status > 299) {
+	if (c->answer.status < 200 || c->answer.status > 299) {
 		if (d->result->errors++ == 0)
-			snprintf(d->result->first_error, sizeof(d->result->first_error), "%d %.*s", status,
-				 (int)body.len, (const char *)body.data);
+			snprintf(d->result->first_error, sizeof(d->result->first_error), "%d %.*s",
+				 c->answer.status, (int)body->len, (const char *)body->data);
 	}
-	buf_clear(&c->answer);
+	answer_clear(&c->answer);
 	c->busy = false;
 }
 
 static int on_event(struct driver *d, struct connection *c, uint32_t events)
 {
-	struct span body;
-	int err, status;
+	int err;
 
 	if (events & EPOLLOUT) {
 		err = watch(d, c, EPOLL_CTL_MOD, EPOLLIN);
@@ -198,11 +198,11 @@ static int on_event(struct driver *d, struct connection *c, uint32_t events)
 	if (!(events & ~(uint32_t)EPOLLOUT))
 		return 0;
 	err = receive(c->fd, &c->answer, d->fault);
-	if (err <= 0 || !answer_complete(&c->answer, &status, &body))
+	if (err <= 0 || !answer_complete(&c->answer))
 		return err < 0 ? err : 0;
 	if (!c->busy)
-		return fault_set(d->fault, ERR_IO, "", "an answer to nothing: %.100s", c->answer.data);
-	note_answer(d, c, status, body, clock_mono_ns());
+		return fault_set(d->fault, ERR_IO, "", "an answer to nothing: %d", c->answer.status);
+	note_answer(d, c, clock_mono_ns());
 	return d->plan->rate > 0 ? 0 : start_next(d, c, clock_mono_ns());
 }
 
@@ -250,20 +250,13 @@ static int loop(struct driver *d)
 
 static int open_connections(struct driver *d)
 {
-	for (unsigned i = 0; i < d->plan->connections; i++) {
-		struct connection *c = &d->connections[i];
-		int err;
+	int err = 0;
 
-		c->fd = dial(d->plan->address, d->fault);
-		if (c->fd < 0)
-			return c->fd;
-		buf_init(&c->answer, ANSWER_MAX);
-		fcntl(c->fd, F_SETFL, O_NONBLOCK);
-		err = watch(d, c, EPOLL_CTL_ADD, EPOLLIN);
-		if (err < 0)
-			return err;
+	for (unsigned i = 0; err == 0 && i < d->plan->connections; i++) {
+		answer_init(&d->connections[i].answer, ANSWER_MAX);
+		err = connect_anew(d, &d->connections[i]);
 	}
-	return 0;
+	return err;
 }
 
 int driver_run(const struct driver_plan *plan, struct driver_result *ret, struct fault *f)
@@ -292,7 +285,7 @@ done:
 	for (unsigned i = 0; d.connections && i < plan->connections; i++) {
 		if (d.connections[i].fd >= 0)
 			close(d.connections[i].fd);
-		buf_release(&d.connections[i].answer);
+		answer_release(&d.connections[i].answer);
 	}
 	free(d.connections);
 	if (d.epoll >= 0)

@@ -247,3 +247,21 @@ int workload_remote_write_body(const struct workload *w, struct slice s, struct 
 	}
 	return 0;
 }
+
+/* ---- InfluxDB's line protocol: measurement,tag=value... field=value time ---- */
+
+int workload_influx_body(const struct workload *w, struct slice s, struct buf *out)
+{
+	char metric[NAME_MAX_BYTES], rank[NAME_MAX_BYTES], run[RUN_NAME_MAX];
+	int err = 0;
+
+	workload_run_name(s.run, run);
+	for (unsigned i = 0; err == 0 && i < s.n; i++) {
+		metric_name(s.first + i, metric);
+		rank_name(s.first + i, rank);
+		err = buf_addf(out, "%s,project=default,rank=%s,run=%s value=%.*g %lld\n", metric, rank, run,
+			       w->f64 ? 17 : 9, value_at(w, s.run, s.first + i, s.step),
+			       (long long)time_at(w, s.step));
+	}
+	return err;
+}

@@ -43,4 +43,7 @@ int workload_ingest_body(const struct workload *w, struct slice s, const uint32_
 /* A Prometheus remote write request, not yet compressed. */
 int workload_remote_write_body(const struct workload *w, struct slice s, struct buf *out);
 
+/* Lines of InfluxDB's protocol; the digits bring back the value. */
+int workload_influx_body(const struct workload *w, struct slice s, struct buf *out);
+
 #endif
