@@ -9,11 +9,26 @@
 
 #include "store/base/buf.h"
 
-enum color { COLOR_NONE, COLOR_RED, COLOR_GREEN, COLOR_YELLOW, COLOR_DIM, COLOR_BOLD };
+enum color {
+	COLOR_NONE,
+	COLOR_RED,
+	COLOR_GREEN,
+	COLOR_YELLOW,
+	COLOR_BLUE,
+	COLOR_MAGENTA,
+	COLOR_CYAN,
+	COLOR_DIM,
+	COLOR_BOLD,
+	COLOR_FAINT, /* added to one of the first seven: the same, darker */
+};
 
 /* What a cell's text is set in when `on`; "" otherwise. */
 const char *color_start(bool on, enum color c);
 const char *color_end(bool on, enum color c);
+
+/* Once, before anything is printed: whether "…" and bars of Unicode may be shown (they are unless
+ * this says no). */
+void term_unicode(bool on);
 
 /* Prints text in a cell of `width` characters: left-aligned, right-aligned when width < 0.  Too
  * long: its middle becomes "…".  Control characters become '?'. */

@@ -110,11 +110,10 @@ static void print_about(struct table *tab)
 {
 	struct json_object *rest = tree_parse(buf_span(&tab->text.rest));
 	uint64_t every_s = tree_u64(rest, "every_ms") / 1000;
-	struct json_object *partial;
 
 	fprintf(stderr, "%zu window%s of %llu s; complete until %s\n", tab->n_rows,
 		tab->n_rows == 1 ? "" : "s", (unsigned long long)every_s, tree_text(rest, "complete_until"));
-	if (json_object_object_get_ex(rest, "partial", &partial) && json_object_get_boolean(partial))
+	if (tree_flag(rest, "partial"))
 		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
 	json_object_put(rest);
 }
@@ -139,22 +138,6 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 		print_about(&tab);
 	rowtext_release(&tab.text);
 	return err < 0 ? verb_fault(&f) : EXIT_OK;
-}
-
-static bool label_param(struct buf *path, const char *label)
-{
-	char key[256 + 6];
-	const char *equals = label ? strchr(label, '=') : NULL;
-
-	if (!label)
-		return true;
-	if (!equals || equals == label || equals - label > 250) {
-		fprintf(stderr, "astraml: --label %s is not KEY=VALUE\n", label);
-		return false;
-	}
-	snprintf(key, sizeof key, "label.%.*s", (int)(equals - label), label);
-	path_param(path, key, equals + 1);
-	return true;
 }
 
 int verb_get(const struct target *t, int argc, char **argv)
@@ -189,7 +172,7 @@ int verb_get(const struct target *t, int argc, char **argv)
 	path_param(&path, "every", every);
 	path_param(&path, "points", points);
 	path_param(&path, "agg", agg || t->json ? agg : AGG_DEFAULT);
-	if (!label_param(&path, label))
+	if (!verb_label(&path, label))
 		status = EXIT_USAGE;
 	else if (source_open(t, &s, &f) < 0)
 		status = verb_fault(&f);

@@ -37,10 +37,7 @@ struct log_options {
 static void add_filters(struct buf *path, const struct target *t, const char *run,
 			const struct log_options *o)
 {
-	path_init(path, t);
-	path_add(path, "/runs");
-	path_part(path, run);
-	path_add(path, "/logs");
+	verb_run_path(path, t, run, "/logs");
 	path_param(path, "level", o->level);
 	path_param(path, "stream", o->stream);
 	path_param(path, "rank", o->rank);

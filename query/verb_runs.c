@@ -42,10 +42,7 @@ static struct json_object *run_metrics(struct source *s, const struct target *t,
 	struct json_object *o;
 	struct buf path;
 
-	path_init(&path, t);
-	path_add(&path, "/runs");
-	path_part(&path, run);
-	path_add(&path, "/metrics");
+	verb_run_path(&path, t, run, "/metrics");
 	o = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
 	return o;

@@ -118,14 +118,6 @@ static void print_metric(struct json_object *m, struct json_object *trend)
 	printf("\n");
 }
 
-static void run_path(struct buf *path, const struct target *t, const char *run, const char *rest)
-{
-	path_init(path, t);
-	path_add(path, "/runs");
-	path_part(path, run);
-	path_add(path, rest);
-}
-
 /* Those that were written most come first: hyperparameters that were written once come last. */
 static int by_count(const void *a, const void *b)
 {
@@ -142,7 +134,7 @@ static int print_metrics(struct source *s, const struct target *t, const char *r
 	struct buf path;
 	size_t n;
 
-	run_path(&path, t, run, "/metrics");
+	verb_run_path(&path, t, run, "/metrics");
 	answer = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
 	if (!answer)
@@ -197,7 +189,7 @@ static int print_lines(struct source *s, const struct target *t, const char *run
 	size_t end, at, n = 0;
 	int err;
 
-	run_path(&path, t, run, "/logs");
+	verb_run_path(&path, t, run, "/logs");
 	path_param(&path, "direction", "backward");
 	path_param(&path, "limit", LINES_SHOWN);
 	err = source_fetch(s, buf_cstr(&path), &text, f);
@@ -227,7 +219,7 @@ static int show(struct source *s, const struct target *t, const char *run)
 	struct buf path;
 	int err;
 
-	run_path(&path, t, run, "");
+	verb_run_path(&path, t, run, "");
 	o = verb_tree(s, buf_cstr(&path), &f);
 	buf_release(&path);
 	if (!o)
@@ -255,7 +247,7 @@ int verb_show(const struct target *t, int argc, char **argv)
 		return EXIT_USAGE;
 	if (source_open(t, &s, &f) < 0)
 		return verb_fault(&f);
-	run_path(&path, t, run, "");
+	verb_run_path(&path, t, run, "");
 	status = t->json ? verb_print(s, buf_cstr(&path)) : show(s, t, run);
 	buf_release(&path);
 	source_close(s);

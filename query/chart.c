@@ -1,0 +1,488 @@
+#include "query/chart.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "query/axis.h"
+#include "query/canvas.h"
+
+#define AXIS_ROWS   2  /* the line with its ticks, and their texts; dates and the unit come below */
+#define LABEL_ROOM  14 /* what the texts of the y axis take at most, about: for chart_points */
+#define TICK_APART  3  /* rows between ticks of the y axis */
+#define SAMPLE_WIDE 3  /* of a line in the legend */
+
+static const struct style {
+	enum color color;
+	char ascii; /* of a curve alone it is '*' */
+	unsigned on, off;
+} styles[CHART_CURVES_MAX] = {
+	{ COLOR_CYAN, 'a', 1, 0 },    { COLOR_YELLOW, 'b', 5, 3 }, { COLOR_MAGENTA, 'c', 1, 1 },
+	{ COLOR_GREEN, 'd', 2, 3 },   { COLOR_BLUE, 'e', 9, 3 },   { COLOR_RED, 'f', 1, 3 },
+	{ COLOR_NONE, 'g', 4, 1 },    { COLOR_CYAN, 'h', 3, 5 },
+};
+
+/* What is being drawn: the page, and how values lie on it. */
+struct frame {
+	const struct chart *c;
+	struct canvas page;
+	int left, columns, rows;  /* where the drawing is, in cells; it begins in row 0 */
+	double x0, x1, y0, y1;    /* y in logarithms where log_y */
+	struct ticks xs, ys;
+};
+
+unsigned chart_points(int width)
+{
+	return (unsigned)(width > LABEL_ROOM + 10 ? width - LABEL_ROOM : 10) * DOTS_ACROSS;
+}
+
+static double scaled(const struct frame *f, double y) { return f->c->log_y ? log10(y) : y; }
+
+static bool drawable(const struct frame *f, double y) { return isfinite(y) && (!f->c->log_y || y > 0); }
+
+/* The share of the way from low to high, for ranges whose width is no double too. */
+static double share(double v, double low, double high) { return (v / 2 - low / 2) / (high / 2 - low / 2); }
+
+static int x_dot(const struct frame *f, double x)
+{
+	return f->left * DOTS_ACROSS + (int)lround(share(x, f->x0, f->x1) * (f->columns * DOTS_ACROSS - 1));
+}
+
+static int y_dot(const struct frame *f, double y)
+{
+	double at = share(scaled(f, y), f->y0, f->y1);
+
+	at = at < 0 ? 0 : at > 1 ? 1 : at;
+	return (int)lround((1 - at) * (f->rows * DOTS_DOWN - 1));
+}
+
+/* ---- ranges ---- */
+
+/* A little room around the values, and some where they are all the same. */
+static void widen(double *low, double *high)
+{
+	double room = (*high / 2 - *low / 2) * 0.06;
+
+	if (room == 0)
+		room = *low == 0 ? 1 : fabs(*low) * 0.1;
+	if (isfinite(*low - room))
+		*low -= room;
+	if (isfinite(*high + room))
+		*high += room;
+}
+
+static bool ranges_find(struct frame *f)
+{
+	struct curve_sum all = { NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0 };
+
+	for (size_t i = 0; i < f->c->n; i++) {
+		struct curve_sum s = curve_sum(&f->c->curves[i]);
+
+		all.min = fmin(all.min, f->c->log_y ? s.least_positive : s.min);
+		all.max = fmax(all.max, s.max);
+		all.from = fmin(all.from, s.from);
+		all.to = fmax(all.to, s.to);
+	}
+	if (isnan(all.from) || !drawable(f, all.min) || !drawable(f, all.max))
+		return false;
+	f->x0 = all.from;
+	f->x1 = all.to;
+	if (f->x0 == f->x1) {
+		f->x0 -= 1;
+		f->x1 += 1;
+	}
+	f->y0 = scaled(f, all.min);
+	f->y1 = scaled(f, all.max);
+	widen(&f->y0, &f->y1);
+	return true;
+}
+
+static int text_width(const char *s) { return (int)strlen(s); } /* of ticks: ASCII */
+
+static void y_axis(struct frame *f)
+{
+	unsigned most = (unsigned)(f->rows + TICK_APART - 1) / TICK_APART + 1;
+	int widest = 1;
+
+	if (f->c->log_y)
+		axis_log(pow(10, f->y0), pow(10, f->y1), most, &f->ys);
+	else
+		axis_linear(f->y0, f->y1, most, &f->ys);
+	for (size_t i = 0; i < f->ys.n; i++)
+		if (text_width(f->ys.list[i].text) > widest)
+			widest = text_width(f->ys.list[i].text);
+	f->left = widest + 2;
+	f->columns = f->c->width - f->left - (f->c->n > 1 ? 2 : 1);
+}
+
+static void x_ticks(struct frame *f, unsigned most)
+{
+	switch (f->c->x) {
+	case CHART_TIME:
+		axis_time(f->x0, f->x1, most, &f->xs);
+		break;
+	case CHART_REL:
+		axis_spans(f->x0, f->x1, most, &f->xs);
+		break;
+	case CHART_STEP:
+		axis_steps(f->x0, f->x1, most, &f->xs);
+		break;
+	}
+}
+
+/* Where the text of a tick begins, so that it lies under the tick and on the page. */
+static int text_column(const struct frame *f, const struct tick *k, const char *text)
+{
+	int wide = text_width(text), at = x_dot(f, k->at) / DOTS_ACROSS - (wide - 1) / 2;
+
+	if (at + wide > f->c->width)
+		at = f->c->width - wide;
+	return at < 0 ? 0 : at;
+}
+
+/* Whether all texts have two blanks between them. */
+static bool texts_fit(const struct frame *f)
+{
+	int end = -2, day_end = -2;
+
+	for (size_t i = 0; i < f->xs.n; i++) {
+		const struct tick *k = &f->xs.list[i];
+
+		if (text_column(f, k, k->text) < end + 2)
+			return false;
+		end = text_column(f, k, k->text) + text_width(k->text);
+		if (!k->day[0])
+			continue;
+		if (text_column(f, k, k->day) < day_end + 2)
+			return false;
+		day_end = text_column(f, k, k->day) + text_width(k->day);
+	}
+	return true;
+}
+
+static void x_axis(struct frame *f)
+{
+	unsigned most = (unsigned)f->columns / 8;
+
+	do
+		x_ticks(f, most > 1 ? most : 2);
+	while (!texts_fit(f) && --most > 1);
+}
+
+/* ---- axes ---- */
+
+static void draw_y_axis(struct frame *f)
+{
+	bool u = f->c->unicode;
+
+	for (int row = 0; row < f->rows; row++)
+		canvas_text(&f->page, f->left - 1, row, COLOR_DIM, u ? "│" : "|");
+	for (size_t i = 0; i < f->ys.n; i++) {
+		const struct tick *k = &f->ys.list[i];
+		int row = y_dot(f, k->at) / DOTS_DOWN;
+
+		canvas_text(&f->page, f->left - 2 - text_width(k->text), row, COLOR_NONE, k->text);
+		canvas_text(&f->page, f->left - 1, row, COLOR_DIM, u ? "┤" : "+");
+	}
+}
+
+static void draw_x_axis(struct frame *f)
+{
+	static const char *const titles[] = { "UTC", "since start", "step" };
+	bool u = f->c->unicode;
+	const char *title = titles[f->c->x];
+	int row = f->rows, below = row + AXIS_ROWS, end = 0;
+	int title_at = f->left + f->columns - text_width(title);
+
+	canvas_text(&f->page, f->left - 1, row, COLOR_DIM, u ? "└" : "+");
+	for (int i = 0; i < f->columns; i++)
+		canvas_text(&f->page, f->left + i, row, COLOR_DIM, u ? "─" : "-");
+	for (size_t i = 0; i < f->xs.n; i++) {
+		const struct tick *k = &f->xs.list[i];
+
+		canvas_text(&f->page, x_dot(f, k->at) / DOTS_ACROSS, row, COLOR_DIM, u ? "┬" : "+");
+		canvas_text(&f->page, text_column(f, k, k->text), row + 1, COLOR_NONE, k->text);
+		canvas_text(&f->page, text_column(f, k, k->day), below, COLOR_DIM, k->day);
+		end = k->day[0] ? text_column(f, k, k->day) + text_width(k->day) : end;
+	}
+	if (end < title_at)
+		canvas_text(&f->page, title_at, below, COLOR_DIM, title);
+}
+
+/* ---- curves ---- */
+
+static struct pen pen_of(const struct frame *f, size_t i, enum canvas_layer layer)
+{
+	const struct style *s = &styles[i];
+	struct pen pen = { .layer = layer, .color = s->color, .ascii = f->c->n > 1 ? s->ascii : '*', .on = 1 };
+
+	if (layer != CANVAS_LINE) {
+		pen.color = COLOR_FAINT + s->color;
+		pen.ascii = layer == CANVAS_EDGE ? '.' : ':';
+	} else if (f->c->n > 1) {
+		pen.on = s->on;
+		pen.off = s->off;
+	}
+	return pen;
+}
+
+/* One window's band, in every column that its samples reach. */
+static void draw_range(struct frame *f, const struct curve_point *p, struct pen *edge, struct pen *fill)
+{
+	double low = f->c->log_y && p->min <= 0 ? pow(10, f->y0) : p->min;
+	int top = y_dot(f, p->max), bottom = y_dot(f, low);
+
+	for (int x = x_dot(f, p->from); x <= x_dot(f, p->to); x++) {
+		canvas_dot(&f->page, edge, x, top);
+		canvas_dot(&f->page, edge, x, bottom);
+		for (int y = top + 1; y < bottom; y++)
+			if ((x + y) % 2 == 0)
+				canvas_dot(&f->page, fill, x, y);
+	}
+}
+
+static void draw_band(struct frame *f, size_t i)
+{
+	const struct curve *curve = &f->c->curves[i];
+	struct pen edge = pen_of(f, i, CANVAS_EDGE), fill = pen_of(f, i, CANVAS_FILL);
+
+	for (size_t k = 0; k < curve->n; k++)
+		if (drawable(f, curve->points[k].max))
+			draw_range(f, &curve->points[k], &edge, &fill);
+}
+
+static void draw_line(struct frame *f, size_t i)
+{
+	const struct curve *curve = &f->c->curves[i];
+	struct pen pen = pen_of(f, i, CANVAS_LINE);
+	bool down = false; /* the pen is, at the point before */
+	int x0 = 0, y0 = 0;
+
+	for (size_t k = 0; k < curve->n; k++) {
+		const struct curve_point *p = &curve->points[k];
+		int x, y;
+
+		if (!drawable(f, p->shown)) {
+			down = false;
+			continue;
+		}
+		x = x_dot(f, curve_middle(p));
+		y = y_dot(f, p->shown);
+		canvas_line(&f->page, &pen, down && !p->after_gap ? x0 : x, down && !p->after_gap ? y0 : y, x,
+			    y);
+		down = true;
+		x0 = x;
+		y0 = y;
+	}
+}
+
+/* An x where samples were not finite: at the top, for -Infinity at the bottom. */
+static void draw_bad(struct frame *f, size_t i)
+{
+	for (size_t k = 0; k < f->c->curves[i].n; k++) {
+		const struct curve_point *p = &f->c->curves[i].points[k];
+		int column = x_dot(f, curve_middle(p)) / DOTS_ACROSS;
+
+		if (p->nan || p->pos_inf)
+			canvas_text(&f->page, column, 0, COLOR_RED, "x");
+		if (p->neg_inf)
+			canvas_text(&f->page, column, f->rows - 1, COLOR_RED, "x");
+	}
+}
+
+/* The curve's letter, as near as there is room to that place. */
+static void put_letter(struct frame *f, size_t i, int column, int row)
+{
+	const char letter[] = { styles[i].ascii, 0 };
+
+	for (int away = 0; away < f->rows; away++) {
+		for (int sign = -1; sign <= 1; sign += 2) {
+			int r = row + sign * away;
+
+			if (r < 0 || r >= f->rows || canvas_has_text(&f->page, column, r))
+				continue;
+			canvas_text(&f->page, column, r, styles[i].color, letter);
+			return;
+		}
+	}
+}
+
+/* At the end of the line, and once within it, each curve elsewhere. */
+static void draw_letters(struct frame *f, size_t i)
+{
+	const struct curve *curve = &f->c->curves[i];
+	const struct curve_point *last = NULL, *inner = NULL;
+	double part = (double)(i + 1) / (double)(f->c->n + 1), wanted = f->x0 + (f->x1 - f->x0) * part;
+
+	for (size_t k = 0; k < curve->n; k++) {
+		const struct curve_point *p = &curve->points[k];
+
+		if (!drawable(f, p->shown))
+			continue;
+		if (!inner || fabs(p->from - wanted) < fabs(inner->from - wanted))
+			inner = p;
+		last = p;
+	}
+	if (!last)
+		return;
+	put_letter(f, i, x_dot(f, curve_middle(last)) / DOTS_ACROSS + 1, y_dot(f, last->shown) / DOTS_DOWN);
+	if (curve->n > 8)
+		put_letter(f, i, x_dot(f, curve_middle(inner)) / DOTS_ACROSS,
+			   y_dot(f, inner->shown) / DOTS_DOWN);
+}
+
+/* ---- the legend ---- */
+
+/* A piece of a layer, as it looks in the drawing. */
+static void print_sample(const struct frame *f, size_t i, enum canvas_layer layer, FILE *out)
+{
+	struct canvas page;
+	struct buf row;
+	struct pen pen = pen_of(f, i, layer);
+
+	if (canvas_init(&page, SAMPLE_WIDE, 1) < 0)
+		return;
+	if (layer == CANVAS_LINE)
+		canvas_line(&page, &pen, 0, 2, SAMPLE_WIDE * DOTS_ACROSS - 1, 2);
+	else
+		for (int x = 0; x < SAMPLE_WIDE * DOTS_ACROSS; x++)
+			for (int y = 0; y < DOTS_DOWN; y++)
+				if ((x + y) % 2 == 0)
+					canvas_dot(&page, &pen, x, y);
+	buf_init(&row, 4096);
+	canvas_row(&page, 0, f->c->unicode, f->c->color, &row);
+	fwrite(row.data, 1, row.len ? row.len - 1 : 0, out);
+	buf_release(&row);
+	canvas_release(&page);
+}
+
+static void print_value(const char *name, double v, bool none, int width, FILE *out)
+{
+	char text[SHORT_TEXT_MAX] = "-";
+
+	if (!none)
+		short_number(v, 9, text);
+	fprintf(out, "%s%*s", name, width, text);
+}
+
+static void print_bad(const struct chart *c, const struct curve_sum *s, FILE *out)
+{
+	const struct {
+		uint64_t n;
+		const char *name;
+	} kinds[] = { { s->nan, "NaN" }, { s->pos_inf, "Infinity" }, { s->neg_inf, "-Infinity" } };
+	const char *before = "   x ";
+
+	fputs(color_start(c->color, COLOR_RED), out);
+	for (size_t i = 0; i < 3; i++) {
+		if (kinds[i].n)
+			fprintf(out, "%s%llu %s", before, (unsigned long long)kinds[i].n, kinds[i].name);
+		before = kinds[i].n ? ", " : before;
+	}
+	fputs(color_end(c->color, COLOR_RED), out);
+}
+
+static void print_one(const struct frame *f, FILE *out)
+{
+	const struct curve_sum s = curve_sum(&f->c->curves[0]);
+
+	fprintf(out, "%*s", f->left, "");
+	print_sample(f, 0, CANVAS_LINE, out);
+	fprintf(out, f->c->smooth > 0 ? " mean, smoothed %g   " : " mean   ", f->c->smooth);
+	print_sample(f, 0, CANVAS_FILL, out);
+	fprintf(out, " least to greatest\n%*s", f->left, "");
+	print_value("last ", s.last, false, 0, out);
+	print_value("   min ", s.min, isnan(s.min), 0, out);
+	print_value("   max ", s.max, isnan(s.min), 0, out);
+	fprintf(out, "   %llu sample%s", (unsigned long long)s.count, s.count == 1 ? "" : "s");
+	print_bad(f->c, &s, out);
+	fputc('\n', out);
+}
+
+static void print_several(const struct frame *f, FILE *out)
+{
+	int name = f->c->width - 2 - SAMPLE_WIDE - 2 - 3 * 10 - 9 - 1;
+	const struct chart *c = f->c;
+
+	fprintf(out, "%s%*s%*s %9s %9s %9s %8s%s\n", color_start(c->color, COLOR_BOLD),
+		2 + SAMPLE_WIDE + 2, "", name, "", "LAST", "MIN", "MAX", "SAMPLES",
+		color_end(c->color, COLOR_BOLD));
+	for (size_t i = 0; i < c->n; i++) {
+		const struct curve_sum s = curve_sum(&c->curves[i]);
+
+		fprintf(out, "%s%c%s ", color_start(c->color, styles[i].color), styles[i].ascii,
+			color_end(c->color, styles[i].color));
+		print_sample(f, i, CANVAS_LINE, out);
+		fputs("  ", out);
+		cell(out, c->names[i], name);
+		print_value(" ", s.last, c->curves[i].n == 0, 9, out);
+		print_value(" ", s.min, isnan(s.min), 9, out);
+		print_value(" ", s.max, isnan(s.min), 9, out);
+		fprintf(out, " %8llu", (unsigned long long)s.count);
+		if (s.nan || s.pos_inf || s.neg_inf)
+			fprintf(out, "\n%*s", 2 + SAMPLE_WIDE, "");
+		print_bad(c, &s, out);
+		fputc('\n', out);
+	}
+}
+
+static void print_left_out(const struct frame *f, FILE *out)
+{
+	size_t n = 0, all = 0;
+
+	for (size_t i = 0; f->c->log_y && i < f->c->n; i++) {
+		n += curve_sum(&f->c->curves[i]).not_positive;
+		all += f->c->curves[i].n;
+	}
+	if (n)
+		fprintf(out, "%zu of %zu points hold values that are not above 0, which a log axis cannot show\n",
+			n, all);
+}
+
+/* ---- all of it ---- */
+
+static int print_page(const struct frame *f, FILE *out)
+{
+	struct buf row;
+	int err = 0;
+
+	buf_init(&row, 1024 * 1024);
+	for (int i = 0; err == 0 && i < f->page.rows; i++) {
+		buf_clear(&row);
+		err = canvas_row(&f->page, i, f->c->unicode, f->c->color, &row);
+		fwrite(row.data, 1, row.len, out);
+	}
+	buf_release(&row);
+	return err;
+}
+
+int chart_draw(const struct chart *c, FILE *out)
+{
+	struct frame f = { .c = c, .rows = c->rows };
+	int err;
+
+	if (!ranges_find(&f))
+		return ERR_NOT_FOUND;
+	y_axis(&f);
+	x_axis(&f);
+	err = canvas_init(&f.page, c->width, f.rows + AXIS_ROWS + 1);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < c->n; i++)
+		draw_band(&f, i);
+	for (size_t i = c->n; i-- > 0;)
+		draw_line(&f, i);
+	draw_y_axis(&f);
+	draw_x_axis(&f);
+	for (size_t i = 0; c->n > 1 && i < c->n; i++)
+		draw_letters(&f, i);
+	for (size_t i = 0; i < c->n; i++)
+		draw_bad(&f, i);
+	err = print_page(&f, out);
+	canvas_release(&f.page);
+	if (c->n == 1)
+		print_one(&f, out);
+	else
+		print_several(&f, out);
+	print_left_out(&f, out);
+	return err;
+}
