@@ -122,7 +122,8 @@ void axis_linear(double low, double high, unsigned most, struct ticks *ret)
 		double k = first + i;
 		double at = s.exponent < 0 ? k * s.mantissa / pow(10, -s.exponent) : k * step;
 
-		number_text(at, fmax(fabs(low), fabs(high)), s, tick_add(ret, at)->text);
+		if (at >= low && at <= high) /* not by a rounding beside it */
+			number_text(at, fmax(fabs(low), fabs(high)), s, tick_add(ret, at)->text);
 	}
 }
 
@@ -132,9 +133,9 @@ static void step_text(double v, char ret[AXIS_TEXT_MAX])
 	double a = fabs(v);
 
 	if (a >= 1e6 && fmod(v, 1e5) == 0)
-		snprintf(ret, AXIS_TEXT_MAX, "%.10gM", v / 1e6);
+		snprintf(ret, AXIS_TEXT_MAX, "%.15gM", v / 1e6);
 	else if (a >= 1e4 && fmod(v, 1e3) == 0)
-		snprintf(ret, AXIS_TEXT_MAX, "%.10gk", v / 1e3);
+		snprintf(ret, AXIS_TEXT_MAX, "%.15gk", v / 1e3);
 	else
 		snprintf(ret, AXIS_TEXT_MAX, "%.0f", v);
 }
@@ -154,7 +155,8 @@ void axis_steps(double low, double high, unsigned most, struct ticks *ret)
 	for (int i = 0; i < n; i++) {
 		double at = (ceil(low / step) + i) * step;
 
-		step_text(at + 0.0, tick_add(ret, at)->text);
+		if (at >= low && at <= high)
+			step_text(at + 0.0, tick_add(ret, at)->text);
 	}
 }
 
@@ -203,9 +205,9 @@ void axis_log(double low, double high, unsigned most, struct ticks *ret)
 
 /* ---- time ---- */
 
-static const long long span_steps[] = { 1,    2,    5,     10,    15,    30,    60,        120,       300,
-					600,  900,  1800,  3600,  7200,  10800, 21600,     43200,     DAY_S,
-					2 * DAY_S, 7 * DAY_S, 14 * DAY_S };
+static const long long span_steps[] = { 1,     2,     5,     10,    15,        30,        60,
+					120,   300,   600,   900,   1800,      3600,      7200,
+					10800, 21600, 43200, DAY_S, 2 * DAY_S, 7 * DAY_S, 14 * DAY_S };
 
 /* The least step that gives at most `most` ticks; 0: none of them does. */
 static long long span_step(double low, double high, unsigned most)

@@ -36,10 +36,9 @@ static struct canvas_cell *cell_at(const struct canvas *c, int column, int row)
 
 void canvas_dot(struct canvas *c, struct pen *pen, int x, int y)
 {
-	static const uint8_t bits[DOTS_DOWN][DOTS_ACROSS] = { { 0x01, 0x08 },
-							      { 0x02, 0x10 },
-							      { 0x04, 0x20 },
-							      { 0x40, 0x80 } };
+	static const uint8_t bits[DOTS_DOWN][DOTS_ACROSS] = {
+		{ 0x01, 0x08 }, { 0x02, 0x10 }, { 0x04, 0x20 }, { 0x40, 0x80 }
+	};
 	bool drawn = pen->off == 0 || pen->run_dots % (pen->on + pen->off) < pen->on;
 	struct canvas_cell *cell;
 

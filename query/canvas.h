@@ -20,9 +20,9 @@ enum canvas_layer { CANVAS_FILL, CANVAS_EDGE, CANVAS_LINE, CANVAS_LAYERS };
 struct pen {
 	enum canvas_layer layer;
 	enum color color;
-	char ascii;         /* what a cell with its dots shows where there is no Unicode */
-	unsigned on, off;   /* so many dots drawn, so many left out; off 0: a whole line */
-	unsigned run_dots;  /* its own: how far into that pattern the pen is */
+	char ascii;        /* what a cell with its dots shows where there is no Unicode */
+	unsigned on, off;  /* so many dots drawn, so many left out; off 0: a whole line */
+	unsigned run_dots; /* its own: how far into that pattern the pen is */
 };
 
 struct canvas_cell;

@@ -6,27 +6,30 @@
 #include "query/axis.h"
 #include "query/canvas.h"
 
-#define AXIS_ROWS   2  /* the line with its ticks, and their texts; dates and the unit come below */
-#define LABEL_ROOM  14 /* what the texts of the y axis take at most, about: for chart_points */
-#define TICK_APART  3  /* rows between ticks of the y axis */
-#define SAMPLE_WIDE 3  /* of a line in the legend */
+#define AXIS_ROWS     2  /* the line with its ticks, and their texts; dates and the unit come below */
+#define LABEL_ROOM    14 /* what the texts of the y axis take at most, about: for chart_points */
+#define TICK_APART    3  /* rows between ticks of the y axis */
+#define LETTER_APART  24 /* columns between the letters along a curve */
+#define SPIKE_DOTS    8  /* two rows */
+#define LEGEND_INDENT 8  /* at most; else as far as the axis */
+#define SAMPLE_WIDE   3  /* of a line in the legend */
 
 static const struct style {
 	enum color color;
 	char ascii; /* of a curve alone it is '*' */
 	unsigned on, off;
 } styles[CHART_CURVES_MAX] = {
-	{ COLOR_CYAN, 'a', 1, 0 },    { COLOR_YELLOW, 'b', 5, 3 }, { COLOR_MAGENTA, 'c', 1, 1 },
-	{ COLOR_GREEN, 'd', 2, 3 },   { COLOR_BLUE, 'e', 9, 3 },   { COLOR_RED, 'f', 1, 3 },
-	{ COLOR_NONE, 'g', 4, 1 },    { COLOR_CYAN, 'h', 3, 5 },
+	{ COLOR_CYAN, 'a', 1, 0 },  { COLOR_YELLOW, 'b', 5, 3 }, { COLOR_MAGENTA, 'c', 1, 1 },
+	{ COLOR_GREEN, 'd', 2, 3 }, { COLOR_BLUE, 'e', 9, 3 },   { COLOR_RED, 'f', 1, 3 },
+	{ COLOR_NONE, 'g', 4, 1 },  { COLOR_CYAN, 'h', 3, 5 },
 };
 
 /* What is being drawn: the page, and how values lie on it. */
 struct frame {
 	const struct chart *c;
 	struct canvas page;
-	int left, columns, rows;  /* where the drawing is, in cells; it begins in row 0 */
-	double x0, x1, y0, y1;    /* y in logarithms where log_y */
+	int left, columns, rows; /* where the drawing is, in cells; it begins in row 0 */
+	double x0, x1, y0, y1;   /* y in logarithms where log_y */
 	struct ticks xs, ys;
 };
 
@@ -213,7 +216,9 @@ static void draw_x_axis(struct frame *f)
 static struct pen pen_of(const struct frame *f, size_t i, enum canvas_layer layer)
 {
 	const struct style *s = &styles[i];
-	struct pen pen = { .layer = layer, .color = s->color, .ascii = f->c->n > 1 ? s->ascii : '*', .on = 1 };
+	struct pen pen = {
+		.layer = layer, .color = s->color, .ascii = f->c->n > 1 ? s->ascii : '*', .on = 1
+	};
 
 	if (layer != CANVAS_LINE) {
 		pen.color = COLOR_FAINT + s->color;
@@ -240,14 +245,27 @@ static void draw_range(struct frame *f, const struct curve_point *p, struct pen 
 	}
 }
 
+/* Whether the range stands out from the line by so much that it is to be seen among other curves. */
+static bool stands_out(const struct frame *f, const struct curve_point *p)
+{
+	int line = y_dot(f, drawable(f, p->shown) ? p->shown : p->max);
+
+	return line - y_dot(f, p->max) >= SPIKE_DOTS || y_dot(f, p->min) - line >= SPIKE_DOTS;
+}
+
+/* Bands of several curves can be told apart by colour alone; without it only spikes are drawn. */
 static void draw_band(struct frame *f, size_t i)
 {
+	bool whole = f->c->n == 1 || f->c->color;
 	const struct curve *curve = &f->c->curves[i];
 	struct pen edge = pen_of(f, i, CANVAS_EDGE), fill = pen_of(f, i, CANVAS_FILL);
 
-	for (size_t k = 0; k < curve->n; k++)
-		if (drawable(f, curve->points[k].max))
-			draw_range(f, &curve->points[k], &edge, &fill);
+	for (size_t k = 0; k < curve->n; k++) {
+		const struct curve_point *p = &curve->points[k];
+
+		if (drawable(f, p->max) && (whole || stands_out(f, p)))
+			draw_range(f, p, &edge, &fill);
+	}
 }
 
 static void draw_line(struct frame *f, size_t i)
@@ -306,28 +324,29 @@ static void put_letter(struct frame *f, size_t i, int column, int row)
 	}
 }
 
-/* At the end of the line, and once within it, each curve elsewhere. */
+/* At the end of the line, and every LETTER_APART columns along it, each curve elsewhere. */
 static void draw_letters(struct frame *f, size_t i)
 {
 	const struct curve *curve = &f->c->curves[i];
-	const struct curve_point *last = NULL, *inner = NULL;
-	double part = (double)(i + 1) / (double)(f->c->n + 1), wanted = f->x0 + (f->x1 - f->x0) * part;
+	const struct curve_point *last = NULL;
+	int next = f->left + LETTER_APART / 2 + (int)i * LETTER_APART / (int)f->c->n;
 
 	for (size_t k = 0; k < curve->n; k++) {
 		const struct curve_point *p = &curve->points[k];
+		int column = x_dot(f, curve_middle(p)) / DOTS_ACROSS;
 
 		if (!drawable(f, p->shown))
 			continue;
-		if (!inner || fabs(p->from - wanted) < fabs(inner->from - wanted))
-			inner = p;
 		last = p;
+		if (column < next)
+			continue;
+		put_letter(f, i, column, y_dot(f, p->shown) / DOTS_DOWN);
+		while (next <= column)
+			next += LETTER_APART;
 	}
-	if (!last)
-		return;
-	put_letter(f, i, x_dot(f, curve_middle(last)) / DOTS_ACROSS + 1, y_dot(f, last->shown) / DOTS_DOWN);
-	if (curve->n > 8)
-		put_letter(f, i, x_dot(f, curve_middle(inner)) / DOTS_ACROSS,
-			   y_dot(f, inner->shown) / DOTS_DOWN);
+	if (last)
+		put_letter(f, i, x_dot(f, curve_middle(last)) / DOTS_ACROSS + 1,
+			   y_dot(f, last->shown) / DOTS_DOWN);
 }
 
 /* ---- the legend ---- */
@@ -369,7 +388,7 @@ static void print_bad(const struct chart *c, const struct curve_sum *s, FILE *ou
 	const struct {
 		uint64_t n;
 		const char *name;
-	} kinds[] = { { s->nan, "NaN" }, { s->pos_inf, "Infinity" }, { s->neg_inf, "-Infinity" } };
+	} kinds[] = { { s->nan, "NaN" }, { s->pos_inf, "Inf" }, { s->neg_inf, "-Inf" } };
 	const char *before = "   x ";
 
 	fputs(color_start(c->color, COLOR_RED), out);
@@ -384,18 +403,19 @@ static void print_bad(const struct chart *c, const struct curve_sum *s, FILE *ou
 static void print_one(const struct frame *f, FILE *out)
 {
 	const struct curve_sum s = curve_sum(&f->c->curves[0]);
+	int indent = f->left < LEGEND_INDENT ? f->left : LEGEND_INDENT;
 
-	fprintf(out, "%*s", f->left, "");
+	fprintf(out, "%*s", indent, "");
 	print_sample(f, 0, CANVAS_LINE, out);
 	fprintf(out, f->c->smooth > 0 ? " mean, smoothed %g   " : " mean   ", f->c->smooth);
 	print_sample(f, 0, CANVAS_FILL, out);
-	fprintf(out, " least to greatest\n%*s", f->left, "");
+	fputs(" least to greatest", out);
+	print_bad(f->c, &s, out);
+	fprintf(out, "\n%*s", indent, "");
 	print_value("last ", s.last, false, 0, out);
 	print_value("   min ", s.min, isnan(s.min), 0, out);
 	print_value("   max ", s.max, isnan(s.min), 0, out);
-	fprintf(out, "   %llu sample%s", (unsigned long long)s.count, s.count == 1 ? "" : "s");
-	print_bad(f->c, &s, out);
-	fputc('\n', out);
+	fprintf(out, "   %llu sample%s\n", (unsigned long long)s.count, s.count == 1 ? "" : "s");
 }
 
 static void print_several(const struct frame *f, FILE *out)
@@ -403,9 +423,8 @@ static void print_several(const struct frame *f, FILE *out)
 	int name = f->c->width - 2 - SAMPLE_WIDE - 2 - 3 * 10 - 9 - 1;
 	const struct chart *c = f->c;
 
-	fprintf(out, "%s%*s%*s %9s %9s %9s %8s%s\n", color_start(c->color, COLOR_BOLD),
-		2 + SAMPLE_WIDE + 2, "", name, "", "LAST", "MIN", "MAX", "SAMPLES",
-		color_end(c->color, COLOR_BOLD));
+	fprintf(out, "%s%*s%*s %9s %9s %9s %8s%s\n", color_start(c->color, COLOR_BOLD), 2 + SAMPLE_WIDE + 2,
+		"", name, "", "LAST", "MIN", "MAX", "SAMPLES", color_end(c->color, COLOR_BOLD));
 	for (size_t i = 0; i < c->n; i++) {
 		const struct curve_sum s = curve_sum(&c->curves[i]);
 
@@ -434,7 +453,8 @@ static void print_left_out(const struct frame *f, FILE *out)
 		all += f->c->curves[i].n;
 	}
 	if (n)
-		fprintf(out, "%zu of %zu points hold values that are not above 0, which a log axis cannot show\n",
+		fprintf(out,
+			"%zu of %zu points hold values that are not above 0, which a log axis cannot show\n",
 			n, all);
 }
 

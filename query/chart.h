@@ -11,20 +11,20 @@
 #include "query/curve.h"
 
 #define CHART_CURVES_MAX  8
-#define CHART_WIDTH_LEAST 40
+#define CHART_WIDTH_LEAST 60
 #define CHART_ROWS_LEAST  4
 
 enum chart_x { CHART_TIME, CHART_REL, CHART_STEP };
 
 struct chart {
 	enum chart_x x;
-	bool log_y;        /* what is not above zero is not drawn, and told */
-	double smooth;     /* as was asked for, for the legend; 0: not smoothed */
-	int width, rows;   /* characters of all; rows of the drawing without its axis */
+	bool log_y;      /* what is not above zero is not drawn, and told */
+	double smooth;   /* as was asked for, for the legend; 0: not smoothed */
+	int width, rows; /* characters of all; rows of the drawing without its axis */
 	bool color, unicode;
-	const struct curve *curves;        /* borrowed */
+	const struct curve *curves;          /* borrowed */
 	const char *names[CHART_CURVES_MAX]; /* borrowed */
-	size_t n;                          /* CHART_CURVES_MAX at most */
+	size_t n;                            /* CHART_CURVES_MAX at most */
 };
 
 /* How many points across tell curves apart: what to ask windows for. */

@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 struct curve_point {
-	double from, to;        /* x of its first and its last sample */
-	double mean, min, max;  /* of finite samples; NaN where count is 0 */
-	double last;            /* as it came, finite or not */
-	double shown;           /* what the line shows: the mean, or the smoothed one; NaN: nothing */
+	double from, to;       /* x of its first and its last sample */
+	double mean, min, max; /* of finite samples; NaN where count is 0 */
+	double last;           /* as it came, finite or not */
+	double shown;          /* what the line shows: the mean, or the smoothed one; NaN: nothing */
 	uint64_t count, nan, pos_inf, neg_inf;
-	bool after_gap;         /* the line does not reach back to the point before */
+	bool after_gap; /* the line does not reach back to the point before */
 };
 
 struct curve {
@@ -48,11 +48,11 @@ int curve_gaps(struct curve *c, double least);
 
 /* What the whole curve held. */
 struct curve_sum {
-	double min, max, last;      /* of finite samples (last: whatever it was); NaN: there are none */
-	double from, to;            /* x; NaN: no points */
-	double least_positive;      /* of min, mean and max; NaN: there is none */
+	double min, max, last; /* of finite samples (last: whatever it was); NaN: there are none */
+	double from, to;       /* x; NaN: no points */
+	double least_positive; /* of min, mean and max; NaN: there is none */
 	uint64_t count, nan, pos_inf, neg_inf;
-	size_t not_positive;        /* points with a finite sample that is not above zero */
+	size_t not_positive; /* points with a finite sample that is not above zero */
 };
 struct curve_sum curve_sum(const struct curve *c);
 

@@ -168,7 +168,8 @@ bool verb_steps(struct buf *path, const char *steps)
 	if (colon && step_param(path, "step_start", steps, (size_t)(colon - steps)) &&
 	    step_param(path, "step_end", colon + 1, strlen(colon + 1)))
 		return true;
-	fprintf(stderr, "astraml: --step %s is not A:B, steps from A on and before B; either may be left out\n",
+	fprintf(stderr,
+		"astraml: --step %s is not A:B, steps from A on and before B; either may be left out\n",
 		steps);
 	return false;
 }
@@ -251,7 +252,10 @@ struct json_object *tree_member(struct json_object *o, const char *key)
 	return v;
 }
 
-bool tree_flag(struct json_object *o, const char *key) { return json_object_get_boolean(tree_member(o, key)); }
+bool tree_flag(struct json_object *o, const char *key)
+{
+	return json_object_get_boolean(tree_member(o, key));
+}
 
 uint64_t tree_u64(struct json_object *o, const char *key)
 {

@@ -60,7 +60,7 @@ struct json_object *verb_tree(struct source *s, const char *path, struct fault *
 
 const char *tree_text(struct json_object *o, const char *key); /* "" when it is no string */
 struct json_object *tree_list(struct json_object *o, const char *key);
-size_t list_length(struct json_object *list); /* 0 for NULL */
+size_t list_length(struct json_object *list);                            /* 0 for NULL */
 struct json_object *tree_member(struct json_object *o, const char *key); /* NULL: null, or not there */
 bool tree_flag(struct json_object *o, const char *key);
 uint64_t tree_u64(struct json_object *o, const char *key);

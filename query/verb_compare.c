@@ -73,12 +73,12 @@ static void flatten(struct json_object *ret, const char *prefix, struct json_obj
 		if (json_object_is_type(value, json_type_object))
 			flatten(ret, path, value);
 		else
-			json_object_object_add(ret, path,
-					       json_object_new_string(
-						   json_object_is_type(value, json_type_string)
-						       ? json_object_get_string(value)
-						       : json_object_to_json_string_ext(
-							     value, JSON_C_TO_STRING_PLAIN)));
+			json_object_object_add(
+			    ret, path,
+			    json_object_new_string(
+				json_object_is_type(value, json_type_string)
+				    ? json_object_get_string(value)
+				    : json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN)));
 	}
 }
 
@@ -243,12 +243,13 @@ static bool has_any(const char *name, const char *const *words)
 static enum better better_of(const struct comparison *c, const char *name)
 {
 	static const char *const less[] = { "loss", "error", "perplexity", "ppl", "bpb", NULL };
-	static const char *const more[] = { "accuracy", "acc", "auc", "f1", "bleu", "reward", "score",
-					    "precision", "recall", "hit_rate", "iou", NULL };
+	static const char *const more[] = { "accuracy", "acc",       "auc",    "f1",       "bleu", "reward",
+					    "score",    "precision", "recall", "hit_rate", "iou",  NULL };
 
 	for (size_t i = 0; i < c->n; i++) {
-		struct json_object *stop = tree_member(
-		    tree_member(tree_member(c->runs[i].run, "spec"), "hyperparams"), "early_stopping");
+		struct json_object *stop =
+		    tree_member(tree_member(tree_member(c->runs[i].run, "spec"), "hyperparams"),
+				"early_stopping");
 
 		if (strcmp(tree_text(stop, "metric"), name) == 0)
 			return strcmp(tree_text(stop, "mode"), "max") == 0 ? BETTER_MORE : BETTER_LESS;
@@ -299,7 +300,8 @@ static void print_values(const struct comparison *c, const char *title, const ch
 static bool is_constant(const struct comparison *c, const char *title)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		double low = number_at(&c->runs[i], title, "min"), high = number_at(&c->runs[i], title, "max");
+		double low = number_at(&c->runs[i], title, "min"),
+		       high = number_at(&c->runs[i], title, "max");
 
 		if (low < high)
 			return false;
@@ -397,7 +399,8 @@ static int print_metrics(const struct comparison *c)
 	for (size_t i = 0; i < n; i++)
 		print_metric(c, rows[i].title);
 	if (left_out && c->to == c->n)
-		fprintf(stderr, "%zu metrics are not shown: one run alone has them, or they are the same in all\n",
+		fprintf(stderr,
+			"%zu metrics are not shown: one run alone has them, or they are the same in all\n",
 			left_out);
 	free(rows);
 	return 0;
@@ -430,7 +433,8 @@ static void print_json(const struct comparison *c)
 
 		printf("%s{\"run\":%s,\"metrics\":%s}", i ? "," : "",
 		       json_object_to_json_string_ext(r->run, JSON_C_TO_STRING_PLAIN),
-		       json_object_to_json_string_ext(tree_list(r->metrics, "metrics"), JSON_C_TO_STRING_PLAIN));
+		       json_object_to_json_string_ext(tree_list(r->metrics, "metrics"),
+						      JSON_C_TO_STRING_PLAIN));
 	}
 	printf("]}\n");
 }

@@ -12,10 +12,11 @@
 #include "query/trend.h"
 #include "store/base/clock.h"
 
-#define WIDTH_DEFAULT   80
-#define WIDTH_MOST      120 /* without --width: wider lines are hard to read */
-#define HEIGHT_DEFAULT  16
-#define AROUND_ROWS     8   /* what stands around the drawing of one curve, and the next prompt */
+#define WIDTH_DEFAULT  80
+#define WIDTH_MOST     120 /* without --width: wider lines are hard to read */
+#define HEIGHT_DEFAULT 16
+#define HEIGHT_LEAST   8
+#define AROUND_ROWS    8 /* what stands around the drawing of one curve, and the next prompt */
 
 static const char help[] =
     "usage: astraml plot RUN... METRIC [--x time|rel|step] [--log-y] [--smooth W] [--since T] [--start T]\n"
@@ -61,7 +62,7 @@ struct plot {
 	const struct plot_options *o;
 	enum chart_x x;
 	double smooth;
-	uint64_t width, height;
+	uint64_t width, height; /* height 0: what the terminal has room for */
 	struct source *s;
 	struct series list[CHART_CURVES_MAX];
 	size_t n, left_out;
@@ -200,9 +201,10 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	path_param_since(path, "start", o->start ? o->start : o->since);
 	path_param_since(path, "end", o->end);
 	path_param_u64(path, "points", chart_points((int)p->width));
-	path_param(path, "agg", p->x == CHART_STEP ? "count,mean,min,max,last,nan,pos_inf,neg_inf"
-						   : "count,mean,min,max,last,nan,pos_inf,neg_inf,first_time,"
-						     "last_time");
+	path_param(path, "agg",
+		   p->x == CHART_STEP ? "count,mean,min,max,last,nan,pos_inf,neg_inf"
+				      : "count,mean,min,max,last,nan,pos_inf,neg_inf,first_time,"
+					"last_time");
 	path_param(path, "x", p->x == CHART_STEP ? "step" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);
 }
@@ -258,8 +260,8 @@ static int fetch(struct plot *p, const char *run, const char *metric, struct jso
 		err = fault_set(f, ERR_IO, "", "the answer is not what an astraml server sends");
 	else if (err == 0 && p->n == first && p->left_out == 0)
 		err = fault_set(f, ERR_NOT_FOUND, "metric",
-				"run %s has no metric %s; `astraml metrics %s` lists what it has", run, metric,
-				run);
+				"run %s has no metric %s; `astraml metrics %s` lists what it has", run,
+				metric, run);
 	if (err == 0) {
 		read_about(p);
 		for (size_t i = first; err == 0 && i < p->n; i++)
@@ -267,8 +269,7 @@ static int fetch(struct plot *p, const char *run, const char *metric, struct jso
 					 p->x == CHART_STEP ? 0 : 1.5 * (double)p->every_ms / 1000);
 	}
 	if (err == 0 && p->x == CHART_REL)
-		count_from(p->list + first, p->n - first,
-			   start_of(about_run, p->list + first, p->n - first));
+		count_from(p->list + first, p->n - first, start_of(about_run, p->list + first, p->n - first));
 	buf_release(&path);
 	rowtext_release(&p->text);
 	return err;
@@ -327,8 +328,8 @@ static void print_head(struct plot *p, const char *metric, struct json_object *r
 	const struct target *t = p->t;
 	char width[DURATION_TEXT_MAX];
 
-	printf("%s%s%s", color_start(t->color, COLOR_BOLD), n_runs == 1 && p->n == 1 ? p->list[0].title : metric,
-	       color_end(t->color, COLOR_BOLD));
+	printf("%s%s%s", color_start(t->color, COLOR_BOLD),
+	       n_runs == 1 && p->n == 1 ? p->list[0].title : metric, color_end(t->color, COLOR_BOLD));
 	print_unit(p, p->list[0].run, metric);
 	printf("\n%s", color_start(t->color, COLOR_DIM));
 	if (n_runs == 1)
@@ -340,6 +341,18 @@ static void print_head(struct plot *p, const char *metric, struct json_object *r
 	printf("%s\n", color_end(t->color, COLOR_DIM));
 }
 
+/* Rows of the drawing: so many that all of the chart is seen above the next prompt. */
+static int rows_fitting(const struct plot *p)
+{
+	int left = p->t->rows - AROUND_ROWS - (p->n > 1 ? (int)p->n - 1 : 0);
+
+	if (p->height)
+		return (int)p->height;
+	if (p->t->rows == 0 || left > HEIGHT_DEFAULT)
+		return HEIGHT_DEFAULT;
+	return left > HEIGHT_LEAST ? left : HEIGHT_LEAST;
+}
+
 static int draw(struct plot *p, const char *metric, struct json_object *run, size_t n_runs, struct fault *f)
 {
 	struct curve curves[CHART_CURVES_MAX];
@@ -347,7 +360,7 @@ static int draw(struct plot *p, const char *metric, struct json_object *run, siz
 			   .log_y = p->o->log_y,
 			   .smooth = p->smooth,
 			   .width = (int)p->width,
-			   .rows = (int)p->height,
+			   .rows = rows_fitting(p),
 			   .color = p->t->color,
 			   .unicode = p->t->unicode,
 			   .curves = curves,
@@ -401,7 +414,8 @@ static int plot(struct plot *p, const char *const *runs, size_t n_runs, const ch
 	if (err < 0)
 		return verb_fault(&f);
 	if (p->left_out)
-		fprintf(stderr, "astraml: %zu more series fit and are not drawn; narrow METRIC or give --label\n",
+		fprintf(stderr,
+			"astraml: %zu more series fit and are not drawn; narrow METRIC or give --label\n",
 			p->left_out);
 	if (p->partial)
 		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
@@ -443,10 +457,6 @@ static bool size_parse(struct plot *p)
 	p->width = WIDTH_DEFAULT;
 	if (t->columns >= CHART_WIDTH_LEAST)
 		p->width = (uint64_t)(t->columns < WIDTH_MOST ? t->columns : WIDTH_MOST);
-	p->height = HEIGHT_DEFAULT;
-	if (t->rows > 0 && t->rows - AROUND_ROWS < HEIGHT_DEFAULT)
-		p->height = (uint64_t)(t->rows - AROUND_ROWS > CHART_ROWS_LEAST ? t->rows - AROUND_ROWS
-										: CHART_ROWS_LEAST);
 	return (!p->o->width || verb_number("--width", p->o->width, CHART_WIDTH_LEAST, 500, &p->width)) &&
 	       (!p->o->height || verb_number("--height", p->o->height, CHART_ROWS_LEAST, 200, &p->height));
 }
