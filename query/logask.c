@@ -74,6 +74,13 @@ int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct
 	static const char *const known[] = { "start",     "end",    "level",   "stream", "rank",
 					     "grep",      "regex",  "context", "limit",  "direction",
 					     "after_seq", "follow", NULL };
+
+	return log_ask_parse_known(query, known, now_ns, ret, f);
+}
+
+int log_ask_parse_known(struct span query, const char *const *known, int64_t now_ns, struct log_ask *ret,
+			struct fault *f)
+{
 	int err;
 
 	*ret = (struct log_ask){ .from_ns = INT64_MIN, .to_ns = INT64_MAX, .limit = UINT64_MAX };

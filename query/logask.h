@@ -27,6 +27,10 @@ struct log_ask {
 
 /* ret is to be released whatever is returned. */
 int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct fault *f);
+
+/* As that, of a request that knows only these parameters (params_check). */
+int log_ask_parse_known(struct span query, const char *const *known, int64_t now_ns, struct log_ask *ret,
+			struct fault *f);
 void log_ask_release(struct log_ask *a);
 
 /* Whether the record belongs to the log that is looked at. */

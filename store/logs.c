@@ -72,9 +72,24 @@ static bool wanted(const struct walk *w, uint64_t seq)
 	return seq >= w->range->from_seq && (!w->range->to_seq || seq < w->range->to_seq);
 }
 
+/* What to do with a block whose prefix this is. */
+static enum log_block_use use_of(const struct walk *w, uint64_t first_seq, uint64_t count,
+				 const struct logblock_prefix *p)
+{
+	struct log_block b = { .first_seq = first_seq,
+			       .count = count,
+			       .t_min_ns = p->t_min_ns,
+			       .t_max_ns = p->t_max_ns,
+			       .levels = p->levels };
+	enum log_block_use use = w->range->block ? w->range->block(w->arg, &b) : LOG_BLOCK_READ;
+
+	return use == LOG_BLOCK_READ && !may_match(w, p) ? LOG_BLOCK_PASS : use;
+}
+
 /* A damaged block is passed over and told. */
 static int walk_block(struct walk *w, struct span key, struct span value)
 {
+	enum log_block_use use = LOG_BLOCK_READ;
 	struct logblock_prefix prefix;
 	struct log_record r;
 	struct stored s;
@@ -83,8 +98,10 @@ static int walk_block(struct walk *w, struct span key, struct span value)
 
 	if (err == 0)
 		err = logblock_prefix(s.body, &prefix);
-	if (err == 0 && !may_match(w, &prefix))
-		return 0;
+	if (err == 0)
+		use = use_of(w, get_be64(key.data + 4), s.count, &prefix);
+	if (use != LOG_BLOCK_READ)
+		return use == LOG_BLOCK_STOP;
 	if (err == 0)
 		err = logblock_open(w->block, &s, get_be64(key.data + 4));
 	if (err == ERR_CORRUPT) {
