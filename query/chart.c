@@ -453,9 +453,7 @@ static void print_left_out(const struct frame *f, FILE *out)
 		all += f->c->curves[i].n;
 	}
 	if (n)
-		fprintf(out,
-			"%zu of %zu points hold values that are not above 0, which a log axis cannot show\n",
-			n, all);
+		fprintf(out, "%zu of %zu points hold values <= 0: not on a log axis\n", n, all);
 }
 
 /* ---- all of it ---- */

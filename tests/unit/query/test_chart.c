@@ -390,7 +390,7 @@ static void a_log_axis_tells_what_it_leaves_out(void **state)
 	fclose(none);
 	add(&c, 1, 0.01, 0.01, 0.01);
 	add(&c, 2, 100, 100, 100);
-	assert_non_null(strstr(drawn(&chart), "1 of 3 points hold values that are not above 0"));
+	assert_non_null(strstr(drawn(&chart), "1 of 3 points hold values <= 0"));
 	assert_non_null(strstr(drawn(&chart), "0.1 +"));
 	curve_release(&c);
 }
