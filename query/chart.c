@@ -1,5 +1,6 @@
 #include "query/chart.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -107,7 +108,7 @@ static void y_axis(struct frame *f)
 	int widest = 1;
 
 	if (f->c->log_y)
-		axis_log(pow(10, f->y0), pow(10, f->y1), most, &f->ys);
+		axis_log(fmax(pow(10, f->y0), DBL_TRUE_MIN), fmin(pow(10, f->y1), DBL_MAX), most, &f->ys);
 	else
 		axis_linear(f->y0, f->y1, most, &f->ys);
 	for (size_t i = 0; i < f->ys.n; i++)
