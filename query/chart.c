@@ -12,7 +12,7 @@
 #define TICK_APART    3  /* rows between ticks of the y axis */
 #define LETTER_APART  24 /* columns between the letters along a curve */
 #define SPIKE_DOTS    8  /* two rows */
-#define LEGEND_INDENT 8  /* at most; else as far as the axis */
+#define LEGEND_INDENT 7  /* at most; else as far as the axis */
 #define SAMPLE_WIDE   3  /* of a line in the legend */
 
 static const struct style {

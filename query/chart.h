@@ -11,7 +11,7 @@
 #include "query/curve.h"
 
 #define CHART_CURVES_MAX  8
-#define CHART_WIDTH_LEAST 60
+#define CHART_WIDTH_LEAST 72
 #define CHART_ROWS_LEAST  4
 
 enum chart_x { CHART_TIME, CHART_REL, CHART_STEP };

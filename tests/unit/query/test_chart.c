@@ -407,7 +407,7 @@ static void anything_fits(void **state)
 		struct curve c[3] = { { 0 } };
 		struct chart chart = {
 			.x = (enum chart_x)(i % 3),
-			.width = 60 + i % 50,
+			.width = CHART_WIDTH_LEAST + i % 50,
 			.rows = 4 + i % 9,
 			.log_y = i % 5 == 0,
 			.unicode = false,
