@@ -188,10 +188,12 @@ static int print_piece(void *arg, struct span piece)
 	return fwrite(piece.data, 1, piece.len, stdout) == piece.len ? 0 : 1;
 }
 
-int verb_print(struct source *s, const char *path)
+int verb_print(struct source *s, const char *path) { return verb_print_as(s, path, "*/*"); }
+
+int verb_print_as(struct source *s, const char *path, const char *accept)
 {
 	struct fault f = { 0 };
-	int err = source_get(s, path, print_piece, NULL, &f);
+	int err = source_get_as(s, path, accept, print_piece, NULL, &f);
 
 	if (fflush(stdout) != 0 || (err == ERR_GONE && ferror(stdout))) {
 		fprintf(stderr, "astraml: cannot write to stdout\n");

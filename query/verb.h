@@ -49,6 +49,7 @@ void verb_run_path(struct buf *path, const struct target *t, const char *run, co
 
 /* Prints the answer as it is. */
 int verb_print(struct source *s, const char *path);
+int verb_print_as(struct source *s, const char *path, const char *accept); /* in this content type */
 
 /* JSON of the API as a tree, to be put; NULL when it is none. */
 struct json_object *tree_parse(struct span text);
