@@ -42,6 +42,7 @@ static int choose_run(struct plan *p, struct view *v, const char *project, struc
 	return err == ERR_NOT_FOUND ? 0 : fault_default(f, err);
 }
 
+/* Windows for all that the runs hold, or for what is asked of it. */
 static int plan_windows(struct plan *p, struct fault *f)
 {
 	int64_t from = INT64_MAX, to = INT64_MIN;
@@ -60,6 +61,51 @@ static int plan_windows(struct plan *p, struct fault *f)
 	return ask_windows(&p->ask, p->tier_ns, from, to, &p->windows, f);
 }
 
+/* ---- steps ---- */
+
+struct narrow {
+	const struct ask *ask;
+	int64_t from_ns, to_ns; /* least and greatest start of windows with steps asked for */
+};
+
+static int narrow_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
+{
+	struct narrow *n = arg;
+
+	(void)series;
+	if (b->step_max == STEP_NONE || b->step_max < n->ask->step_start || b->step_min >= n->ask->step_end)
+		return 0;
+	n->from_ns = start_ns < n->from_ns ? start_ns : n->from_ns;
+	n->to_ns = start_ns > n->to_ns ? start_ns : n->to_ns;
+	return 0;
+}
+
+/* points= is to divide the time in which these steps lie, not the whole life of the runs. */
+static int narrow_to_steps(struct plan *p, struct store *store)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
+		struct chosen_run *r = &p->runs[i];
+		struct narrow n = { &p->ask, INT64_MAX, INT64_MIN };
+		const struct scan s = { .store = store,
+					.rid = r->rid,
+					.window_ns = r->window_ns,
+					.sids = p->picked.sids + r->first,
+					.n_sids = r->n,
+					.from_ns = r->life_from_ns,
+					.to_ns = r->life_to_ns,
+					.every_ns = r->window_ns,
+					.row = narrow_row,
+					.arg = &n };
+
+		err = scan_run(&s, &p->partial);
+		r->life_from_ns = n.from_ns > n.to_ns ? 0 : n.from_ns;
+		r->life_to_ns = n.from_ns > n.to_ns ? 0 : n.to_ns + r->window_ns;
+	}
+	return err;
+}
+
 int plan_make(struct plan *p, const struct ctx *c,
 	      void (*write)(struct out *o, const struct series_name *name))
 {
@@ -76,7 +122,9 @@ int plan_make(struct plan *p, const struct ctx *c,
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
 		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
 	view_close(v);
-	return err < 0 ? err : plan_windows(p, c->f);
+	if (err == 0 && p->ask.points && (p->ask.step_start != INT64_MIN || p->ask.step_end != INT64_MAX))
+		err = narrow_to_steps(p, c->store);
+	return err < 0 ? fault_default(c->f, err) : plan_windows(p, c->f);
 }
 
 static struct scan scan_of(const struct plan *p, const struct chosen_run *r, struct store *s)
@@ -99,24 +147,20 @@ struct walk {
 	struct plan *p;
 	const struct row_taker *t;
 	const struct chosen_run *run;
-	size_t base;   /* place in plan.picked of series 0 of the scan */
-	size_t opened; /* the taker was told of the series before this place */
+	size_t opened;      /* the taker was told of the series before this place in plan.picked */
+	const size_t *ends; /* by=: of the groups, see merged.h */
 	struct hidden hidden;
 };
-
-static size_t series_end(const struct walk *w, size_t nth)
-{
-	return nth + (w->p->ask.merge ? picked_alike(&w->p->picked, nth, w->run->first + w->run->n) : 1);
-}
 
 /* Tells of the series before `place`. */
 static int open_until(struct walk *w, size_t place)
 {
+	const struct picked *names = &w->p->picked;
 	int err = 0;
 
 	while (err == 0 && w->opened < place) {
-		err = w->t->series(w->t->arg, w->run->id, picked_head(&w->p->picked, w->opened));
-		w->opened = series_end(w, w->opened);
+		err = w->t->series(w->t->arg, w->run->id, picked_head(names, w->opened));
+		w->opened += w->p->ask.merge ? picked_alike(names, w->opened, w->run->first + w->run->n) : 1;
 	}
 	return err;
 }
@@ -126,7 +170,7 @@ static bool row_shown(void *arg, size_t series, int64_t start_ns)
 {
 	const struct walk *w = arg;
 
-	return !hidden_has(&w->hidden, w->base + series, start_ns);
+	return !hidden_has(&w->hidden, series, start_ns);
 }
 
 static int walk_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
@@ -142,9 +186,11 @@ static int walk_row(void *arg, size_t series, int64_t start_ns, const struct buc
 		if (step == STEP_NONE || step < a->step_start || step >= a->step_end)
 			return 0;
 	}
-	if (!a->merge && !row_shown(w, series, start_ns))
+	if (!w->ends && !row_shown(w, series, start_ns))
 		return 0;
-	err = open_until(w, w->base + series + 1);
+	if (w->ends)
+		series = series > 0 ? w->ends[series - 1] : 0;
+	err = open_until(w, w->run->first + series + 1);
 	return err == 0 ? w->t->row(w->t->arg, start_ns, b) : err;
 }
 
@@ -155,20 +201,22 @@ static int walk_pause(void *arg)
 	return w->t->pause ? w->t->pause(w->t->arg) : 0;
 }
 
-/* by=: group by group. */
-static int groups_run(struct walk *w, const struct scan *whole)
+/* by=: the scan's series lie group by group (picked_group). */
+static int groups_run(struct walk *w, const struct scan *s)
 {
-	int err = 0;
+	size_t *ends = malloc((w->run->n + 1) * sizeof *ends), n_groups = 0;
+	const struct merge_plan merge = { .scan = s, .ends = ends, .wanted = row_shown };
+	int err;
 
-	for (size_t i = 0, end; err == 0 && i < w->run->n; i = end) {
-		struct scan s = *whole;
-
-		w->base = w->run->first + i;
-		end = series_end(w, w->base) - w->run->first;
-		s.sids += i;
-		s.n_sids = end - i;
-		err = merged_run(&s, row_shown, &w->p->partial);
-	}
+	if (!ends)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < w->run->n; i = ends[n_groups++])
+		ends[n_groups] =
+		    i + picked_alike(&w->p->picked, w->run->first + i, w->run->first + w->run->n);
+	w->ends = ends;
+	err = merged_run(&merge, &w->p->partial);
+	w->ends = NULL;
+	free(ends);
 	return err;
 }
 
@@ -180,9 +228,9 @@ static int run_rows(struct walk *w, struct store *store)
 	s.row = walk_row;
 	s.pause = walk_pause;
 	s.arg = w;
-	w->base = w->opened = w->run->first;
+	w->opened = w->run->first;
 	if (w->p->ask.x_step)
-		err = hidden_find(&s, w->base, &w->hidden, &w->p->partial);
+		err = hidden_find(&s, &w->hidden, &w->p->partial);
 	if (err == 0)
 		err = w->p->ask.merge ? groups_run(w, &s) : scan_run(&s, &w->p->partial);
 	while (err == 0 && w->opened < w->run->first + w->run->n) {

@@ -122,7 +122,7 @@ int steps_hide(struct step_window *w, size_t n)
 struct search {
 	struct hidden *hidden;
 	struct step_window *windows; /* of the series that is read */
-	size_t n, cap, series, base;
+	size_t n, cap, series;
 };
 
 void hidden_release(struct hidden *h)
@@ -169,7 +169,7 @@ static int series_end(struct search *s)
 
 	for (size_t i = 0; i < s->n && err == 0; i++)
 		if (s->windows[i].hidden)
-			err = hidden_add(s->hidden, s->base + s->series, s->windows[i].start_ns,
+			err = hidden_add(s->hidden, s->series, s->windows[i].start_ns,
 					 i > 0 && s->windows[i - 1].hidden);
 	s->n = 0;
 	return err;
@@ -191,9 +191,9 @@ static int search_row(void *arg, size_t series, int64_t start_ns, const struct b
 	return err;
 }
 
-int hidden_find(const struct scan *scan, size_t base, struct hidden *ret, bool *ret_partial)
+int hidden_find(const struct scan *scan, struct hidden *ret, bool *ret_partial)
 {
-	struct search search = { .hidden = ret, .base = base };
+	struct search search = { .hidden = ret };
 	struct scan s = *scan;
 	int err;
 

@@ -32,9 +32,8 @@ struct hidden {
 
 void hidden_release(struct hidden *h);
 
-/* Scans once (scan's row, pause and arg are not used) for what is to be left out; its series are
- * numbered from `base` on. */
-int hidden_find(const struct scan *s, size_t base, struct hidden *ret, bool *ret_partial);
+/* Scans once (scan's row, pause and arg are not used) for what is to be left out. */
+int hidden_find(const struct scan *s, struct hidden *ret, bool *ret_partial);
 
 bool hidden_has(const struct hidden *h, size_t series, int64_t start_ns);
 

@@ -6,7 +6,8 @@
 #include "query/trend.h"
 #include "store/base/clock.h"
 
-#define AGG_DEFAULT "count,mean,min,max,last"
+#define STEP_TIME_COLUMN 2
+#define AGG_DEFAULT      "count,mean,min,max,last"
 
 static const char help[] =
     "usage: astraml get RUN METRIC [--x time|step] [--step A:B] [--since T] [--start T] [--end T]\n"
@@ -38,8 +39,18 @@ struct table {
 	struct rowtext text;
 	size_t n_series, n_rows;
 	size_t columns;
-	bool by_step; /* the first columns are steps, not a time */
+	bool by_step; /* the columns are step, first_step, time_ms ...: the time is not shown then */
+	int width;    /* of a column */
 };
+
+static void columns_find(struct table *tab, struct json_object *columns)
+{
+	tab->columns = list_length(columns);
+	tab->by_step = strcmp(json_object_get_string(json_object_array_get_idx(columns, 0)), "time_ms") != 0;
+	tab->width = tab->by_step ? 10 : 11;
+}
+
+static bool shown(const struct table *tab, size_t i) { return !(tab->by_step && i == STEP_TIME_COLUMN); }
 
 static int print_head(void *arg, struct span object)
 {
@@ -47,25 +58,28 @@ static int print_head(void *arg, struct span object)
 	struct json_object *series = tree_parse(object), *columns = tree_list(series, "columns");
 	struct buf title;
 
-	if (!columns)
+	if (list_length(columns) == 0) {
+		json_object_put(series);
 		return ERR_MALFORMED;
+	}
 	trend_title(series, "metric", &title);
 	printf("%s%s%s%s\n", tab->n_series++ ? "\n" : "", color_start(tab->t->color, COLOR_BOLD),
 	       buf_cstr(&title), color_end(tab->t->color, COLOR_BOLD));
 	buf_release(&title);
-	tab->columns = list_length(columns);
-	tab->by_step = strcmp(json_object_get_string(json_object_array_get_idx(columns, 0)), "time_ms") != 0;
-	cell(stdout, tab->by_step ? "step" : "WINDOW", tab->by_step ? -11 : 20);
+	columns_find(tab, columns);
+	cell(stdout, tab->by_step ? "step" : "WINDOW", tab->by_step ? -tab->width : 20);
 	for (size_t i = 1; i < tab->columns; i++) {
+		if (!shown(tab, i))
+			continue;
 		printf(" ");
-		cell(stdout, json_object_get_string(json_object_array_get_idx(columns, i)), -11);
+		cell(stdout, json_object_get_string(json_object_array_get_idx(columns, i)), -tab->width);
 	}
 	printf("\n");
 	json_object_put(series);
 	return 0;
 }
 
-static void print_value(struct json_object *v)
+static void print_value(struct json_object *v, int width)
 {
 	char text[SHORT_TEXT_MAX] = "-";
 	int64_t t_ns;
@@ -81,28 +95,29 @@ static void print_value(struct json_object *v)
 		double d = 0;
 
 		tree_number(v, &d);
-		short_number(d, 11, text);
+		short_number(d, width, text);
 	}
-	printf(" %11s", text);
+	printf(" %*s", width, text);
 }
 
 static int print_row(void *arg, struct span array)
 {
 	struct table *tab = arg;
-	struct json_object *row = tree_parse(array);
+	struct json_object *row = tree_parse(array), *first = json_object_array_get_idx(row, 0);
 	char time[CLOCK_TEXT_MAX];
 
 	if (list_length(row) != tab->columns) {
 		json_object_put(row);
 		return ERR_MALFORMED;
 	}
-	clock_format(json_object_get_int64(json_object_array_get_idx(row, 0)) * NS_PER_MS, time);
+	clock_format(json_object_get_int64(first) * NS_PER_MS, time);
 	if (tab->by_step)
-		printf("%11s", json_object_get_string(json_object_array_get_idx(row, 0)));
+		printf("%*s", tab->width, json_object_get_string(first));
 	else
 		printf("%-20s", time);
 	for (size_t i = 1; i < tab->columns; i++)
-		print_value(json_object_array_get_idx(row, i));
+		if (shown(tab, i))
+			print_value(json_object_array_get_idx(row, i), tab->width);
 	printf("\n");
 	json_object_put(row);
 	tab->n_rows++;

@@ -83,6 +83,7 @@ struct wanted_sid {
 struct gather {
 	uint64_t flush;
 	const struct wanted_sid *sids; /* by rising sid */
+	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
 	struct found *found;
@@ -145,12 +146,13 @@ static void gather_truncate(struct gather *g, size_t n)
 /* A damaged block is left out whole, and told. */
 static int gather_block(struct gather *g, struct span key, struct span value)
 {
+	const struct block_want want = { g->only_sids, g->n_sids, g->from_ns, g->to_ns };
 	size_t before = g->n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
 
 	if (err == 0)
-		err = block_read(s.body, s.count, gather_block_bucket, g);
+		err = block_read_some(s.body, s.count, &want, gather_block_bucket, g);
 	if (err == ERR_CORRUPT) {
 		gather_truncate(g, before);
 		g->partial = true;
@@ -179,7 +181,8 @@ static void seek_block(struct block_at *b, uint64_t flush, uint32_t sid, int64_t
 	b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 	if (at_block(b, flush) && memcmp(b->key.data, at, sizeof(at)) == 0)
 		return;
-	b->moved = kv_seek_before(b->cursor, key, &b->key, &b->value);
+	b->moved =
+	    b->moved == 0 ? kv_prev(b->cursor, &b->key, &b->value) : kv_last(b->cursor, &b->key, &b->value);
 	if (!at_block(b, flush))
 		b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 }
@@ -269,12 +272,20 @@ static int compare_found(const void *a, const void *b)
 	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
 }
 
-/* Partials of one window lie side by side now. */
+static bool in_order(const struct gather *g)
+{
+	for (size_t i = 1; i < g->n; i++)
+		if (compare_found(&g->found[i - 1], &g->found[i]) > 0)
+			return false;
+	return true;
+}
+
+/* Partials of one window lie side by side once all is in order, as it often is. */
 static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
 {
 	int err = 0;
 
-	if (g->n)
+	if (!in_order(g))
 		qsort(g->found, g->n, sizeof(*g->found), compare_found);
 	for (size_t i = 0, next; i < g->n && err == 0; i = next) {
 		struct found *f = &g->found[i];
@@ -308,20 +319,25 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 {
 	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
 	struct gather g = { .sids = wanted, .n_sids = n_sids, .from_ns = from_ns, .to_ns = to_ns };
-	int err;
+	int err = ERR_NOMEM;
 
-	if (!wanted)
-		return ERR_NOMEM;
+	g.only_sids = malloc((n_sids + 1) * sizeof(*g.only_sids));
+	if (!wanted || !g.only_sids)
+		goto done;
 	for (size_t i = 0; i < n_sids; i++)
 		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
 	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
+	for (size_t i = 0; i < n_sids; i++)
+		g.only_sids[i] = wanted[i].sid;
 	err = gather_all(v->store, &g, rid, sids, n_sids);
 	if (err == 0)
 		err = merge_and_tell(&g, sids, fn, arg);
 	if (g.partial && ret_partial)
 		*ret_partial = true;
+done:
 	gather_truncate(&g, 0);
 	free(g.found);
+	free(g.only_sids);
 	free(wanted);
 	return err;
 }

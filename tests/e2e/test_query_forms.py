@@ -150,6 +150,11 @@ def test_ranges_of_steps():
             got = [dict(zip(s["columns"], row))["last_step"] for s in answer.json()["series"] for row in s["rows"]]
             want = [s for s in range(2, 600, 3) if (a is None or s >= a) and (b is None or s < b)]
             equal(got, want, f"steps [{a}, {b}) by {x}")
+    for a, b in ((0, 300), (500, 600), (17, 90)):  # points are of these steps, not of the whole life
+        answer = c.query("range", "m", x="step", points=20, step_start=a, step_end=b, agg="count")
+        n = len(answer["series"][0]["rows"])
+        check(min(10, (b - a) // 3 - 1) <= n <= 20, "points=20 of steps", a, b, "gave", n)
+    equal(c.query("range", "m", points=5, step_start=9000)["series"][0]["rows"], [], "no such steps")
 
 
 # ---- by ----
@@ -182,6 +187,30 @@ def test_series_merge_by_label():
     answer = c.query("merge", "loss", by="rank", agg="count", **{"label.host": "a"})
     equal([sum(r[1] for r in s["rows"]) for s in answer["series"]],
           [sum(math.isfinite(v) for _, _, v in written["loss", r, "a"]) for r in "0123"], "with a filter")
+
+
+def test_long_series_merge():
+    """More windows than are kept at once; with gaps, and a stray early sample."""
+    c = client()
+    c.create_run("long")
+    rng = random.Random(13)
+    groups = {}
+    for rank in range(4):
+        samples = [(BASE - i * WINDOW - rng.randrange(WINDOW), None, rng.gauss(0, 1))
+                   for i in range(0, 90_000, rank + 2) if not 30_000 < i < 40_000 * rank]
+        samples.append((5 * NS, None, 1.0))
+        put(c, "long", "m", samples, rank=str(rank), pair=str(rank // 2))
+        groups.setdefault(str(rank // 2), []).extend(samples)
+    answer = c.query("long", "m", by="pair", agg="count,sum,first,last")
+    equal([s["labels"] for s in answer["series"]], [{"pair": "0"}, {"pair": "1"}], "groups")
+    for s in answer["series"]:
+        want = {}
+        for t, _, value in groups[s["labels"]["pair"]]:
+            want.setdefault(t // WINDOW * WINDOW // MS, []).append((t, value))
+        equal([row[0] for row in s["rows"]], sorted(want), "windows")
+        for t, count, total, first, last in s["rows"]:
+            values = [v for _, v in sorted(want[t])]
+            equal((count, total, first, last), (len(values), math.fsum(values), values[0], values[-1]), t)
 
 
 def test_merged_steps_hide_resumes_of_each_series():
@@ -523,6 +552,16 @@ def test_histogram_counts_what_logs_gives():
 
 def test_histogram_of_many_windows():
     c = client()
+    c.create_run("blocks")  # more blocks than one slice passes over; each is a record
+    for i in range(50):
+        batch = Batch()
+        for j in range(14):
+            batch.log("x" * 50_000 + "\n", BASE + (i * 14 + j) * NS, level="INFO" if j else "WARN")
+        c.ingest("blocks", batch)
+    got = histogram(c, "blocks", every="1d")
+    equal(([sum(r[i] for r in got["rows"]) for i in range(1, 8)], got["records"]), ([0, 0, 0, 650, 50, 0, 0], 700), "blocks")
+    equal(histogram(c, "blocks", points=700)["records"], 700, "at most 700 points")
+    equal(len(histogram(c, "blocks", points=700)["rows"]), 700, "700 points")
     c.create_run("scattered")
     for i in range(0, 101_000, 10_000):
         batch = Batch()
