@@ -17,10 +17,20 @@ static int rank_of(const char *name)
 	return strstr(name, "accuracy") != NULL;
 }
 
+/* A setting that was written as a metric: it tells nothing of the course of a training. */
+static bool is_constant(struct json_object *m)
+{
+	double low = NAN, high = NAN;
+
+	tree_number(tree_member(m, "min"), &low);
+	tree_number(tree_member(m, "max"), &high);
+	return low == high;
+}
+
 struct json_object *trend_choose(struct json_object *metrics)
 {
 	struct json_object *best = NULL;
-	int best_rank = -2;
+	int best_rank = -1;
 	uint64_t best_count = 0;
 
 	for (size_t i = 0; i < list_length(metrics); i++) {
@@ -28,7 +38,9 @@ struct json_object *trend_choose(struct json_object *metrics)
 		int rank = rank_of(tree_text(m, "name"));
 		uint64_t count = tree_u64(m, "count");
 
-		if (rank > best_rank || (rank == best_rank && count > best_count)) {
+		if (rank <= 0 && is_constant(m))
+			continue;
+		if (!best || rank > best_rank || (rank == best_rank && count > best_count)) {
 			best = m;
 			best_rank = rank;
 			best_count = count;
@@ -110,21 +122,28 @@ static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark
 	return n;
 }
 
+struct json_object *trend_series(struct json_object *answer, struct json_object *metric)
+{
+	struct json_object *list = tree_list(answer, "series");
+
+	for (size_t i = 0; i < list_length(list); i++) {
+		struct json_object *series = json_object_array_get_idx(list, i);
+
+		if (same_series(series, metric))
+			return series;
+	}
+	return NULL;
+}
+
 void trend_draw(FILE *out, struct json_object *answer, struct json_object *metric, unsigned points)
 {
 	struct spark_point p[TREND_POINTS_MAX];
-	struct json_object *list = tree_list(answer, "series");
+	struct json_object *series = trend_series(answer, metric);
 	int64_t every_ms = (int64_t)tree_u64(answer, "every_ms");
 
 	points = points < TREND_POINTS_MAX ? points : TREND_POINTS_MAX;
-	for (size_t i = 0; every_ms > 0 && i < list_length(list); i++) {
-		struct json_object *series = json_object_array_get_idx(list, i);
-
-		if (!same_series(series, metric))
-			continue;
+	if (series && every_ms > 0)
 		spark(out, p, points_of(tree_list(series, "rows"), every_ms, p, points));
-		return;
-	}
 }
 
 void trend_title(struct json_object *o, const char *name_key, struct buf *out)
