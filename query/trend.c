@@ -10,7 +10,7 @@ static int rank_of(const char *name)
 	for (size_t i = 0; i < sizeof best / sizeof *best; i++)
 		if (strcmp(name, best[i]) == 0)
 			return (int)i + 3;
-	if (strncmp(name, "system/", 7) == 0)
+	if (strncmp(name, "system/", 7) == 0 || strstr(name, "seed"))
 		return -1;
 	if (strstr(name, "loss") && !strstr(name, "scale"))
 		return 2;
