@@ -15,6 +15,7 @@
 #define WIDTH_DEFAULT  80
 #define WIDTH_MOST     120 /* without --width: wider lines are hard to read */
 #define HEIGHT_DEFAULT 16
+#define ZOOM_POINTS    1000 /* windows to find steps in */
 #define HEIGHT_LEAST   8
 #define AROUND_ROWS    8 /* what stands around the drawing of one curve, and the next prompt */
 
@@ -66,6 +67,7 @@ struct plot {
 	struct source *s;
 	struct series list[CHART_CURVES_MAX];
 	size_t n, left_out;
+	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX]; /* when the steps asked for were; "": not looked up */
 	/* of the answer that is being read */
 	const char *run;
 	struct rowtext text;
@@ -198,8 +200,12 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	path_add(path, "/query");
 	path_param(path, "run", run);
 	path_param(path, "metric", metric);
-	path_param_since(path, "start", o->start ? o->start : o->since);
-	path_param_since(path, "end", o->end);
+	path_param_since(path, "start",
+			 o->start     ? o->start
+			 : o->since   ? o->since
+			 : p->from[0] ? p->from
+				      : NULL);
+	path_param_since(path, "end", o->end ? o->end : p->to[0] ? p->to : NULL);
 	path_param_u64(path, "points", chart_points((int)p->width));
 	path_param(path, "agg",
 		   p->x == CHART_STEP ? "count,mean,min,max,last,nan,pos_inf,neg_inf"
@@ -207,6 +213,57 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 					"last_time");
 	path_param(path, "x", p->x == CHART_STEP ? "step" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);
+}
+
+/* When the first and the last window of some steps began; false: there is none. */
+static bool extent_of(struct json_object *answer, int64_t *ret_from_ms, int64_t *ret_to_ms)
+{
+	struct json_object *list = tree_list(answer, "series");
+
+	*ret_from_ms = INT64_MAX;
+	*ret_to_ms = INT64_MIN;
+	for (size_t i = 0; i < list_length(list); i++) {
+		struct json_object *rows = tree_list(json_object_array_get_idx(list, i), "rows");
+
+		for (size_t k = 0; k < list_length(rows); k++) {
+			int64_t ms = json_object_get_int64(item(json_object_array_get_idx(rows, k), 0));
+
+			*ret_from_ms = ms < *ret_from_ms ? ms : *ret_from_ms;
+			*ret_to_ms = ms > *ret_to_ms ? ms : *ret_to_ms;
+		}
+	}
+	return *ret_from_ms <= *ret_to_ms;
+}
+
+/* Steps are looked up first, so that their windows can be as fine as the chart shows: a server that is
+ * asked for steps alone divides the whole life of the run. */
+static int zoom(struct plot *p, const char *run, const char *metric, struct fault *f)
+{
+	struct json_object *answer;
+	int64_t from_ms, to_ms;
+	struct buf path;
+
+	p->from[0] = p->to[0] = 0;
+	if (!p->o->step || p->o->start || p->o->since || p->o->end)
+		return 0;
+	path_init(&path, p->t);
+	path_add(&path, "/query");
+	path_param(&path, "run", run);
+	path_param(&path, "metric", metric);
+	path_param_u64(&path, "points", ZOOM_POINTS);
+	path_param(&path, "agg", "count");
+	verb_steps(&path, p->o->step);
+	verb_label(&path, p->o->label);
+	answer = verb_tree(p->s, buf_cstr(&path), f);
+	buf_release(&path);
+	if (!answer)
+		return f->err;
+	if (extent_of(answer, &from_ms, &to_ms)) {
+		clock_format(from_ms * NS_PER_MS, p->from);
+		clock_format((to_ms + (int64_t)tree_u64(answer, "every_ms")) * NS_PER_MS, p->to);
+	}
+	json_object_put(answer);
+	return 0;
 }
 
 static void read_about(struct plot *p)
@@ -247,8 +304,10 @@ static int fetch(struct plot *p, const char *run, const char *metric, struct jso
 {
 	size_t first = p->n;
 	struct buf path;
-	int err;
+	int err = zoom(p, run, metric, f);
 
+	if (err < 0)
+		return err;
 	path_make(p, run, metric, &path);
 	p->run = run;
 	rowtext_init(&p->text);
@@ -306,7 +365,7 @@ static void names_make(struct plot *p)
 	}
 }
 
-static void print_unit(struct plot *p, const char *run, const char *metric)
+static void add_unit(struct plot *p, const char *run, const char *metric, struct buf *title)
 {
 	struct fault f = { 0 };
 	struct json_object *answer = get_tree(p, run, "/metrics", &f), *list = tree_list(answer, "metrics");
@@ -315,7 +374,7 @@ static void print_unit(struct plot *p, const char *run, const char *metric)
 		struct json_object *m = json_object_array_get_idx(list, i);
 
 		if (strcmp(tree_text(m, "name"), metric) == 0 && tree_text(m, "unit")[0]) {
-			printf(", %s", tree_text(m, "unit"));
+			buf_addf(title, ", %s", tree_text(m, "unit"));
 			break;
 		}
 	}
@@ -326,16 +385,21 @@ static void print_unit(struct plot *p, const char *run, const char *metric)
 static void print_head(struct plot *p, const char *metric, struct json_object *run, size_t n_runs)
 {
 	const struct target *t = p->t;
-	char width[DURATION_TEXT_MAX];
+	char every[DURATION_TEXT_MAX];
+	struct buf title;
 
-	printf("%s%s%s", color_start(t->color, COLOR_BOLD),
-	       n_runs == 1 && p->n == 1 ? p->list[0].title : metric, color_end(t->color, COLOR_BOLD));
-	print_unit(p, p->list[0].run, metric);
-	printf("\n%s", color_start(t->color, COLOR_DIM));
+	buf_init(&title, 64 * 1024);
+	buf_addstr(&title, n_runs == 1 && p->n == 1 ? p->list[0].title : metric);
+	add_unit(p, p->list[0].run, metric, &title);
 	if (n_runs == 1)
-		printf("%s, %s, ", p->list[0].run, tree_text(run, "state"));
-	duration_print((int64_t)p->every_ms * NS_PER_MS, width);
-	printf("windows of %s", width);
+		buf_addf(&title, "  %s", p->list[0].run);
+	fputs(color_start(t->color, COLOR_BOLD), stdout);
+	cell_start(stdout, buf_cstr(&title), (int)p->width);
+	printf("%s\n%s", color_end(t->color, COLOR_BOLD), color_start(t->color, COLOR_DIM));
+	buf_release(&title);
+	duration_print((int64_t)p->every_ms * NS_PER_MS, every);
+	printf("%s%swindows of %s", n_runs == 1 ? tree_text(run, "state") : "", n_runs == 1 ? ", " : "",
+	       every);
 	if (strcmp(tree_text(run, "state"), "running") == 0)
 		printf(", complete until %s", p->complete_until);
 	printf("%s\n", color_end(t->color, COLOR_DIM));
@@ -382,7 +446,10 @@ static int draw(struct plot *p, const char *metric, struct json_object *run, siz
 		return fault_default(f, ERR_NOMEM);
 	err = chart_draw(&c, out);
 	fclose(out);
-	if (err == ERR_NOT_FOUND)
+	if (err == ERR_NOT_FOUND && p->x == CHART_STEP)
+		fault_set(f, err, "x", "%s has no %s value with a step in this range; --x time draws all",
+			  metric, c.log_y ? "positive" : "finite");
+	else if (err == ERR_NOT_FOUND)
 		fault_set(f, err, "metric", "%s has no %s value in this range; nothing can be drawn", metric,
 			  c.log_y ? "positive" : "finite");
 	if (err == 0) {

@@ -11,6 +11,7 @@
 #define TREND_WIDTH    16
 #define WIDTH          80
 #define FIELD_WIDE     10
+#define PAIR_BYTES_MAX (2 * 1024 * 1024)
 #define LINES_SHOWN    "10"
 #define GAP_POINTS     1000 /* windows that are looked at for gaps */
 #define GAPS_SHOWN     3
@@ -44,12 +45,18 @@ static void print_time(const char *name, int64_t t_ns)
 static void print_pair(const char *key, const char *text, size_t *column)
 {
 	size_t n = strlen(key) + strlen(text) + 2;
+	struct buf pair;
 
 	if (*column + n > WIDTH && *column > FIELD_WIDE) {
 		printf("\n%*s", FIELD_WIDE, "");
 		*column = FIELD_WIDE;
 	}
-	printf(" %s=%s", key, text);
+	buf_init(&pair, PAIR_BYTES_MAX);
+	if (buf_addf(&pair, "%s=%s", key, text) == 0) {
+		printf(" ");
+		cell_start(stdout, buf_cstr(&pair), WIDTH - FIELD_WIDE - 1);
+	}
+	buf_release(&pair);
 	*column += n;
 }
 
