@@ -49,13 +49,15 @@ static void show_shaped(struct log_show *l, struct span text, const char *level,
 {
 	enum color c = level_color(level, text);
 	struct buf shown;
+	bool ends;
 
 	buf_init(&shown, HELD_MAX_BYTES);
 	shown_text(text, l->color, &shown);
+	ends = shown.len > 0 && shown.data[shown.len - 1] == '\n';
 	put(l, span_str(color_start(l->color, c)));
-	put(l, buf_span(&shown));
+	put(l, span_of(shown.data, shown.len - ends));
 	put(l, span_str(color_end(l->color, c)));
-	if (!line_goes_on && (shown.len == 0 || shown.data[shown.len - 1] != '\n'))
+	if (ends || !line_goes_on)
 		put(l, span_str("\n"));
 	buf_release(&shown);
 }

@@ -99,6 +99,8 @@ void short_number(double v, int width, char ret[SHORT_TEXT_MAX])
 		snprintf(ret, SHORT_TEXT_MAX, "NaN");
 		return;
 	}
+	if (fabs(v) < 1e15 && v == trunc(v) && snprintf(ret, SHORT_TEXT_MAX, "%.0f", v) <= width)
+		return;
 	do
 		n = snprintf(ret, SHORT_TEXT_MAX, "%.*g", digits, v);
 	while (n > width && --digits > 0);

@@ -42,7 +42,8 @@ void cell_start(FILE *out, const char *text, int width);
 void cell_name(FILE *out, const char *text, int width);
 
 #define SHORT_TEXT_MAX 32
-/* Up to six significant digits, fewer where they do not fit into width characters (>= 8). */
+/* Whole numbers as they are, else up to six significant digits; fewer where they do not fit into
+ * width characters (>= 8). */
 void short_number(double v, int width, char ret[SHORT_TEXT_MAX]);
 void short_bytes(uint64_t bytes, char ret[SHORT_TEXT_MAX]); /* "1.5 MiB" */
 void short_age(int64_t ns, char ret[SHORT_TEXT_MAX]);       /* "45s", "12m", "3h", "5d", "2y" */

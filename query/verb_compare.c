@@ -9,12 +9,12 @@
 
 #include "query/params.h"
 #include "query/trend.h"
-#include "store/base/clock.h"
 
 #define RUNS_MAX      8
 #define WIDTH_DEFAULT 80
 #define NAME_WIDE     25 /* of a row's name */
-#define KIND_WIDE     4  /* "last" */
+#define ID_WIDE       50
+#define KIND_WIDE     4 /* "last" */
 #define COLUMN_LEAST  10
 #define COLUMN_MOST   20
 
@@ -143,19 +143,14 @@ static void print_runs(const struct comparison *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const struct compared *r = &c->runs[i];
-		int64_t start_ns = tree_time(r->run, "started_at"), end_ns = tree_time(r->run, "ended_at");
-		char took[SHORT_TEXT_MAX] = "";
 		int64_t steps;
 
 		printf("%s%c%s  ", color_start(c->t->color, COLOR_BOLD), (char)('a' + i),
 		       color_end(c->t->color, COLOR_BOLD));
-		cell_name(stdout, r->id, 40);
-		printf("  %-9s", tree_text(r->run, "state"));
-		if (start_ns && end_ns > start_ns && !tree_flag(r->run, "imported"))
-			short_age(end_ns - start_ns, took);
-		printf(" %5s", took);
+		cell_name(stdout, r->id, ID_WIDE);
+		printf("  %s", tree_text(r->run, "state"));
 		if (trend_steps(tree_list(r->metrics, "metrics"), &steps))
-			printf("  step %lld", (long long)steps);
+			printf(", step %lld", (long long)steps);
 		printf("\n");
 	}
 }
@@ -199,6 +194,16 @@ static bool shown_before(const struct comparison *c, size_t i, bool metric, cons
 	return false;
 }
 
+/* Whether the block that is printed has anything to say there. */
+static bool block_has(const struct comparison *c, bool metric, const char *name)
+{
+	for (size_t i = c->from; i < c->to; i++)
+		if (metric ? tree_member(c->runs[i].by_title, name) != NULL
+			   : *tree_text(c->runs[i].params, name) != 0)
+			return true;
+	return false;
+}
+
 static void print_param(const struct comparison *c, const char *name)
 {
 	cell_name(stdout, name, NAME_WIDE);
@@ -211,7 +216,7 @@ static void print_param(const struct comparison *c, const char *name)
 
 static void print_params(const struct comparison *c)
 {
-	size_t shown = 0;
+	size_t shown = 0, differ = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
 		json_object_object_foreach(c->runs[i].params, name, value)
@@ -219,12 +224,15 @@ static void print_params(const struct comparison *c)
 			(void)value;
 			if (shown_before(c, i, false, name) || !param_differs(c, name))
 				continue;
+			differ++;
+			if (!block_has(c, false, name))
+				continue;
 			if (shown++ == 0)
 				print_head(c, "PARAMETER");
 			print_param(c, name);
 		}
 	}
-	if (shown == 0)
+	if (differ == 0 && c->from == 0)
 		printf("\nno parameter differs\n");
 }
 
@@ -287,7 +295,7 @@ static void print_values(const struct comparison *c, const char *title, const ch
 		bool marked = !isnan(best) && v == best;
 
 		if (tree_member(m, key))
-			short_number(v, 9, text);
+			short_number(v, c->column - 1, text);
 		if (marked)
 			strcat(text, "*");
 		printf(" %s", color_start(c->t->color && marked, COLOR_GREEN));
@@ -316,12 +324,12 @@ static void print_metric(const struct comparison *c, const char *title)
 	const char *second = better == BETTER_MORE ? "min" : "max";
 	const int indent = NAME_WIDE - KIND_WIDE;
 
-	cell_name(stdout, title, indent);
 	if (is_constant(c, title)) {
-		printf("%*s", KIND_WIDE, "");
+		cell_name(stdout, title, NAME_WIDE);
 		print_values(c, title, "last", NAN);
 		return;
 	}
+	cell_name(stdout, title, indent);
 	cell(stdout, better ? "best" : first, KIND_WIDE);
 	print_values(c, title, first, better ? best_of(c, title, first, better) : NAN);
 	printf("%*s", indent, "");
@@ -332,7 +340,8 @@ static void print_metric(const struct comparison *c, const char *title)
 	print_values(c, title, second, NAN);
 }
 
-/* Worth a row: two runs have it, and it is not one number in all that have it. */
+/* Worth a row: two runs have it, it is not one number in all that have it, and no parameter that was
+ * written as a metric too. */
 static bool metric_tells(const struct comparison *c, const char *title)
 {
 	double first = NAN;
@@ -342,6 +351,8 @@ static bool metric_tells(const struct comparison *c, const char *title)
 	for (size_t i = 0; i < c->n; i++) {
 		double v = number_at(&c->runs[i], title, "last");
 
+		if (tree_member(c->runs[i].params, title) && is_constant(c, title))
+			return false;
 		if (!tree_member(c->runs[i].by_title, title))
 			continue;
 		differs = differs || (have > 0 && v != first);
@@ -394,13 +405,16 @@ static int print_metrics(const struct comparison *c)
 	if (!rows)
 		return ERR_NOMEM;
 	n = rows_find(c, rows, &left_out);
-	if (n)
-		print_head(c, "METRIC");
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0, shown = 0; i < n; i++) {
+		if (!block_has(c, true, rows[i].title))
+			continue;
+		if (shown++ == 0)
+			print_head(c, "METRIC");
 		print_metric(c, rows[i].title);
+	}
 	if (left_out && c->to == c->n)
 		fprintf(stderr,
-			"%zu metrics are not shown: one run alone has them, or they are the same in all\n",
+			"%zu metrics are not shown: parameters, and what one run alone has or all the same\n",
 			left_out);
 	free(rows);
 	return 0;

@@ -128,7 +128,7 @@ def masked(text):
     text = re.sub(r"(?m)^(created|ended|heartbeat|complete) .*$", r"\1 ...", text)
     text = re.sub(r"(?m)^(started) +2026-1.*$|^(started) +20(?:2[7-9]|[3-9]\d).*$", r"\1\2 ...", text)
     text = re.sub(r"complete until \S+Z", "complete until ...", text)
-    return re.sub(r"(\s(?:finished|running|lost) (?:\x1b\[0m)? ?) *\d+[smhdy] ", r"\1AGE ", text)
+    return re.sub(r"(finished|running|lost)( *(?:\x1b\[0m)?) +\d+[smhdy] ", r"\1\2 AGE ", text)
 
 
 def plain(text):
