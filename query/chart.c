@@ -11,6 +11,7 @@
 #define LABEL_ROOM    14 /* what the texts of the y axis take at most, about: for chart_points */
 #define TICK_APART    3  /* rows between ticks of the y axis */
 #define LETTER_APART  24 /* columns between the letters along a curve */
+#define WIDE_DOTS     8  /* four columns */
 #define SPIKE_DOTS    8  /* two rows */
 #define LEGEND_INDENT 7  /* at most; else as far as the axis */
 #define SAMPLE_WIDE   3  /* of a line in the legend */
@@ -231,17 +232,24 @@ static struct pen pen_of(const struct frame *f, size_t i, enum canvas_layer laye
 	return pen;
 }
 
+/* Whether a window takes so much room that a chart of it should not be a mere block. */
+static bool is_wide(const struct frame *f, const struct curve_point *p)
+{
+	return x_dot(f, p->to) - x_dot(f, p->from) > WIDE_DOTS;
+}
+
 /* One window's band, in every column that its samples reach. */
 static void draw_range(struct frame *f, const struct curve_point *p, struct pen *edge, struct pen *fill)
 {
 	double low = f->c->log_y && p->min <= 0 ? pow(10, f->y0) : p->min;
 	int top = y_dot(f, p->max), bottom = y_dot(f, low);
+	bool wide = is_wide(f, p); /* a large area is filled thinly */
 
 	for (int x = x_dot(f, p->from); x <= x_dot(f, p->to); x++) {
 		canvas_dot(&f->page, edge, x, top);
 		canvas_dot(&f->page, edge, x, bottom);
 		for (int y = top + 1; y < bottom; y++)
-			if ((x + y) % 2 == 0)
+			if (wide ? (x % 4 == 0 && (y + x / 2) % 4 == 0) : (x + y) % 2 == 0)
 				canvas_dot(&f->page, fill, x, y);
 	}
 }
@@ -269,28 +277,46 @@ static void draw_band(struct frame *f, size_t i)
 	}
 }
 
+struct brush {
+	struct frame *f;
+	struct pen pen;
+	bool down; /* on the page, at (x, y) */
+	int x, y;
+};
+
+/* Draws on to there; what cannot be drawn lifts the brush. */
+static void brush_to(struct brush *b, double x, double y)
+{
+	struct brush to = *b;
+
+	if (!drawable(b->f, y)) {
+		b->down = false;
+		return;
+	}
+	to.x = x_dot(b->f, x);
+	to.y = y_dot(b->f, y);
+	canvas_line(&b->f->page, &to.pen, b->down ? b->x : to.x, b->down ? b->y : to.y, to.x, to.y);
+	to.down = true;
+	*b = to;
+}
+
+/* Through the means; where the first and last window have so much room, from the very first sample to
+ * the very last. */
 static void draw_line(struct frame *f, size_t i)
 {
 	const struct curve *curve = &f->c->curves[i];
-	struct pen pen = pen_of(f, i, CANVAS_LINE);
-	bool down = false; /* the pen is, at the point before */
-	int x0 = 0, y0 = 0;
+	struct brush b = { .f = f, .pen = pen_of(f, i, CANVAS_LINE) };
 
 	for (size_t k = 0; k < curve->n; k++) {
 		const struct curve_point *p = &curve->points[k];
-		int x, y;
+		bool ends = f->c->smooth == 0 && is_wide(f, p);
 
-		if (!drawable(f, p->shown)) {
-			down = false;
-			continue;
-		}
-		x = x_dot(f, curve_middle(p));
-		y = y_dot(f, p->shown);
-		canvas_line(&f->page, &pen, down && !p->after_gap ? x0 : x, down && !p->after_gap ? y0 : y, x,
-			    y);
-		down = true;
-		x0 = x;
-		y0 = y;
+		b.down = b.down && !p->after_gap;
+		if (ends && k == 0 && drawable(f, p->first))
+			brush_to(&b, p->from, p->first);
+		brush_to(&b, curve_middle(p), p->shown);
+		if (ends && k + 1 == curve->n && drawable(f, p->last))
+			brush_to(&b, p->to, p->last);
 	}
 }
 

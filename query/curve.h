@@ -14,7 +14,7 @@
 struct curve_point {
 	double from, to;       /* x of its first and its last sample */
 	double mean, min, max; /* of finite samples; NaN where count is 0 */
-	double last;           /* as it came, finite or not */
+	double first, last;    /* as they came, finite or not */
 	double shown;          /* what the line shows: the mean, or the smoothed one; NaN: nothing */
 	uint64_t count, nan, pos_inf, neg_inf;
 	bool after_gap; /* the line does not reach back to the point before */

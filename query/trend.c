@@ -75,7 +75,7 @@ struct json_object *trend_fetch(struct source *s, const struct target *t, const 
 	path_param(&path, "run", run);
 	for (size_t i = 0; i < n; i++)
 		path_param(&path, "metric", metrics[i]);
-	path_param_u64(&path, "points", points);
+	path_param_u64(&path, "points", points * 2); /* half of them come at least */
 	path_param(&path, "agg", "mean,last");
 	o = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
@@ -101,25 +101,32 @@ static double row_value(struct json_object *row)
 	return v;
 }
 
+static int64_t time_of(struct json_object *rows, size_t i)
+{
+	return json_object_get_int64(json_object_array_get_idx(json_object_array_get_idx(rows, i), 0));
+}
+
+/* The mean of the windows that fall on each point; one that is not finite makes the point so. */
 static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark_point *p, unsigned points)
 {
-	int64_t first_ms = 0;
-	size_t n = 0;
+	size_t n = list_length(rows), windows, in_point = 0, last = SIZE_MAX;
 
-	for (size_t i = 0; i < list_length(rows); i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
-		int64_t ms = json_object_get_int64(json_object_array_get_idx(row, 0));
-		size_t at;
+	if (n == 0)
+		return 0;
+	windows = (size_t)((time_of(rows, n - 1) - time_of(rows, 0)) / every_ms) + 1;
+	points = windows < points ? (unsigned)windows : points;
+	for (size_t i = 0; i < points; i++)
+		p[i] = (struct spark_point){ .gap = true };
+	for (size_t i = 0; i < n; i++) {
+		size_t at = (size_t)((time_of(rows, i) - time_of(rows, 0)) / every_ms) * points / windows;
+		double v = row_value(json_object_array_get_idx(rows, i));
 
-		if (i == 0)
-			first_ms = ms;
-		at = (size_t)((ms - first_ms) / every_ms);
-		while (n < at && n < points)
-			p[n++] = (struct spark_point){ .gap = true };
-		if (n < points)
-			p[n++] = (struct spark_point){ .value = row_value(row) };
+		in_point = at == last ? in_point + 1 : 1;
+		last = at;
+		p[at].gap = false;
+		p[at].value += (v - p[at].value) / (double)in_point;
 	}
-	return n;
+	return points;
 }
 
 struct json_object *trend_series(struct json_object *answer, struct json_object *metric)

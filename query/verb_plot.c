@@ -24,10 +24,12 @@ static const char help[] =
     "                    [--end T] [--step A:B] [--label K=V] [--width N] [--height N] [--json]\n"
     "\n"
     "A chart: the line is the mean of each window, the band around it goes from the least to the\n"
-    "greatest sample, so that a spike of one sample shows however far one looks from.  x marks\n"
-    "samples that are not finite: at the top NaN and Infinity, at the bottom -Infinity.  The line\n"
-    "breaks where nothing came for 4 times as long as is usual.  METRIC may hold *, which stands for\n"
-    "anything; up to 8 series are drawn, each with its letter and its own kind of line.\n"
+    "greatest sample, so that a spike of one sample shows however far one looks from.  Where windows\n"
+    "are wider than 4 columns the line begins at the very first sample and ends at the very last.\n"
+    "x marks samples that are not finite: at the top NaN and Infinity, at the bottom -Infinity.  The\n"
+    "line breaks where nothing came for 4 times as long as is usual.  METRIC may hold *, which stands\n"
+    "for anything; up to 8 series are drawn, each with its letter and its own kind of line; where\n"
+    "there are no colours, of their bands only spikes.\n"
     "\n"
     "  --x time        time of day, UTC (what is drawn when nothing is said)\n"
     "  --x rel         time since each run's start\n"
@@ -72,7 +74,8 @@ struct plot {
 	const char *run;
 	struct rowtext text;
 	struct curve *curve; /* NULL: one too many */
-	int at_from, at_to, at_count, at_mean, at_min, at_max, at_last, at_nan, at_pos_inf, at_neg_inf;
+	int at_from, at_to, at_count, at_mean, at_min, at_max, at_first, at_last, at_nan, at_pos_inf,
+	    at_neg_inf;
 	/* of the last answer read */
 	char *complete_until;
 	uint64_t every_ms;
@@ -99,13 +102,14 @@ static int columns_find(struct plot *p, struct json_object *columns)
 	p->at_mean = column_of(columns, "mean");
 	p->at_min = column_of(columns, "min");
 	p->at_max = column_of(columns, "max");
+	p->at_first = column_of(columns, "first");
 	p->at_last = column_of(columns, "last");
 	p->at_nan = column_of(columns, "nan");
 	p->at_pos_inf = column_of(columns, "pos_inf");
 	p->at_neg_inf = column_of(columns, "neg_inf");
 	return p->at_from < 0 || p->at_to < 0 || p->at_count < 0 || p->at_mean < 0 || p->at_min < 0 ||
-		       p->at_max < 0 || p->at_last < 0 || p->at_nan < 0 || p->at_pos_inf < 0 ||
-		       p->at_neg_inf < 0
+		       p->at_max < 0 || p->at_first < 0 || p->at_last < 0 || p->at_nan < 0 ||
+		       p->at_pos_inf < 0 || p->at_neg_inf < 0
 		   ? ERR_MALFORMED
 		   : 0;
 }
@@ -173,6 +177,7 @@ static int take_row(void *arg, struct span array)
 				      .mean = number_of(item(row, p->at_mean)),
 				      .min = number_of(item(row, p->at_min)),
 				      .max = number_of(item(row, p->at_max)),
+				      .first = number_of(item(row, p->at_first)),
 				      .last = number_of(item(row, p->at_last)),
 				      .count = json_object_get_uint64(item(row, p->at_count)),
 				      .nan = json_object_get_uint64(item(row, p->at_nan)),
@@ -208,8 +213,8 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	path_param_since(path, "end", o->end ? o->end : p->to[0] ? p->to : NULL);
 	path_param_u64(path, "points", chart_points((int)p->width));
 	path_param(path, "agg",
-		   p->x == CHART_STEP ? "count,mean,min,max,last,nan,pos_inf,neg_inf"
-				      : "count,mean,min,max,last,nan,pos_inf,neg_inf,first_time,"
+		   p->x == CHART_STEP ? "count,mean,min,max,first,last,nan,pos_inf,neg_inf"
+				      : "count,mean,min,max,first,last,nan,pos_inf,neg_inf,first_time,"
 					"last_time");
 	path_param(path, "x", p->x == CHART_STEP ? "step" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);
