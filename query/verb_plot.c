@@ -15,7 +15,6 @@
 #define WIDTH_DEFAULT  80
 #define WIDTH_MOST     120 /* without --width: wider lines are hard to read */
 #define HEIGHT_DEFAULT 16
-#define ZOOM_POINTS    1000 /* windows to find steps in */
 #define HEIGHT_LEAST   8
 #define AROUND_ROWS    8 /* what stands around the drawing of one curve, and the next prompt */
 
@@ -69,7 +68,6 @@ struct plot {
 	struct source *s;
 	struct series list[CHART_CURVES_MAX];
 	size_t n, left_out;
-	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX]; /* when the steps asked for were; "": not looked up */
 	/* of the answer that is being read */
 	const char *run;
 	struct rowtext text;
@@ -205,12 +203,8 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	path_add(path, "/query");
 	path_param(path, "run", run);
 	path_param(path, "metric", metric);
-	path_param_since(path, "start",
-			 o->start     ? o->start
-			 : o->since   ? o->since
-			 : p->from[0] ? p->from
-				      : NULL);
-	path_param_since(path, "end", o->end ? o->end : p->to[0] ? p->to : NULL);
+	path_param_since(path, "start", o->start ? o->start : o->since);
+	path_param_since(path, "end", o->end);
 	path_param_u64(path, "points", chart_points((int)p->width));
 	path_param(path, "agg",
 		   p->x == CHART_STEP ? "count,mean,min,max,first,last,nan,pos_inf,neg_inf"
@@ -218,57 +212,6 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 					"last_time");
 	path_param(path, "x", p->x == CHART_STEP ? "step" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);
-}
-
-/* When the first and the last window of some steps began; false: there is none. */
-static bool extent_of(struct json_object *answer, int64_t *ret_from_ms, int64_t *ret_to_ms)
-{
-	struct json_object *list = tree_list(answer, "series");
-
-	*ret_from_ms = INT64_MAX;
-	*ret_to_ms = INT64_MIN;
-	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *rows = tree_list(json_object_array_get_idx(list, i), "rows");
-
-		for (size_t k = 0; k < list_length(rows); k++) {
-			int64_t ms = json_object_get_int64(item(json_object_array_get_idx(rows, k), 0));
-
-			*ret_from_ms = ms < *ret_from_ms ? ms : *ret_from_ms;
-			*ret_to_ms = ms > *ret_to_ms ? ms : *ret_to_ms;
-		}
-	}
-	return *ret_from_ms <= *ret_to_ms;
-}
-
-/* Steps are looked up first, so that their windows can be as fine as the chart shows: a server that is
- * asked for steps alone divides the whole life of the run. */
-static int zoom(struct plot *p, const char *run, const char *metric, struct fault *f)
-{
-	struct json_object *answer;
-	int64_t from_ms, to_ms;
-	struct buf path;
-
-	p->from[0] = p->to[0] = 0;
-	if (!p->o->step || p->o->start || p->o->since || p->o->end)
-		return 0;
-	path_init(&path, p->t);
-	path_add(&path, "/query");
-	path_param(&path, "run", run);
-	path_param(&path, "metric", metric);
-	path_param_u64(&path, "points", ZOOM_POINTS);
-	path_param(&path, "agg", "count");
-	verb_steps(&path, p->o->step);
-	verb_label(&path, p->o->label);
-	answer = verb_tree(p->s, buf_cstr(&path), f);
-	buf_release(&path);
-	if (!answer)
-		return f->err;
-	if (extent_of(answer, &from_ms, &to_ms)) {
-		clock_format(from_ms * NS_PER_MS, p->from);
-		clock_format((to_ms + (int64_t)tree_u64(answer, "every_ms")) * NS_PER_MS, p->to);
-	}
-	json_object_put(answer);
-	return 0;
 }
 
 static void read_about(struct plot *p)
@@ -309,10 +252,8 @@ static int fetch(struct plot *p, const char *run, const char *metric, struct jso
 {
 	size_t first = p->n;
 	struct buf path;
-	int err = zoom(p, run, metric, f);
+	int err;
 
-	if (err < 0)
-		return err;
 	path_make(p, run, metric, &path);
 	p->run = run;
 	rowtext_init(&p->text);
