@@ -118,19 +118,18 @@ int accept_fault(const struct ctx *c, const char *have)
 			 (int)(accept.len < 120 ? accept.len : 120), (const char *)accept.data);
 }
 
-/* /query chooses for itself. */
+/* What is answered in one form is so for each client that takes one of those there are; /query, which
+ * has several, chooses for itself. */
 static int accept_check(const struct ctx *c, const struct route *route)
 {
-	static const char *const json[] = { "application/json", "application/x-ndjson", NULL };
-	static const char *const text[] = { "text/plain", "application/openmetrics-text", NULL };
+	static const char *const have[] = { "application/json", "application/x-ndjson", "text/plain",
+					    "application/openmetrics-text", NULL };
 
-	if (route->handle == handle_query)
+	if (route->handle == handle_query || accept_choose(c->rq->accept, have) >= 0)
 		return 0;
-	if (route->handle == handle_server_metrics)
-		return accept_choose(c->rq->accept, text) < 0 ? accept_fault(c, "text/plain") : 0;
-	return accept_choose(c->rq->accept, json) < 0
-		   ? accept_fault(c, "application/json (logs: application/x-ndjson)")
-		   : 0;
+	return accept_fault(c, route->handle == handle_server_metrics
+				   ? "text/plain"
+				   : "application/json (logs: application/x-ndjson)");
 }
 
 void ctx_release(struct ctx *c) { params_release(&c->params); }

@@ -210,9 +210,13 @@ bool ask_wants(const struct ask *a, const struct series_name *name)
 	return hit || !any;
 }
 
-bool ask_has_steps(const struct ask *a)
+bool ask_wants_step(const struct ask *a, int64_t step)
 {
-	return a->x_step || a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+	bool bounded = a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+
+	if (step == STEP_NONE)
+		return !a->x_step && !bounded;
+	return step >= a->step_start && (step < a->step_end || a->step_end == INT64_MAX);
 }
 
 static bool by_has(const struct ask *a, struct span key)

@@ -74,8 +74,8 @@ int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fa
  * is empty; the same K twice: either value). */
 bool ask_wants(const struct ask *a, const struct series_name *name);
 
-/* Whether the answer has only rows with steps, of these steps. */
-bool ask_has_steps(const struct ask *a);
+/* Whether a window with this step (STEP_NONE: with none) is in the answer. */
+bool ask_wants_step(const struct ask *a, int64_t step);
 
 /* What a series is called that stands for all which agree with `name` in the labels of by=: its
  * metric, and these labels as far as it has them.  Borrows from `name`. */

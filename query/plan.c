@@ -73,7 +73,8 @@ static int narrow_row(void *arg, size_t series, int64_t start_ns, const struct b
 	struct narrow *n = arg;
 
 	(void)series;
-	if (b->step_max == STEP_NONE || b->step_max < n->ask->step_start || b->step_min >= n->ask->step_end)
+	if (b->step_max == STEP_NONE || b->step_max < n->ask->step_start ||
+	    (b->step_min >= n->ask->step_end && n->ask->step_end != INT64_MAX))
 		return 0;
 	n->from_ns = start_ns < n->from_ns ? start_ns : n->from_ns;
 	n->to_ns = start_ns > n->to_ns ? start_ns : n->to_ns;
@@ -175,18 +176,10 @@ static bool row_shown(void *arg, size_t series, int64_t start_ns)
 
 static int walk_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
 {
-	const struct ask *a;
 	struct walk *w = arg;
-	int64_t step;
 	int err;
 
-	a = &w->p->ask;
-	if (ask_has_steps(a)) {
-		step = bucket_step(b);
-		if (step == STEP_NONE || step < a->step_start || step >= a->step_end)
-			return 0;
-	}
-	if (!w->ends && !row_shown(w, series, start_ns))
+	if (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns)))
 		return 0;
 	if (w->ends)
 		series = series > 0 ? w->ends[series - 1] : 0;

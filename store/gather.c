@@ -263,38 +263,82 @@ static int gather_flushes(struct gather *g, struct kv_txn *t, uint32_t rid)
 	return err;
 }
 
-static int compare_found(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
+/* ---- in order ---- */
 
-	if (x->position != y->position)
-		return x->position < y->position ? -1 : 1;
+/* Found buckets by series: those of the nth are order[ends[n - 1]] up to order[ends[n]], in the order
+ * in which they were found.  They are large, so they stay where they are. */
+struct by_series {
+	uint32_t *order;
+	size_t *ends;
+};
+
+static int by_series_init(struct by_series *b, const struct gather *g)
+{
+	size_t at = 0;
+
+	b->order = malloc((g->n + 1) * sizeof(*b->order));
+	b->ends = calloc(g->n_sids + 1, sizeof(*b->ends));
+	if (!b->order || !b->ends)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		b->ends[g->found[i].position]++;
+	for (size_t i = 0; i < g->n_sids; i++) {
+		size_t n = b->ends[i];
+
+		b->ends[i] = at;
+		at += n;
+	}
+	for (size_t i = 0; i < g->n; i++)
+		b->order[b->ends[g->found[i].position]++] = (uint32_t)i;
+	return 0;
+}
+
+static int compare_starts(const void *a, const void *b, void *found)
+{
+	const struct found *f = found, *x = &f[*(const uint32_t *)a], *y = &f[*(const uint32_t *)b];
+
 	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
 }
 
-static bool in_order(const struct gather *g)
+/* Flushes follow each other as time does, so windows of a series are nearly always found in order. */
+static void sort_windows(const struct gather *g, uint32_t *order, size_t n)
 {
-	for (size_t i = 1; i < g->n; i++)
-		if (compare_found(&g->found[i - 1], &g->found[i]) > 0)
-			return false;
-	return true;
+	for (size_t i = 1; i < n; i++)
+		if (compare_starts(&order[i - 1], &order[i], g->found) > 0) {
+			qsort_r(order, n, sizeof(*order), compare_starts, g->found);
+			return;
+		}
 }
 
-/* Partials of one window lie side by side once all is in order, as it often is. */
-static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+/* The windows of one series; partials of one window lie side by side now. */
+static int tell_windows(const struct gather *g, const uint32_t *order, size_t n, uint32_t sid, bucket_fn fn,
+			void *arg)
 {
 	int err = 0;
 
-	if (!in_order(g))
-		qsort(g->found, g->n, sizeof(*g->found), compare_found);
-	for (size_t i = 0, next; i < g->n && err == 0; i = next) {
-		struct found *f = &g->found[i];
+	for (size_t i = 0, next; i < n && err == 0; i = next) {
+		struct found *f = &g->found[order[i]];
 
-		for (next = i + 1; next < g->n && err == 0 && compare_found(f, &g->found[next]) == 0; next++)
-			err = bucket_merge(&f->bucket, &g->found[next].bucket);
+		for (next = i + 1; next < n && err == 0 && g->found[order[next]].start_ns == f->start_ns;
+		     next++)
+			err = bucket_merge(&f->bucket, &g->found[order[next]].bucket);
 		if (err == 0)
-			err = fn(arg, sids[f->position], f->start_ns, &f->bucket);
+			err = fn(arg, sid, f->start_ns, &f->bucket);
 	}
+	return err;
+}
+
+static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+{
+	struct by_series b = { 0 };
+	int err = by_series_init(&b, g);
+
+	for (size_t i = 0, at = 0; i < g->n_sids && err == 0; at = b.ends[i++]) {
+		sort_windows(g, b.order + at, b.ends[i] - at);
+		err = tell_windows(g, b.order + at, b.ends[i] - at, sids[i], fn, arg);
+	}
+	free(b.order);
+	free(b.ends);
 	return err;
 }
 

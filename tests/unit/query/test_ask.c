@@ -71,14 +71,19 @@ static void what_is_taken(void **state)
 	assert_int_equal(a.aggs[1], AGG_COUNT);
 	assert_int_equal(ask("run=a", &a, &f), 0);
 	assert_int_equal(a.n_aggs, 6);
-	assert_false(a.has_start || a.has_end || a.x_step || a.merge || ask_has_steps(&a));
+	assert_false(a.has_start || a.has_end || a.x_step || a.merge);
+	assert_true(ask_wants_step(&a, STEP_NONE) && ask_wants_step(&a, INT64_MAX));
 	assert_int_equal(ask("run=a&x=step&step_start=-5&step_end=9223372036854775807&by=rank&by=&by=split",
 			     &a, &f),
 			 0);
-	assert_true(a.x_step && a.merge && ask_has_steps(&a));
+	assert_true(a.x_step && a.merge);
+	assert_false(ask_wants_step(&a, STEP_NONE) || ask_wants_step(&a, -6));
+	assert_true(ask_wants_step(&a, -5) && ask_wants_step(&a, INT64_MAX));
 	assert_int_equal(a.step_start, -5);
 	assert_int_equal(a.step_end, INT64_MAX);
 	assert_int_equal(a.n_by, 2);
+	assert_int_equal(ask("run=a&step_end=7", &a, &f), 0);
+	assert_true(ask_wants_step(&a, 6) && !ask_wants_step(&a, 7) && !ask_wants_step(&a, STEP_NONE));
 }
 
 static struct windows windows(const char *query, int64_t tier, int64_t from, int64_t to)
