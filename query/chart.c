@@ -5,26 +5,14 @@
 #include <stdlib.h>
 
 #include "query/axis.h"
-#include "query/canvas.h"
+#include "query/legend.h"
 
-#define AXIS_ROWS     2  /* the line with its ticks, and their texts; dates and the unit come below */
-#define LABEL_ROOM    14 /* what the texts of the y axis take at most, about: for chart_points */
-#define TICK_APART    3  /* rows between ticks of the y axis */
-#define LETTER_APART  24 /* columns between the letters along a curve */
-#define WIDE_DOTS     8  /* four columns */
-#define SPIKE_DOTS    8  /* two rows */
-#define LEGEND_INDENT 7  /* at most; else as far as the axis */
-#define SAMPLE_WIDE   3  /* of a line in the legend */
-
-static const struct style {
-	enum color color;
-	char ascii; /* of a curve alone it is '*' */
-	unsigned on, off;
-} styles[CHART_CURVES_MAX] = {
-	{ COLOR_CYAN, 'a', 1, 0 },  { COLOR_YELLOW, 'b', 5, 3 }, { COLOR_MAGENTA, 'c', 1, 1 },
-	{ COLOR_GREEN, 'd', 2, 3 }, { COLOR_BLUE, 'e', 9, 3 },   { COLOR_RED, 'f', 1, 3 },
-	{ COLOR_NONE, 'g', 4, 1 },  { COLOR_CYAN, 'h', 3, 5 },
-};
+#define AXIS_ROWS    2  /* the line with its ticks, and their texts; dates and the unit come below */
+#define LABEL_ROOM   14 /* what the texts of the y axis take at most, about: for chart_points */
+#define TICK_APART   3  /* rows between ticks of the y axis */
+#define LETTER_APART 24 /* columns between the letters along a curve */
+#define WIDE_DOTS    8  /* four columns */
+#define SPIKE_DOTS   8  /* two rows */
 
 /* What is being drawn: the page, and how values lie on it. */
 struct frame {
@@ -215,23 +203,6 @@ static void draw_x_axis(struct frame *f)
 
 /* ---- curves ---- */
 
-static struct pen pen_of(const struct frame *f, size_t i, enum canvas_layer layer)
-{
-	const struct style *s = &styles[i];
-	struct pen pen = {
-		.layer = layer, .color = s->color, .ascii = f->c->n > 1 ? s->ascii : '*', .on = 1
-	};
-
-	if (layer != CANVAS_LINE) {
-		pen.color = COLOR_FAINT + s->color;
-		pen.ascii = layer == CANVAS_EDGE ? '.' : ':';
-	} else if (f->c->n > 1) {
-		pen.on = s->on;
-		pen.off = s->off;
-	}
-	return pen;
-}
-
 /* Whether a window takes so much room that a chart of it should not be a mere block. */
 static bool is_wide(const struct frame *f, const struct curve_point *p)
 {
@@ -267,7 +238,7 @@ static void draw_band(struct frame *f, size_t i)
 {
 	bool whole = f->c->n == 1 || f->c->color;
 	const struct curve *curve = &f->c->curves[i];
-	struct pen edge = pen_of(f, i, CANVAS_EDGE), fill = pen_of(f, i, CANVAS_FILL);
+	struct pen edge = chart_pen(f->c, i, CANVAS_EDGE), fill = chart_pen(f->c, i, CANVAS_FILL);
 
 	for (size_t k = 0; k < curve->n; k++) {
 		const struct curve_point *p = &curve->points[k];
@@ -305,7 +276,7 @@ static void brush_to(struct brush *b, double x, double y)
 static void draw_line(struct frame *f, size_t i)
 {
 	const struct curve *curve = &f->c->curves[i];
-	struct brush b = { .f = f, .pen = pen_of(f, i, CANVAS_LINE) };
+	struct brush b = { .f = f, .pen = chart_pen(f->c, i, CANVAS_LINE) };
 
 	for (size_t k = 0; k < curve->n; k++) {
 		const struct curve_point *p = &curve->points[k];
@@ -337,7 +308,7 @@ static void draw_bad(struct frame *f, size_t i)
 /* The curve's letter, as near as there is room to that place. */
 static void put_letter(struct frame *f, size_t i, int column, int row)
 {
-	const char letter[] = { styles[i].ascii, 0 };
+	const char letter[] = { chart_letter(i), 0 };
 
 	for (int away = 0; away < f->rows; away++) {
 		for (int sign = -1; sign <= 1; sign += 2) {
@@ -345,7 +316,7 @@ static void put_letter(struct frame *f, size_t i, int column, int row)
 
 			if (r < 0 || r >= f->rows || canvas_has_text(&f->page, column, r))
 				continue;
-			canvas_text(&f->page, column, r, styles[i].color, letter);
+			canvas_text(&f->page, column, r, chart_pen(f->c, i, CANVAS_LINE).color, letter);
 			return;
 		}
 	}
@@ -374,113 +345,6 @@ static void draw_letters(struct frame *f, size_t i)
 	if (last)
 		put_letter(f, i, x_dot(f, curve_middle(last)) / DOTS_ACROSS + 1,
 			   y_dot(f, last->shown) / DOTS_DOWN);
-}
-
-/* ---- the legend ---- */
-
-/* A piece of a layer, as it looks in the drawing. */
-static void print_sample(const struct frame *f, size_t i, enum canvas_layer layer, FILE *out)
-{
-	struct canvas page;
-	struct buf row;
-	struct pen pen = pen_of(f, i, layer);
-
-	if (canvas_init(&page, SAMPLE_WIDE, 1) < 0)
-		return;
-	if (layer == CANVAS_LINE)
-		canvas_line(&page, &pen, 0, 2, SAMPLE_WIDE * DOTS_ACROSS - 1, 2);
-	else
-		for (int x = 0; x < SAMPLE_WIDE * DOTS_ACROSS; x++)
-			for (int y = 0; y < DOTS_DOWN; y++)
-				if ((x + y) % 2 == 0)
-					canvas_dot(&page, &pen, x, y);
-	buf_init(&row, 4096);
-	canvas_row(&page, 0, f->c->unicode, f->c->color, &row);
-	fwrite(row.data, 1, row.len ? row.len - 1 : 0, out);
-	buf_release(&row);
-	canvas_release(&page);
-}
-
-static void print_value(const char *name, double v, bool none, int width, FILE *out)
-{
-	char text[SHORT_TEXT_MAX] = "-";
-
-	if (!none)
-		short_number(v, 9, text);
-	fprintf(out, "%s%*s", name, width, text);
-}
-
-static void print_bad(const struct chart *c, const struct curve_sum *s, FILE *out)
-{
-	const struct {
-		uint64_t n;
-		const char *name;
-	} kinds[] = { { s->nan, "NaN" }, { s->pos_inf, "Inf" }, { s->neg_inf, "-Inf" } };
-	const char *before = "   x ";
-
-	fputs(color_start(c->color, COLOR_RED), out);
-	for (size_t i = 0; i < 3; i++) {
-		if (kinds[i].n)
-			fprintf(out, "%s%llu %s", before, (unsigned long long)kinds[i].n, kinds[i].name);
-		before = kinds[i].n ? ", " : before;
-	}
-	fputs(color_end(c->color, COLOR_RED), out);
-}
-
-static void print_one(const struct frame *f, FILE *out)
-{
-	const struct curve_sum s = curve_sum(&f->c->curves[0]);
-	int indent = f->left < LEGEND_INDENT ? f->left : LEGEND_INDENT;
-
-	fprintf(out, "%*s", indent, "");
-	print_sample(f, 0, CANVAS_LINE, out);
-	fprintf(out, f->c->smooth > 0 ? " mean, smoothed %g   " : " mean   ", f->c->smooth);
-	print_sample(f, 0, CANVAS_FILL, out);
-	fputs(" least to greatest", out);
-	print_bad(f->c, &s, out);
-	fprintf(out, "\n%*s", indent, "");
-	print_value("last ", s.last, false, 0, out);
-	print_value("   min ", s.min, isnan(s.min), 0, out);
-	print_value("   max ", s.max, isnan(s.min), 0, out);
-	fprintf(out, "   %llu sample%s\n", (unsigned long long)s.count, s.count == 1 ? "" : "s");
-}
-
-static void print_several(const struct frame *f, FILE *out)
-{
-	int name = f->c->width - 2 - SAMPLE_WIDE - 2 - 3 * 10 - 9 - 1;
-	const struct chart *c = f->c;
-
-	fprintf(out, "%s%*s%*s %9s %9s %9s %8s%s\n", color_start(c->color, COLOR_BOLD), 2 + SAMPLE_WIDE + 2,
-		"", name, "", "LAST", "MIN", "MAX", "SAMPLES", color_end(c->color, COLOR_BOLD));
-	for (size_t i = 0; i < c->n; i++) {
-		const struct curve_sum s = curve_sum(&c->curves[i]);
-
-		fprintf(out, "%s%c%s ", color_start(c->color, styles[i].color), styles[i].ascii,
-			color_end(c->color, styles[i].color));
-		print_sample(f, i, CANVAS_LINE, out);
-		fputs("  ", out);
-		cell(out, c->names[i], name);
-		print_value(" ", s.last, c->curves[i].n == 0, 9, out);
-		print_value(" ", s.min, isnan(s.min), 9, out);
-		print_value(" ", s.max, isnan(s.min), 9, out);
-		fprintf(out, " %8llu", (unsigned long long)s.count);
-		if (s.nan || s.pos_inf || s.neg_inf)
-			fprintf(out, "\n%*s", 2 + SAMPLE_WIDE, "");
-		print_bad(c, &s, out);
-		fputc('\n', out);
-	}
-}
-
-static void print_left_out(const struct frame *f, FILE *out)
-{
-	size_t n = 0, all = 0;
-
-	for (size_t i = 0; f->c->log_y && i < f->c->n; i++) {
-		n += curve_sum(&f->c->curves[i]).not_positive;
-		all += f->c->curves[i].n;
-	}
-	if (n)
-		fprintf(out, "%zu of %zu points hold values <= 0: not on a log axis\n", n, all);
 }
 
 /* ---- all of it ---- */
@@ -524,10 +388,6 @@ int chart_draw(const struct chart *c, FILE *out)
 		draw_bad(&f, i);
 	err = print_page(&f, out);
 	canvas_release(&f.page);
-	if (c->n == 1)
-		print_one(&f, out);
-	else
-		print_several(&f, out);
-	print_left_out(&f, out);
+	legend_print(c, f.left, out);
 	return err;
 }
