@@ -132,6 +132,7 @@ static void show_record(struct log_show *l, struct json_object *o)
 	s = span_of(json_object_get_string(text), (size_t)json_object_get_string_len(text));
 	buf_init(&bytes, HELD_MAX_BYTES);
 	if (json_object_object_get_ex(o, "text_base64", &base64) &&
+	    json_object_is_type(base64, json_type_string) &&
 	    base64_decode(json_object_get_string(base64), &bytes) == 0)
 		s = buf_span(&bytes);
 	json_object_object_get_ex(o, "rank", &rank);

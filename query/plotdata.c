@@ -23,13 +23,14 @@ const char *plot_data_aggs(enum chart_x x)
 static int column_of(struct json_object *columns, const char *name)
 {
 	for (size_t i = 0; i < list_length(columns); i++)
-		if (strcmp(json_object_get_string(json_object_array_get_idx(columns, i)), name) == 0)
+		if (strcmp(tree_item_text(columns, i), name) == 0)
 			return (int)i;
 	return -1;
 }
 
 static int columns_find(struct plot_data *p, struct json_object *columns)
 {
+	p->columns = list_length(columns);
 	for (int i = 0; i < PLOT_COLUMNS; i++) {
 		const char *name = column_names[i];
 
@@ -69,7 +70,7 @@ static int take_series(void *arg, struct span object)
 
 static struct json_object *item(const struct plot_data *p, struct json_object *row, enum plot_column column)
 {
-	return json_object_array_get_idx(row, (size_t)p->at[column]);
+	return tree_item(row, (size_t)p->at[column]);
 }
 
 static double number_of(struct json_object *o)
@@ -99,6 +100,10 @@ static int take_row(void *arg, struct span array)
 	if (!p->curve)
 		return 0;
 	row = tree_parse(array);
+	if (list_length(row) != p->columns) {
+		json_object_put(row);
+		return ERR_MALFORMED;
+	}
 	err = curve_add(p->curve, (struct curve_point){
 				      .from = x_of(p, item(p, row, FROM)),
 				      .to = x_of(p, item(p, row, TO)),

@@ -30,6 +30,7 @@ struct plot_data {
 	struct rowtext text;
 	const char *run;
 	struct curve *curve; /* NULL: one too many */
+	size_t columns;      /* of its rows */
 	int at[11];          /* where each of its columns is */
 };
 

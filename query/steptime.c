@@ -30,7 +30,7 @@ static struct json_object *best_metric(struct json_object *list)
 	struct json_object *best = NULL;
 
 	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *m = json_object_array_get_idx(list, i);
+		struct json_object *m = tree_item(list, i);
 
 		if (tree_member(m, "last_step") && (!best || tree_u64(m, "count") > tree_u64(best, "count")))
 			best = m;
@@ -68,12 +68,12 @@ static struct json_object *windows(struct source *s, const struct target *t, con
 
 static int64_t number_at(struct json_object *row, size_t column)
 {
-	return json_object_get_int64(json_object_array_get_idx(row, column));
+	return json_object_get_int64(tree_item(row, column));
 }
 
 static int64_t time_at(struct json_object *row, size_t column)
 {
-	struct json_object *o = json_object_array_get_idx(row, column);
+	struct json_object *o = tree_item(row, column);
 	int64_t t_ns = 0;
 
 	clock_parse(json_object_get_string(o), (size_t)json_object_get_string_len(o), &t_ns);
@@ -86,7 +86,7 @@ static struct json_object *first_row(struct json_object *answer, struct json_obj
 	struct json_object *rows = tree_list(trend_series(answer, metric), "rows"), *best = NULL;
 
 	for (size_t i = 0; i < list_length(rows); i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
+		struct json_object *row = tree_item(rows, i);
 
 		if (!best || number_at(row, AT_STEP) < number_at(best, AT_STEP))
 			best = row;

@@ -34,7 +34,7 @@ struct json_object *trend_choose(struct json_object *metrics)
 	uint64_t best_count = 0;
 
 	for (size_t i = 0; i < list_length(metrics); i++) {
-		struct json_object *m = json_object_array_get_idx(metrics, i);
+		struct json_object *m = tree_item(metrics, i);
 		int rank = rank_of(tree_text(m, "name"));
 		uint64_t count = tree_u64(m, "count");
 
@@ -55,7 +55,7 @@ bool trend_steps(struct json_object *metrics, int64_t *ret)
 	bool any = false;
 
 	for (size_t i = 0; i < list_length(metrics); i++) {
-		json_object_object_get_ex(json_object_array_get_idx(metrics, i), "last_step", &step);
+		json_object_object_get_ex(tree_item(metrics, i), "last_step", &step);
 		if (!step || (any && json_object_get_int64(step) <= *ret))
 			continue;
 		*ret = json_object_get_int64(step);
@@ -96,14 +96,14 @@ static double row_value(struct json_object *row)
 {
 	double v = NAN;
 
-	if (!tree_number(json_object_array_get_idx(row, 1), &v))
-		tree_number(json_object_array_get_idx(row, 2), &v);
+	if (!tree_number(tree_item(row, 1), &v))
+		tree_number(tree_item(row, 2), &v);
 	return v;
 }
 
 static int64_t time_of(struct json_object *rows, size_t i)
 {
-	return json_object_get_int64(json_object_array_get_idx(json_object_array_get_idx(rows, i), 0));
+	return json_object_get_int64(tree_item(tree_item(rows, i), 0));
 }
 
 /* The mean of the windows that fall on each point; one that is not finite makes the point so. */
@@ -114,13 +114,16 @@ static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark
 	if (n == 0)
 		return 0;
 	windows = (size_t)((time_of(rows, n - 1) - time_of(rows, 0)) / every_ms) + 1;
+	windows = windows ? windows : 1;
 	points = windows < points ? (unsigned)windows : points;
 	for (size_t i = 0; i < points; i++)
 		p[i] = (struct spark_point){ .gap = true };
 	for (size_t i = 0; i < n; i++) {
 		size_t at = (size_t)((time_of(rows, i) - time_of(rows, 0)) / every_ms) * points / windows;
-		double v = row_value(json_object_array_get_idx(rows, i));
+		double v = row_value(tree_item(rows, i));
 
+		if (at >= points) /* not in the order of time: no answer of the API */
+			continue;
 		in_point = at == last ? in_point + 1 : 1;
 		last = at;
 		p[at].gap = false;
@@ -134,7 +137,7 @@ struct json_object *trend_series(struct json_object *answer, struct json_object 
 	struct json_object *list = tree_list(answer, "series");
 
 	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *series = json_object_array_get_idx(list, i);
+		struct json_object *series = tree_item(list, i);
 
 		if (same_series(series, metric))
 			return series;
@@ -160,7 +163,8 @@ void trend_title(struct json_object *o, const char *name_key, struct buf *out)
 
 	buf_init(out, 16384);
 	buf_addstr(out, tree_text(o, name_key));
-	if (json_object_object_get_ex(o, "labels", &labels) && json_object_object_length(labels) > 0) {
+	labels = tree_member(o, "labels");
+	if (json_object_is_type(labels, json_type_object) && json_object_object_length(labels) > 0) {
 		json_object_object_foreach(labels, key, value)
 		    buf_addf(out, "%s%s=%s", n++ ? "," : "{", key, json_object_get_string(value));
 		buf_addstr(out, "}");

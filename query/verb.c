@@ -244,7 +244,22 @@ struct json_object *tree_list(struct json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_array) ? v : NULL;
 }
 
-size_t list_length(struct json_object *list) { return list ? json_object_array_length(list) : 0; }
+size_t list_length(struct json_object *list)
+{
+	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
+struct json_object *tree_item(struct json_object *list, size_t i)
+{
+	return i < list_length(list) ? json_object_array_get_idx(list, i) : NULL;
+}
+
+const char *tree_item_text(struct json_object *list, size_t i)
+{
+	struct json_object *o = tree_item(list, i);
+
+	return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+}
 
 struct json_object *tree_member(struct json_object *o, const char *key)
 {

@@ -61,7 +61,9 @@ struct json_object *verb_tree(struct source *s, const char *path, struct fault *
 
 const char *tree_text(struct json_object *o, const char *key); /* "" when it is no string */
 struct json_object *tree_list(struct json_object *o, const char *key);
-size_t list_length(struct json_object *list);                            /* 0 for NULL */
+size_t list_length(struct json_object *list);                            /* 0 for what is no list */
+struct json_object *tree_item(struct json_object *list, size_t i);       /* NULL: null, or not there */
+const char *tree_item_text(struct json_object *list, size_t i);          /* "" when it is no string */
 struct json_object *tree_member(struct json_object *o, const char *key); /* NULL: null, or not there */
 bool tree_flag(struct json_object *o, const char *key);
 uint64_t tree_u64(struct json_object *o, const char *key);

@@ -104,7 +104,7 @@ static struct json_object *index_of(struct json_object *metrics, const char *glo
 	struct json_object *ret = json_object_new_object(), *list = tree_list(metrics, "metrics");
 
 	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *m = json_object_array_get_idx(list, i);
+		struct json_object *m = tree_item(list, i);
 		struct buf title;
 
 		if (glob && !glob_match(span_str(glob), span_str(tree_text(m, "name"))))

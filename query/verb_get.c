@@ -46,7 +46,7 @@ struct table {
 static void columns_find(struct table *tab, struct json_object *columns)
 {
 	tab->columns = list_length(columns);
-	tab->by_step = strcmp(json_object_get_string(json_object_array_get_idx(columns, 0)), "time_ms") != 0;
+	tab->by_step = strcmp(tree_item_text(columns, 0), "time_ms") != 0;
 	tab->width = tab->by_step ? 10 : 11;
 }
 
@@ -72,7 +72,7 @@ static int print_head(void *arg, struct span object)
 		if (!shown(tab, i))
 			continue;
 		printf(" ");
-		cell(stdout, json_object_get_string(json_object_array_get_idx(columns, i)), -tab->width);
+		cell(stdout, tree_item_text(columns, i), -tab->width);
 	}
 	printf("\n");
 	json_object_put(series);
@@ -103,7 +103,7 @@ static void print_value(struct json_object *v, int width)
 static int print_row(void *arg, struct span array)
 {
 	struct table *tab = arg;
-	struct json_object *row = tree_parse(array), *first = json_object_array_get_idx(row, 0);
+	struct json_object *row = tree_parse(array), *first = tree_item(row, 0);
 	char time[CLOCK_TEXT_MAX];
 
 	if (list_length(row) != tab->columns) {
@@ -117,7 +117,7 @@ static int print_row(void *arg, struct span array)
 		printf("%-20s", time);
 	for (size_t i = 1; i < tab->columns; i++)
 		if (shown(tab, i))
-			print_value(json_object_array_get_idx(row, i), tab->width);
+			print_value(tree_item(row, i), tab->width);
 	printf("\n");
 	json_object_put(row);
 	tab->n_rows++;

@@ -82,7 +82,7 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 	if (list)
 		json_object_array_sort(list, by_name);
 	for (size_t i = 0; i < list_length(list); i++)
-		print_metric(t, json_object_array_get_idx(list, i));
+		print_metric(t, tree_item(list, i));
 	json_object_put(answer);
 	return EXIT_OK;
 }

@@ -117,7 +117,7 @@ static void add_unit(struct plot *p, const char *run, const char *metric, struct
 	struct json_object *answer = get_tree(p, run, "/metrics", &f), *list = tree_list(answer, "metrics");
 
 	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *m = json_object_array_get_idx(list, i);
+		struct json_object *m = tree_item(list, i);
 
 		if (strcmp(tree_text(m, "name"), metric) == 0 && tree_text(m, "unit")[0]) {
 			buf_addf(title, ", %s", tree_text(m, "unit"));

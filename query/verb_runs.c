@@ -135,7 +135,7 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 	else if (answer)
 		print_head(t);
 	for (size_t i = 0; err == 0 && i < list_length(runs); i++)
-		err = print_run(s, t, json_object_array_get_idx(runs, i), &f);
+		err = print_run(s, t, tree_item(runs, i), &f);
 	if (err == 0 && tree_text(answer, "next_page_token")[0])
 		fprintf(stderr, "there are more; see --limit\n");
 	json_object_put(answer);

@@ -162,7 +162,7 @@ static void print_table(const struct target *t, struct json_object *list, size_t
 	printf("\n%s%-24s %9s %9s %9s %4s %s%s\n", color_start(t->color, COLOR_BOLD), "METRIC", "LAST", "MIN",
 	       "MAX", "BAD", "TREND", color_end(t->color, COLOR_BOLD));
 	for (size_t i = 0; i < n; i++)
-		print_metric(t, json_object_array_get_idx(list, i), trend);
+		print_metric(t, tree_item(list, i), trend);
 }
 
 static void print_settings(struct json_object *list, size_t from, size_t to)
@@ -171,7 +171,7 @@ static void print_settings(struct json_object *list, size_t from, size_t to)
 
 	printf("\n%-*s", FIELD_WIDE, "once");
 	for (size_t i = from; i < to; i++) {
-		struct json_object *m = json_object_array_get_idx(list, i);
+		struct json_object *m = tree_item(list, i);
 		char text[SHORT_TEXT_MAX];
 		struct buf title;
 		double v = 0;
@@ -195,12 +195,12 @@ static int print_metrics(struct source *s, const struct target *t, const char *r
 	size_t all = list_length(list), curves = 0, shown, once;
 	struct json_object *trend = NULL;
 
-	while (curves < all && !is_setting(json_object_array_get_idx(list, curves)))
+	while (curves < all && !is_setting(tree_item(list, curves)))
 		curves++;
 	shown = least(curves, METRICS_SHOWN);
 	once = least(all - curves, SETTINGS_SHOWN);
 	for (size_t i = 0; i < shown; i++)
-		names[i] = tree_text(json_object_array_get_idx(list, i), "name");
+		names[i] = tree_text(tree_item(list, i), "name");
 	if (shown && !(trend = trend_fetch(s, t, run, names, shown, TREND_WIDTH, f)))
 		return f->err;
 	if (shown)
@@ -269,7 +269,7 @@ static int print_lines(struct source *s, const struct target *t, const char *run
 
 static double seconds_of(struct json_object *row, size_t column)
 {
-	struct json_object *o = json_object_array_get_idx(row, column);
+	struct json_object *o = tree_item(row, column);
 	int64_t t_ns = 0;
 
 	clock_parse(json_object_get_string(o), (size_t)json_object_get_string_len(o), &t_ns);
@@ -301,7 +301,7 @@ static int gaps_of(struct json_object *answer, struct json_object *metric, struc
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < list_length(rows); i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
+		struct json_object *row = tree_item(rows, i);
 
 		err = curve_add(ret,
 				(struct curve_point){ .from = seconds_of(row, 1), .to = seconds_of(row, 2) });
@@ -362,7 +362,7 @@ static int show(struct source *s, const struct target *t, const char *run)
 	if (err == 0)
 		print_run(t, o);
 	if (err == 0 && list_length(list) > 0)
-		err = print_complete(s, t, run, json_object_array_get_idx(list, 0), &f);
+		err = print_complete(s, t, run, tree_item(list, 0), &f);
 	if (err == 0)
 		err = print_metrics(s, t, run, list, &f);
 	if (err == 0)

@@ -7,6 +7,7 @@ times of the moment are masked, everything else is fixed: real runs, and a made-
 import datetime
 import fcntl
 import gzip
+import http.server
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import re
 import struct
 import subprocess
 import termios
+import threading
 
 import harness
 from harness import check, cli, equal
@@ -282,6 +284,56 @@ def test_many_series():
     r = cli("runs", "--data", s.data, "--project", "empty")
     equal((r.returncode, r.stdout), (0, b""), str(r))
     check(b"no runs in project empty" in r.stderr and b"astraml push" in r.stderr, r.stderr)
+
+
+# ---- a server that is none ----
+
+ROW = "[1773705600000,1,1.5,1,2,1,2,0,0,0,\"2026-03-17T00:00:00Z\",\"2026-03-17T00:00:09Z\"]"
+COLUMNS = json.dumps(["time_ms", "count", "mean", "min", "max", "first", "last", "nan", "pos_inf", "neg_inf",
+                      "first_time", "last_time"])
+LIES = ["", "null", "[]", "{}", "7", '"text"', "{\"series\":", '{"series":null}', '{"series":[null]}',
+        '{"series":[7],"metrics":7,"runs":7}', '{"metrics":[null,7,"x",[]],"runs":[null,[],7]}',
+        '{"series":[{"columns":null,"rows":[]}]}', '{"series":[{"columns":[null],"rows":[[null]]}]}',
+        '{"metrics":[{"name":7,"labels":[1],"count":"x","min":[],"max":{},"last":null,"last_step":"x"}],"runs":[{"id":7}]}',
+        '{"metrics":[{"name":"m","labels":{"a":null},"count":-1,"last_step":1e300}],"spec":[],"started_at":7}',
+        '{"spec":{"hyperparams":{"a":{"b":{}}},"tags":7,"resources":null},"metrics":[{"name":"m","labels":{},"count":9}],'
+        '"runs":[{"id":"r"}],"series":[{"metric":"m","labels":{},"columns":%s,"rows":[%s,[5],[[],{},"x",null],%s]}],'
+        '"every_ms":30000}' % (COLUMNS, ROW, ROW),
+        '{"metrics":[{"name":"m","labels":{},"count":9,"last_step":5}],"series":[{"metric":"m","labels":{},"columns":%s,'
+        '"rows":[%s,%s]}],"every_ms":1,"complete_until":7,"runs":[{"id":"r","state":7}]}'
+        % (COLUMNS, ROW, ROW.replace("1773705600000", "-5")),
+        '{"end":7}\n', '{"end":{}}\n{"text":7}\n', '{"text":null,"text_base64":null}\n{"error":null}\n', "x" * 100000]
+
+
+def test_no_answer_ends_a_verb_by_a_signal():
+    answer = {}
+
+    class Liar(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            body = answer["body"].encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    harness.after_test.append(server.server_close)
+    harness.after_test.append(server.shutdown)
+    url = f"http://127.0.0.1:{server.server_port}"
+    for answer["body"] in LIES:
+        for arguments in (("runs",), ("show", "r"), ("metrics", "r"), ("get", "r", "m"), ("plot", "r", "m"),
+                          ("plot", "r", "r", "m", "--x", "rel"), ("compare", "r", "q"), ("logs", "r", "--around-step", "3"),
+                          ("logs", "r"), ("stats",), ("verify",)):
+            r = cli(*arguments, "--server", url)
+            check(r.returncode in (0, 3, 5), arguments, answer["body"][:200], r)
+            check(r.returncode == 0 or r.stderr, arguments, "says nothing of", answer["body"][:200])
 
 
 if __name__ == "__main__":
