@@ -302,6 +302,8 @@ LIES = ["", "null", "[]", "{}", "7", '"text"', "{\"series\":", '{"series":null}'
         '{"metrics":[{"name":"m","labels":{},"count":9,"last_step":5}],"series":[{"metric":"m","labels":{},"columns":%s,'
         '"rows":[%s,%s]}],"every_ms":1,"complete_until":7,"runs":[{"id":"r","state":7}]}'
         % (COLUMNS, ROW, ROW.replace("1773705600000", "-5")),
+        '{"metrics":[{"name":"m","labels":{},"count":9,"last_step":5}],"runs":[{"id":"r"}],"every_ms":1,'
+        '"series":[{"metric":"m","labels":{},"columns":%s,"rows":[7,null,"x",%s]}]}' % (COLUMNS, ROW),
         '{"end":7}\n', '{"end":{}}\n{"text":7}\n', '{"text":null,"text_base64":null}\n{"error":null}\n', "x" * 100000]
 
 
