@@ -17,6 +17,8 @@ struct target {
 	const char *data_dir; /* set when --data was given */
 	const char *project;  /* never NULL; "default" */
 	bool json, color;     /* color: --no-color, NO_COLOR and whether stdout is a terminal are in it */
+	bool unicode;         /* the locale is UTF-8 and the terminal is not a dumb one */
+	int columns, rows;    /* of the terminal that stdout is; 0: it is none */
 };
 
 /* Exit status of the program (api 1). */

@@ -33,14 +33,31 @@ static void put(struct log_show *l, struct span s)
 
 /* ---- text ---- */
 
-static void show_shaped(struct log_show *l, struct span text, bool line_goes_on)
+/* Warnings and errors stand out, but where the text has colours of its own. */
+static enum color level_color(const char *level, struct span text)
 {
+	if (text.len == 0 || memchr(text.data, 0x1b, text.len))
+		return COLOR_NONE;
+	if (strcmp(level, "error") == 0 || strcmp(level, "fatal") == 0)
+		return COLOR_RED;
+	if (strcmp(level, "warn") == 0)
+		return COLOR_YELLOW;
+	return strcmp(level, "debug") == 0 || strcmp(level, "trace") == 0 ? COLOR_DIM : COLOR_NONE;
+}
+
+static void show_shaped(struct log_show *l, struct span text, const char *level, bool line_goes_on)
+{
+	enum color c = level_color(level, text);
 	struct buf shown;
+	bool ends;
 
 	buf_init(&shown, HELD_MAX_BYTES);
 	shown_text(text, l->color, &shown);
-	put(l, buf_span(&shown));
-	if (!line_goes_on && (shown.len == 0 || shown.data[shown.len - 1] != '\n'))
+	ends = shown.len > 0 && shown.data[shown.len - 1] == '\n';
+	put(l, span_str(color_start(l->color, c)));
+	put(l, span_of(shown.data, shown.len - ends));
+	put(l, span_str(color_end(l->color, c)));
+	if (ends || !line_goes_on)
 		put(l, span_str("\n"));
 	buf_release(&shown);
 }
@@ -48,7 +65,7 @@ static void show_shaped(struct log_show *l, struct span text, bool line_goes_on)
 static void held_show(struct log_show *l)
 {
 	if (l->held.len > 0)
-		show_shaped(l, buf_span(&l->held), false);
+		show_shaped(l, buf_span(&l->held), "", false);
 	buf_clear(&l->held);
 }
 
@@ -58,8 +75,10 @@ static bool is_bar(struct span text)
 	return text.len > 0 && memchr(text.data, '\r', text.len) && text.data[text.len - 1] != '\n';
 }
 
-static void show_text(struct log_show *l, struct span text, const char *stream, long rank, bool line_goes_on)
+static void show_text(struct log_show *l, struct span text, struct json_object *record, long rank,
+		      bool line_goes_on)
 {
+	const char *stream = tree_text(record, "stream");
 	bool same = l->held.len > 0 && rank == l->held_rank && strcmp(stream, l->held_stream) == 0;
 
 	if (same && text.len > 0 && (text.data[0] == '\r' || l->held.data[l->held.len - 1] == '\r'))
@@ -67,7 +86,7 @@ static void show_text(struct log_show *l, struct span text, const char *stream, 
 	else
 		held_show(l);
 	if (text.len == 0 || !is_bar(text) || buf_add(&l->held, text.data, text.len) < 0) {
-		show_shaped(l, text, line_goes_on);
+		show_shaped(l, text, tree_text(record, "level"), line_goes_on);
 		return;
 	}
 	snprintf(l->held_stream, sizeof l->held_stream, "%s", stream);
@@ -113,13 +132,14 @@ static void show_record(struct log_show *l, struct json_object *o)
 	s = span_of(json_object_get_string(text), (size_t)json_object_get_string_len(text));
 	buf_init(&bytes, HELD_MAX_BYTES);
 	if (json_object_object_get_ex(o, "text_base64", &base64) &&
+	    json_object_is_type(base64, json_type_string) &&
 	    base64_decode(json_object_get_string(base64), &bytes) == 0)
 		s = buf_span(&bytes);
 	json_object_object_get_ex(o, "rank", &rank);
 	if (l->as == LOG_SHOW_RAW)
 		put(l, s);
 	else
-		show_text(l, s, tree_text(o, "stream"), rank ? (long)json_object_get_int64(rank) : -1,
+		show_text(l, s, o, rank ? (long)json_object_get_int64(rank) : -1,
 			  json_object_object_get_ex(o, "continues", &goes_on));
 	buf_release(&bytes);
 }

@@ -4,9 +4,20 @@
 
 #include "query/out.h"
 
+/* What the terminal can show is one fact of the process, and asked for in every cell of a table. */
+static bool unicode = true;
+
+void term_unicode(bool on) { unicode = on; }
+
+static const char *ellipsis(void) { return unicode ? "…" : "~"; }
+
 const char *color_start(bool on, enum color c)
 {
-	static const char *const codes[] = { "", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[1m" };
+	static const char *const codes[] = {
+		"",           "\x1b[31m",   "\x1b[32m",   "\x1b[33m",   "\x1b[34m",   "\x1b[35m",
+		"\x1b[36m",   "\x1b[2m",    "\x1b[1m",    "\x1b[2m",    "\x1b[2;31m", "\x1b[2;32m",
+		"\x1b[2;33m", "\x1b[2;34m", "\x1b[2;35m", "\x1b[2;36m",
+	};
 
 	return on ? codes[c] : "";
 }
@@ -51,7 +62,7 @@ void cell(FILE *out, const char *text, int width)
 		size_t head = (w - 1) / 2;
 
 		put_chars(out, text, 0, head);
-		fputs("…", out);
+		fputs(ellipsis(), out);
 		put_chars(out, text, n - (w - 1 - head), n);
 		return;
 	}
@@ -67,7 +78,7 @@ void cell_start(FILE *out, const char *text, int width)
 	bool whole = char_count(text) <= (size_t)width;
 
 	put_chars(out, text, 0, (size_t)(whole ? width : width - 1));
-	fputs(whole ? "" : "…", out);
+	fputs(whole ? "" : ellipsis(), out);
 }
 
 void cell_name(FILE *out, const char *text, int width)
@@ -88,6 +99,8 @@ void short_number(double v, int width, char ret[SHORT_TEXT_MAX])
 		snprintf(ret, SHORT_TEXT_MAX, "NaN");
 		return;
 	}
+	if (fabs(v) < 1e15 && v == trunc(v) && snprintf(ret, SHORT_TEXT_MAX, "%.0f", v) <= width)
+		return;
 	do
 		n = snprintf(ret, SHORT_TEXT_MAX, "%.*g", digits, v);
 	while (n > width && --digits > 0);
@@ -122,7 +135,9 @@ void short_age(int64_t ns, char ret[SHORT_TEXT_MAX])
 
 void spark(FILE *out, const struct spark_point *p, size_t n)
 {
-	static const char *const bars[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	static const char *const blocks[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	static const char *const ascii[] = { "_", ".", ",", "-", "~", "+", "*", "#" };
+	const char *const *bars = unicode ? blocks : ascii;
 	double least = INFINITY, most = -INFINITY;
 
 	for (size_t i = 0; i < n; i++) {

@@ -9,11 +9,26 @@
 
 #include "store/base/buf.h"
 
-enum color { COLOR_NONE, COLOR_RED, COLOR_GREEN, COLOR_YELLOW, COLOR_DIM, COLOR_BOLD };
+enum color {
+	COLOR_NONE,
+	COLOR_RED,
+	COLOR_GREEN,
+	COLOR_YELLOW,
+	COLOR_BLUE,
+	COLOR_MAGENTA,
+	COLOR_CYAN,
+	COLOR_DIM,
+	COLOR_BOLD,
+	COLOR_FAINT, /* added to one of the first seven: the same, darker */
+};
 
 /* What a cell's text is set in when `on`; "" otherwise. */
 const char *color_start(bool on, enum color c);
 const char *color_end(bool on, enum color c);
+
+/* Once, before anything is printed: whether "…" and bars of Unicode may be shown (they are unless
+ * this says no). */
+void term_unicode(bool on);
 
 /* Prints text in a cell of `width` characters: left-aligned, right-aligned when width < 0.  Too
  * long: its middle becomes "…".  Control characters become '?'. */
@@ -27,7 +42,8 @@ void cell_start(FILE *out, const char *text, int width);
 void cell_name(FILE *out, const char *text, int width);
 
 #define SHORT_TEXT_MAX 32
-/* Up to six significant digits, fewer where they do not fit into width characters (>= 8). */
+/* Whole numbers as they are, else up to six significant digits; fewer where they do not fit into
+ * width characters (>= 8). */
 void short_number(double v, int width, char ret[SHORT_TEXT_MAX]);
 void short_bytes(uint64_t bytes, char ret[SHORT_TEXT_MAX]); /* "1.5 MiB" */
 void short_age(int64_t ns, char ret[SHORT_TEXT_MAX]);       /* "45s", "12m", "3h", "5d", "2y" */

@@ -10,25 +10,37 @@ static int rank_of(const char *name)
 	for (size_t i = 0; i < sizeof best / sizeof *best; i++)
 		if (strcmp(name, best[i]) == 0)
 			return (int)i + 3;
-	if (strncmp(name, "system/", 7) == 0)
+	if (strncmp(name, "system/", 7) == 0 || strstr(name, "seed"))
 		return -1;
 	if (strstr(name, "loss") && !strstr(name, "scale"))
 		return 2;
 	return strstr(name, "accuracy") != NULL;
 }
 
+/* A setting that was written as a metric: it tells nothing of the course of a training. */
+static bool is_constant(struct json_object *m)
+{
+	double low = NAN, high = NAN;
+
+	tree_number(tree_member(m, "min"), &low);
+	tree_number(tree_member(m, "max"), &high);
+	return low == high;
+}
+
 struct json_object *trend_choose(struct json_object *metrics)
 {
 	struct json_object *best = NULL;
-	int best_rank = -2;
+	int best_rank = -1;
 	uint64_t best_count = 0;
 
 	for (size_t i = 0; i < list_length(metrics); i++) {
-		struct json_object *m = json_object_array_get_idx(metrics, i);
+		struct json_object *m = tree_item(metrics, i);
 		int rank = rank_of(tree_text(m, "name"));
 		uint64_t count = tree_u64(m, "count");
 
-		if (rank > best_rank || (rank == best_rank && count > best_count)) {
+		if (rank <= 0 && is_constant(m))
+			continue;
+		if (!best || rank > best_rank || (rank == best_rank && count > best_count)) {
 			best = m;
 			best_rank = rank;
 			best_count = count;
@@ -43,7 +55,7 @@ bool trend_steps(struct json_object *metrics, int64_t *ret)
 	bool any = false;
 
 	for (size_t i = 0; i < list_length(metrics); i++) {
-		json_object_object_get_ex(json_object_array_get_idx(metrics, i), "last_step", &step);
+		json_object_object_get_ex(tree_item(metrics, i), "last_step", &step);
 		if (!step || (any && json_object_get_int64(step) <= *ret))
 			continue;
 		*ret = json_object_get_int64(step);
@@ -63,7 +75,7 @@ struct json_object *trend_fetch(struct source *s, const struct target *t, const 
 	path_param(&path, "run", run);
 	for (size_t i = 0; i < n; i++)
 		path_param(&path, "metric", metrics[i]);
-	path_param_u64(&path, "points", points);
+	path_param_u64(&path, "points", points * 2); /* half of them come at least */
 	path_param(&path, "agg", "mean,last");
 	o = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
@@ -84,47 +96,64 @@ static double row_value(struct json_object *row)
 {
 	double v = NAN;
 
-	if (!tree_number(json_object_array_get_idx(row, 1), &v))
-		tree_number(json_object_array_get_idx(row, 2), &v);
+	if (!tree_number(tree_item(row, 1), &v))
+		tree_number(tree_item(row, 2), &v);
 	return v;
 }
 
+static int64_t time_of(struct json_object *rows, size_t i)
+{
+	return json_object_get_int64(tree_item(tree_item(rows, i), 0));
+}
+
+/* The mean of the windows that fall on each point; one that is not finite makes the point so. */
 static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark_point *p, unsigned points)
 {
-	int64_t first_ms = 0;
-	size_t n = 0;
+	size_t n = list_length(rows), windows, in_point = 0, last = SIZE_MAX;
 
-	for (size_t i = 0; i < list_length(rows); i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
-		int64_t ms = json_object_get_int64(json_object_array_get_idx(row, 0));
-		size_t at;
+	if (n == 0)
+		return 0;
+	windows = (size_t)((time_of(rows, n - 1) - time_of(rows, 0)) / every_ms) + 1;
+	windows = windows ? windows : 1;
+	points = windows < points ? (unsigned)windows : points;
+	for (size_t i = 0; i < points; i++)
+		p[i] = (struct spark_point){ .gap = true };
+	for (size_t i = 0; i < n; i++) {
+		size_t at = (size_t)((time_of(rows, i) - time_of(rows, 0)) / every_ms) * points / windows;
+		double v = row_value(tree_item(rows, i));
 
-		if (i == 0)
-			first_ms = ms;
-		at = (size_t)((ms - first_ms) / every_ms);
-		while (n < at && n < points)
-			p[n++] = (struct spark_point){ .gap = true };
-		if (n < points)
-			p[n++] = (struct spark_point){ .value = row_value(row) };
+		if (at >= points) /* not in the order of time: no answer of the API */
+			continue;
+		in_point = at == last ? in_point + 1 : 1;
+		last = at;
+		p[at].gap = false;
+		p[at].value += (v - p[at].value) / (double)in_point;
 	}
-	return n;
+	return points;
+}
+
+struct json_object *trend_series(struct json_object *answer, struct json_object *metric)
+{
+	struct json_object *list = tree_list(answer, "series");
+
+	for (size_t i = 0; i < list_length(list); i++) {
+		struct json_object *series = tree_item(list, i);
+
+		if (same_series(series, metric))
+			return series;
+	}
+	return NULL;
 }
 
 void trend_draw(FILE *out, struct json_object *answer, struct json_object *metric, unsigned points)
 {
 	struct spark_point p[TREND_POINTS_MAX];
-	struct json_object *list = tree_list(answer, "series");
+	struct json_object *series = trend_series(answer, metric);
 	int64_t every_ms = (int64_t)tree_u64(answer, "every_ms");
 
 	points = points < TREND_POINTS_MAX ? points : TREND_POINTS_MAX;
-	for (size_t i = 0; every_ms > 0 && i < list_length(list); i++) {
-		struct json_object *series = json_object_array_get_idx(list, i);
-
-		if (!same_series(series, metric))
-			continue;
+	if (series && every_ms > 0)
 		spark(out, p, points_of(tree_list(series, "rows"), every_ms, p, points));
-		return;
-	}
 }
 
 void trend_title(struct json_object *o, const char *name_key, struct buf *out)
@@ -134,7 +163,8 @@ void trend_title(struct json_object *o, const char *name_key, struct buf *out)
 
 	buf_init(out, 16384);
 	buf_addstr(out, tree_text(o, name_key));
-	if (json_object_object_get_ex(o, "labels", &labels) && json_object_object_length(labels) > 0) {
+	labels = tree_member(o, "labels");
+	if (json_object_is_type(labels, json_type_object) && json_object_object_length(labels) > 0) {
 		json_object_object_foreach(labels, key, value)
 		    buf_addf(out, "%s%s=%s", n++ ? "," : "{", key, json_object_get_string(value));
 		buf_addstr(out, "}");

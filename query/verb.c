@@ -129,16 +129,71 @@ bool verb_number(const char *option, const char *text, uint64_t least, uint64_t 
 	return true;
 }
 
+bool verb_label(struct buf *path, const char *label)
+{
+	char key[256 + 6];
+	const char *equals = label ? strchr(label, '=') : NULL;
+
+	if (!label)
+		return true;
+	if (!equals || equals == label || equals - label > 250) {
+		fprintf(stderr, "astraml: --label %s is not KEY=VALUE\n", label);
+		return false;
+	}
+	snprintf(key, sizeof key, "label.%.*s", (int)(equals - label), label);
+	path_param(path, key, equals + 1);
+	return true;
+}
+
+static bool step_param(struct buf *path, const char *name, const char *text, size_t len)
+{
+	char step[24], *end;
+
+	if (len == 0)
+		return true;
+	snprintf(step, sizeof step, "%.*s", (int)len, text);
+	strtoll(step, &end, 10);
+	if (len >= sizeof step || *end || *step == ' ')
+		return false;
+	path_param(path, name, step);
+	return true;
+}
+
+bool verb_steps(struct buf *path, const char *steps)
+{
+	const char *colon = steps ? strchr(steps, ':') : NULL;
+
+	if (!steps)
+		return true;
+	if (colon && step_param(path, "step_start", steps, (size_t)(colon - steps)) &&
+	    step_param(path, "step_end", colon + 1, strlen(colon + 1)))
+		return true;
+	fprintf(stderr,
+		"astraml: --step %s is not A:B, steps from A on and before B; either may be left out\n",
+		steps);
+	return false;
+}
+
+void verb_run_path(struct buf *path, const struct target *t, const char *run, const char *rest)
+{
+	path_init(path, t);
+	path_add(path, "/runs");
+	path_part(path, run);
+	path_add(path, rest);
+}
+
 static int print_piece(void *arg, struct span piece)
 {
 	(void)arg;
 	return fwrite(piece.data, 1, piece.len, stdout) == piece.len ? 0 : 1;
 }
 
-int verb_print(struct source *s, const char *path)
+int verb_print(struct source *s, const char *path) { return verb_print_as(s, path, "*/*"); }
+
+int verb_print_as(struct source *s, const char *path, const char *accept)
 {
 	struct fault f = { 0 };
-	int err = source_get(s, path, print_piece, NULL, &f);
+	int err = source_get_as(s, path, accept, print_piece, NULL, &f);
 
 	if (fflush(stdout) != 0 || (err == ERR_GONE && ferror(stdout))) {
 		fprintf(stderr, "astraml: cannot write to stdout\n");
@@ -189,7 +244,35 @@ struct json_object *tree_list(struct json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_array) ? v : NULL;
 }
 
-size_t list_length(struct json_object *list) { return list ? json_object_array_length(list) : 0; }
+size_t list_length(struct json_object *list)
+{
+	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
+struct json_object *tree_item(struct json_object *list, size_t i)
+{
+	return i < list_length(list) ? json_object_array_get_idx(list, i) : NULL;
+}
+
+const char *tree_item_text(struct json_object *list, size_t i)
+{
+	struct json_object *o = tree_item(list, i);
+
+	return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : "";
+}
+
+struct json_object *tree_member(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	json_object_object_get_ex(o, key, &v);
+	return v;
+}
+
+bool tree_flag(struct json_object *o, const char *key)
+{
+	return json_object_get_boolean(tree_member(o, key));
+}
 
 uint64_t tree_u64(struct json_object *o, const char *key)
 {

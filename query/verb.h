@@ -16,7 +16,7 @@ struct option_text {
 	bool *flag;
 };
 
-#define POSITIONALS_MAX 2
+#define POSITIONALS_MAX 9
 
 struct verb_args {
 	const char *help; /* printed for --help */
@@ -39,8 +39,17 @@ int verb_fault(const struct fault *f);
 /* Whether text is a whole number from least to most; says so on stderr when it is not. */
 bool verb_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *ret);
 
+/* Adds label.K=V of "K=V" (NULL: nothing), step_start and step_end of "A:B" (either may be missing).
+ * False: told what is wrong. */
+bool verb_label(struct buf *path, const char *label);
+bool verb_steps(struct buf *path, const char *steps);
+
+/* "/runs/RUN" and rest, as a fresh path. */
+void verb_run_path(struct buf *path, const struct target *t, const char *run, const char *rest);
+
 /* Prints the answer as it is. */
 int verb_print(struct source *s, const char *path);
+int verb_print_as(struct source *s, const char *path, const char *accept); /* in this content type */
 
 /* JSON of the API as a tree, to be put; NULL when it is none. */
 struct json_object *tree_parse(struct span text);
@@ -52,7 +61,11 @@ struct json_object *verb_tree(struct source *s, const char *path, struct fault *
 
 const char *tree_text(struct json_object *o, const char *key); /* "" when it is no string */
 struct json_object *tree_list(struct json_object *o, const char *key);
-size_t list_length(struct json_object *list); /* 0 for NULL */
+size_t list_length(struct json_object *list);                            /* 0 for what is no list */
+struct json_object *tree_item(struct json_object *list, size_t i);       /* NULL: null, or not there */
+const char *tree_item_text(struct json_object *list, size_t i);          /* "" when it is no string */
+struct json_object *tree_member(struct json_object *o, const char *key); /* NULL: null, or not there */
+bool tree_flag(struct json_object *o, const char *key);
 uint64_t tree_u64(struct json_object *o, const char *key);
 
 /* Nanoseconds of a time member; 0 for null. */

@@ -54,7 +54,8 @@ int verb_stats(const struct target *t, int argc, char **argv)
 	} else if (!(answer = verb_tree(s, buf_cstr(&path), &f))) {
 		status = verb_fault(&f);
 	} else {
-		if (json_object_object_get_ex(answer, "store", &numbers)) {
+		numbers = tree_member(answer, "store");
+		if (json_object_is_type(numbers, json_type_object)) {
 			json_object_object_foreach(numbers, key, value) { print_stat(key, value); }
 		}
 		json_object_put(answer);
@@ -84,7 +85,7 @@ static void check_line(struct check *c, struct span line)
 	if (json_object_object_get_ex(o, "end", &end)) {
 		c->ended = true;
 		c->troubles = tree_u64(end, "troubles");
-		if (!c->t->json) {
+		if (!c->t->json && json_object_is_type(end, json_type_object)) {
 			json_object_object_foreach(end, key, value)
 			{
 				printf("%-24s %16s\n", key, json_object_get_string(value));
@@ -134,7 +135,10 @@ int verb_verify(const struct target *t, int argc, char **argv)
 		return verb_fault(&f);
 	if (c.ended && c.troubles == 0)
 		return EXIT_OK;
-	if (c.ended)
+	if (!c.ended)
+		fprintf(stderr,
+			"astraml: the answer ended in the middle; nothing is said of what was not checked\n");
+	else
 		fprintf(stderr,
 			"astraml: %llu troubles; what is named above is damaged, the rest is served\n",
 			(unsigned long long)c.troubles);

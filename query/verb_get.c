@@ -1,18 +1,23 @@
 /*
  * verb_get.c - `astraml get`: one metric, window by window.
  */
+#include "query/params.h"
 #include "query/rowtext.h"
 #include "query/trend.h"
 #include "store/base/clock.h"
 
-#define AGG_DEFAULT "count,mean,min,max,last"
+#define STEP_TIME_COLUMN 2
+#define AGG_DEFAULT      "count,mean,min,max,last"
 
 static const char help[] =
-    "usage: astraml get RUN METRIC [--since T] [--start T] [--end T] [--every W | --points N]\n"
-    "                   [--agg LIST] [--label K=V] [--json]\n"
+    "usage: astraml get RUN METRIC [--x time|step] [--step A:B] [--since T] [--start T] [--end T]\n"
+    "                   [--every W | --points N] [--agg LIST] [--label K=V] [--by K] [--samples]\n"
+    "                   [--csv | --json]\n"
     "\n"
-    "A metric by windows of time (UTC).  METRIC may hold *, which stands for anything.\n"
+    "A metric, window by window (UTC).  METRIC may hold *, which stands for anything.\n"
     "\n"
+    "  --x step      windows by the training steps they hold, first and last; else by time\n"
+    "  --step A:B    windows whose last step is from A on and before B; either may be left out\n"
     "  --since T     from T on; --start is the same.  T: 2025-07-06T12:00:00Z, milliseconds since\n"
     "                1970, or -1h, -30m, -2d (1h works too)\n"
     "  --end T       windows that start before T\n"
@@ -20,8 +25,10 @@ static const char help[] =
     "  --points N    as wide as it takes for at most N windows\n"
     "  --agg LIST    of count sum min max mean first last nan pos_inf neg_inf first_time last_time\n"
     "                first_step last_step step_min step_max bad_time bad_step\n"
-    "                (count,mean,min,max,last; --json: count,min,max,mean,first,last)\n"
+    "                (count,mean,min,max,last; --json, --csv: count,min,max,mean,first,last)\n"
     "  --label K=V   only series with this label\n"
+    "  --by K        series that agree in this label as one; --by '' all of them\n"
+    "  --samples     every sample by itself\n"
     "\n"
     "count, sum, min, max and mean are of finite samples; first and last of all.\n"
     "\n"
@@ -32,7 +39,18 @@ struct table {
 	struct rowtext text;
 	size_t n_series, n_rows;
 	size_t columns;
+	bool by_step; /* the columns are step, first_step, time_ms ...: the time is not shown then */
+	int width;    /* of a column */
 };
+
+static void columns_find(struct table *tab, struct json_object *columns)
+{
+	tab->columns = list_length(columns);
+	tab->by_step = strcmp(tree_item_text(columns, 0), "time_ms") != 0;
+	tab->width = tab->by_step ? 10 : 11;
+}
+
+static bool shown(const struct table *tab, size_t i) { return !(tab->by_step && i == STEP_TIME_COLUMN); }
 
 static int print_head(void *arg, struct span object)
 {
@@ -40,24 +58,28 @@ static int print_head(void *arg, struct span object)
 	struct json_object *series = tree_parse(object), *columns = tree_list(series, "columns");
 	struct buf title;
 
-	if (!columns)
+	if (list_length(columns) == 0) {
+		json_object_put(series);
 		return ERR_MALFORMED;
+	}
 	trend_title(series, "metric", &title);
 	printf("%s%s%s%s\n", tab->n_series++ ? "\n" : "", color_start(tab->t->color, COLOR_BOLD),
 	       buf_cstr(&title), color_end(tab->t->color, COLOR_BOLD));
 	buf_release(&title);
-	cell(stdout, "WINDOW", 20);
-	tab->columns = list_length(columns);
+	columns_find(tab, columns);
+	cell(stdout, tab->by_step ? "step" : "WINDOW", tab->by_step ? -tab->width : 20);
 	for (size_t i = 1; i < tab->columns; i++) {
+		if (!shown(tab, i))
+			continue;
 		printf(" ");
-		cell(stdout, json_object_get_string(json_object_array_get_idx(columns, i)), -11);
+		cell(stdout, tree_item_text(columns, i), -tab->width);
 	}
 	printf("\n");
 	json_object_put(series);
 	return 0;
 }
 
-static void print_value(struct json_object *v)
+static void print_value(struct json_object *v, int width)
 {
 	char text[SHORT_TEXT_MAX] = "-";
 	int64_t t_ns;
@@ -73,25 +95,29 @@ static void print_value(struct json_object *v)
 		double d = 0;
 
 		tree_number(v, &d);
-		short_number(d, 11, text);
+		short_number(d, width, text);
 	}
-	printf(" %11s", text);
+	printf(" %*s", width, text);
 }
 
 static int print_row(void *arg, struct span array)
 {
 	struct table *tab = arg;
-	struct json_object *row = tree_parse(array);
+	struct json_object *row = tree_parse(array), *first = tree_item(row, 0);
 	char time[CLOCK_TEXT_MAX];
 
 	if (list_length(row) != tab->columns) {
 		json_object_put(row);
 		return ERR_MALFORMED;
 	}
-	clock_format(json_object_get_int64(json_object_array_get_idx(row, 0)) * NS_PER_MS, time);
-	printf("%-20s", time);
+	clock_format(json_object_get_int64(first) * NS_PER_MS, time);
+	if (tab->by_step)
+		printf("%*s", tab->width, json_object_get_string(first));
+	else
+		printf("%-20s", time);
 	for (size_t i = 1; i < tab->columns; i++)
-		print_value(json_object_array_get_idx(row, i));
+		if (shown(tab, i))
+			print_value(tree_item(row, i), tab->width);
 	printf("\n");
 	json_object_put(row);
 	tab->n_rows++;
@@ -109,12 +135,12 @@ static int take_piece(void *arg, struct span piece)
 static void print_about(struct table *tab)
 {
 	struct json_object *rest = tree_parse(buf_span(&tab->text.rest));
-	uint64_t every_s = tree_u64(rest, "every_ms") / 1000;
-	struct json_object *partial;
+	char every[DURATION_TEXT_MAX];
 
-	fprintf(stderr, "%zu window%s of %llu s; complete until %s\n", tab->n_rows,
-		tab->n_rows == 1 ? "" : "s", (unsigned long long)every_s, tree_text(rest, "complete_until"));
-	if (json_object_object_get_ex(rest, "partial", &partial) && json_object_get_boolean(partial))
+	duration_print((int64_t)tree_u64(rest, "every_ms") * NS_PER_MS, every);
+	fprintf(stderr, "%zu window%s of %s; complete until %s\n", tab->n_rows, tab->n_rows == 1 ? "" : "s",
+		every, tree_text(rest, "complete_until"));
+	if (tree_flag(rest, "partial"))
 		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
 	json_object_put(rest);
 }
@@ -141,38 +167,68 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 	return err < 0 ? verb_fault(&f) : EXIT_OK;
 }
 
-static bool label_param(struct buf *path, const char *label)
-{
-	char key[256 + 6];
-	const char *equals = label ? strchr(label, '=') : NULL;
+struct get_options {
+	const char *x, *step, *since, *start, *end, *every, *points, *agg, *label, *by;
+	bool samples, csv;
+};
 
-	if (!label)
-		return true;
-	if (!equals || equals == label || equals - label > 250) {
-		fprintf(stderr, "astraml: --label %s is not KEY=VALUE\n", label);
-		return false;
-	}
-	snprintf(key, sizeof key, "label.%.*s", (int)(equals - label), label);
-	path_param(path, key, equals + 1);
-	return true;
+/* False: told what is wrong. */
+static bool path_make(struct buf *path, const struct target *t, const char *run, const char *metric,
+		      const struct get_options *o)
+{
+	path_init(path, t);
+	path_add(path, "/query");
+	path_param(path, "run", run);
+	path_param(path, "metric", metric);
+	path_param(path, "x", o->x);
+	path_param_since(path, "start", o->start ? o->start : o->since);
+	path_param_since(path, "end", o->end);
+	path_param(path, "every", o->every);
+	path_param(path, "points", o->points);
+	path_param(path, "agg", o->agg || t->json || o->csv ? o->agg : AGG_DEFAULT);
+	path_param(path, "by", o->by);
+	path_param(path, "samples", o->samples ? "true" : NULL);
+	return verb_steps(path, o->step) && verb_label(path, o->label);
+}
+
+static int get(const struct target *t, const char *path, const char *metric, bool csv)
+{
+	struct fault f = { 0 };
+	struct source *s;
+	int status;
+
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	if (csv)
+		status = verb_print_as(s, path, "text/csv");
+	else
+		status = t->json ? verb_print(s, path) : print_table(s, t, path, metric);
+	source_close(s);
+	return status;
 }
 
 int verb_get(const struct target *t, int argc, char **argv)
 {
-	const char *since = NULL, *start = NULL, *end = NULL, *every = NULL, *points = NULL, *agg = NULL,
-		   *label = NULL;
+	struct get_options o = { 0 };
 	const struct option_text options[] = {
-		{ "--since", 0, &since, NULL }, { "--start", 0, &start, NULL },   { "--end", 0, &end, NULL },
-		{ "--every", 0, &every, NULL }, { "--points", 0, &points, NULL }, { "--agg", 0, &agg, NULL },
-		{ "--label", 0, &label, NULL },
+		{ "--x", 0, &o.x, NULL },
+		{ "--step", 0, &o.step, NULL },
+		{ "--since", 0, &o.since, NULL },
+		{ "--start", 0, &o.start, NULL },
+		{ "--end", 0, &o.end, NULL },
+		{ "--every", 0, &o.every, NULL },
+		{ "--points", 0, &o.points, NULL },
+		{ "--agg", 0, &o.agg, NULL },
+		{ "--label", 0, &o.label, NULL },
+		{ "--by", 0, &o.by, NULL },
+		{ "--samples", 0, NULL, &o.samples },
+		{ "--csv", 0, NULL, &o.csv },
 	};
 	struct verb_args args = { .help = help,
 				  .options = options,
 				  .n_options = sizeof options / sizeof *options,
 				  .max_positional = 2 };
 	const char *run;
-	struct source *s;
-	struct fault f = { 0 };
 	struct buf path;
 	int status;
 
@@ -180,24 +236,13 @@ int verb_get(const struct target *t, int argc, char **argv)
 		return status;
 	if (!(run = verb_run_id(&args, "get", 2)))
 		return EXIT_USAGE;
-	path_init(&path, t);
-	path_add(&path, "/query");
-	path_param(&path, "run", run);
-	path_param(&path, "metric", args.positional[1]);
-	path_param_since(&path, "start", start ? start : since);
-	path_param_since(&path, "end", end);
-	path_param(&path, "every", every);
-	path_param(&path, "points", points);
-	path_param(&path, "agg", agg || t->json ? agg : AGG_DEFAULT);
-	if (!label_param(&path, label))
-		status = EXIT_USAGE;
-	else if (source_open(t, &s, &f) < 0)
-		status = verb_fault(&f);
-	else {
-		status = t->json ? verb_print(s, buf_cstr(&path))
-				 : print_table(s, t, buf_cstr(&path), args.positional[1]);
-		source_close(s);
+	if (o.csv && t->json) {
+		fprintf(stderr, "astraml get: --csv and --json are two forms; leave one of them out\n");
+		return EXIT_USAGE;
 	}
+	status = path_make(&path, t, run, args.positional[1], &o)
+		     ? get(t, buf_cstr(&path), args.positional[1], o.csv)
+		     : EXIT_USAGE;
 	buf_release(&path);
 	return status;
 }

@@ -5,15 +5,18 @@
 #include <time.h>
 
 #include "query/logshow.h"
+#include "query/steptime.h"
 #include "query/term.h"
 #include "query/verb.h"
+#include "store/base/clock.h"
 
 #define RETRY_LEAST_MS 200
 #define RETRY_MOST_MS  5000
+#define AROUND_DEFAULT "10"
 
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
-    "                    [--tail N] [--since T] [--until T] [--raw] [--json]\n"
+    "                    [--tail N] [--since T] [--until T] [--around-step N] [--raw] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
@@ -24,23 +27,24 @@ static const char help[] =
     "  -C, --context N with N records around each\n"
     "  --tail N        the last N (with -f and nothing else: 10)\n"
     "  --since T, --until T   2025-07-06T12:00:00Z, milliseconds since 1970, or 1h for an hour ago\n"
+    "  --around-step N the records around the time of training step N: 10 before and 10 after, or\n"
+    "                  as many as -C says; of a step logged again after a resume, the newest\n"
     "  --raw           the exact bytes of each record; else progress bars show their last state and\n"
     "                  each record ends its line\n"
+    "\n"
+    "On a terminal warnings are yellow, errors red, and colours of the log itself are kept.\n"
     "\n"
     "example: astraml logs bert-lr3e5 -f --level warn\n";
 
 struct log_options {
-	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until;
+	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step;
 	bool follow, raw;
 };
 
 static void add_filters(struct buf *path, const struct target *t, const char *run,
 			const struct log_options *o)
 {
-	path_init(path, t);
-	path_add(path, "/runs");
-	path_part(path, run);
-	path_add(path, "/logs");
+	verb_run_path(path, t, run, "/logs");
 	path_param(path, "level", o->level);
 	path_param(path, "stream", o->stream);
 	path_param(path, "rank", o->rank);
@@ -68,6 +72,47 @@ static int print_present(struct source *s, const struct target *t, const char *r
 	err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
 	buf_release(&path);
 	return log_show_end(show, err, f);
+}
+
+static int print_part(struct source *s, const struct target *t, const char *run, const struct log_options *o,
+		      struct log_show *show, struct fault *f)
+{
+	struct buf path;
+	int err;
+
+	add_filters(&path, t, run, o);
+	path_param(&path, "limit", o->tail);
+	if (o->until) {
+		path_param(&path, "direction", "backward");
+		log_show_gather(show);
+	}
+	err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
+	buf_release(&path);
+	return log_show_end(show, err, f);
+}
+
+/* The last records before the time of the step, then the first from it on. */
+static int print_around(struct source *s, const struct target *t, const char *run,
+			const struct log_options *o, struct log_show *show, struct fault *f)
+{
+	struct log_options before = *o, after = *o;
+	int64_t step = strtoll(o->around_step, NULL, 10);
+	struct step_time when;
+	char time[CLOCK_TEXT_MAX];
+	int err = step_time(s, t, run, step, &when, f);
+
+	if (err < 0)
+		return err;
+	clock_format(when.t_ns, time);
+	if (when.step != step)
+		fprintf(stderr, "step %lld was not logged; the next one is %lld\n", (long long)step,
+			(long long)when.step);
+	fprintf(stderr, "step %lld was at %s\n", (long long)when.step, time);
+	before.until = after.since = time;
+	before.tail = after.tail = o->context ? o->context : AROUND_DEFAULT;
+	before.context = after.context = NULL;
+	err = print_part(s, t, run, &before, show, f);
+	return err < 0 ? err : print_part(s, t, run, &after, show, f);
 }
 
 static void pause_ms(int ms)
@@ -114,7 +159,7 @@ static int print_log(const struct target *t, const char *run, const struct log_o
 	if (err < 0)
 		return verb_fault(&f);
 	log_show_init(&show, o->raw ? LOG_SHOW_RAW : t->json ? LOG_SHOW_JSON : LOG_SHOW_TEXT, t->color);
-	err = print_present(s, t, run, o, &show, &f);
+	err = o->around_step ? print_around(s, t, run, o, &show, &f) : print_present(s, t, run, o, &show, &f);
 	if (err == 0 && o->follow)
 		err = print_news(s, t, run, o, &show, &f);
 	if (err == ERR_GONE && show.closed)
@@ -133,7 +178,7 @@ int verb_logs(const struct target *t, int argc, char **argv)
 		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
 		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
 		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
-		{ "--raw", 0, NULL, &o.raw },
+		{ "--raw", 0, NULL, &o.raw },           { "--around-step", 0, &o.around_step, NULL },
 	};
 	struct verb_args args = { .help = help,
 				  .options = options,
@@ -152,6 +197,16 @@ int verb_logs(const struct target *t, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (o.tail && !verb_number("--tail", o.tail, 0, 10000000, &n))
+		return EXIT_USAGE;
+	if (o.context && !verb_number("--context", o.context, 0, 1000, &n))
+		return EXIT_USAGE;
+	if (o.around_step && (o.follow || o.tail || o.since || o.until)) {
+		fprintf(stderr,
+			"astraml logs: --around-step says which records; leave -f, --tail, --since and "
+			"--until out\n");
+		return EXIT_USAGE;
+	}
+	if (o.around_step && !verb_number("--around-step", o.around_step, 0, INT64_MAX, &n))
 		return EXIT_USAGE;
 	return print_log(t, run, &o);
 }

@@ -82,7 +82,7 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 	if (list)
 		json_object_array_sort(list, by_name);
 	for (size_t i = 0; i < list_length(list); i++)
-		print_metric(t, json_object_array_get_idx(list, i));
+		print_metric(t, tree_item(list, i));
 	json_object_put(answer);
 	return EXIT_OK;
 }
@@ -102,10 +102,7 @@ int verb_metrics(const struct target *t, int argc, char **argv)
 		return EXIT_USAGE;
 	if (source_open(t, &s, &f) < 0)
 		return verb_fault(&f);
-	path_init(&path, t);
-	path_add(&path, "/runs");
-	path_part(&path, run);
-	path_add(&path, "/metrics");
+	verb_run_path(&path, t, run, "/metrics");
 	status = t->json ? verb_print(s, buf_cstr(&path)) : print_table(s, t, buf_cstr(&path));
 	buf_release(&path);
 	source_close(s);

@@ -5,6 +5,9 @@
 #include "store/base/clock.h"
 
 #define TREND_WIDTH   8
+#define WIDTH         80
+#define ID_WIDE       24
+#define ID_WIDE_MOST  64 /* where the terminal has room */
 #define LIMIT_DEFAULT "20"
 
 static const char help[] =
@@ -29,11 +32,18 @@ static enum color state_color(const char *state)
 	return strcmp(state, "finished") == 0 ? COLOR_NONE : COLOR_YELLOW;
 }
 
+/* Columns of the terminal past the 80 that the table takes go to the ids. */
+static int id_width(const struct target *t)
+{
+	int width = ID_WIDE + (t->columns > WIDTH ? t->columns - WIDTH : 0);
+
+	return width < ID_WIDE_MOST ? width : ID_WIDE_MOST;
+}
+
 static void print_head(const struct target *t)
 {
-	fputs(color_start(t->color, COLOR_BOLD), stdout);
-	printf("%-24s %-9s %4s %9s %-12s %8s %s", "RUN", "STATE", "AGE", "STEP", "METRIC", "LAST", "TREND");
-	printf("%s\n", color_end(t->color, COLOR_BOLD));
+	printf("%s%-*s %-9s %4s %9s %-12s %8s %s%s\n", color_start(t->color, COLOR_BOLD), id_width(t), "RUN",
+	       "STATE", "AGE", "STEP", "METRIC", "LAST", "TREND", color_end(t->color, COLOR_BOLD));
 }
 
 static struct json_object *run_metrics(struct source *s, const struct target *t, const char *run,
@@ -42,10 +52,7 @@ static struct json_object *run_metrics(struct source *s, const struct target *t,
 	struct json_object *o;
 	struct buf path;
 
-	path_init(&path, t);
-	path_add(&path, "/runs");
-	path_part(&path, run);
-	path_add(&path, "/metrics");
+	verb_run_path(&path, t, run, "/metrics");
 	o = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
 	return o;
@@ -67,7 +74,9 @@ static int print_course(struct source *s, const struct target *t, const char *ru
 		snprintf(text, sizeof text, "%lld", (long long)step);
 	printf(" ");
 	cell(stdout, text, -9);
-	if (best) {
+	if (!best)
+		printf(" %-12s %8s", "-", "-");
+	else {
 		name = tree_text(best, "name");
 		json_object_object_get_ex(best, "last", &last);
 		printf(" ");
@@ -95,7 +104,7 @@ static int print_run(struct source *s, const struct target *t, struct json_objec
 	char age[SHORT_TEXT_MAX];
 
 	short_age(clock_now_ns() - (started_ns ? started_ns : tree_time(run, "created_at")), age);
-	cell_name(stdout, id, 24);
+	cell_name(stdout, id, id_width(t));
 	printf(" %s", color_start(t->color, state_color(state)));
 	cell(stdout, state, 9);
 	printf("%s ", color_end(t->color, state_color(state)));
@@ -103,18 +112,30 @@ static int print_run(struct source *s, const struct target *t, struct json_objec
 	return print_course(s, t, id, f);
 }
 
-static int print_table(struct source *s, const struct target *t, const char *path)
+static void print_nothing(const struct target *t, bool filtered)
+{
+	if (filtered)
+		fprintf(stderr, "no run of project %s fits; `astraml runs` lists all\n", t->project);
+	else
+		fprintf(stderr,
+			"no runs in project %s yet; make one with\n"
+			"  echo '{\"metric\":\"loss\",\"value\":0.5,\"step\":1}' | astraml push --run first\n"
+			"  astraml import mllog result_0.txt\n",
+			t->project);
+}
+
+static int print_table(struct source *s, const struct target *t, const char *path, bool filtered)
 {
 	struct fault f = { 0 };
 	struct json_object *answer = verb_tree(s, path, &f), *runs = tree_list(answer, "runs");
 	int err = answer ? 0 : f.err;
 
 	if (answer && list_length(runs) == 0)
-		fprintf(stderr, "no such runs in project %s\n", t->project);
+		print_nothing(t, filtered);
 	else if (answer)
 		print_head(t);
 	for (size_t i = 0; err == 0 && i < list_length(runs); i++)
-		err = print_run(s, t, json_object_array_get_idx(runs, i), &f);
+		err = print_run(s, t, tree_item(runs, i), &f);
 	if (err == 0 && tree_text(answer, "next_page_token")[0])
 		fprintf(stderr, "there are more; see --limit\n");
 	json_object_put(answer);
@@ -148,7 +169,8 @@ int verb_runs(const struct target *t, int argc, char **argv)
 	path_param(&path, "name", name);
 	path_param(&path, "tag", tag);
 	path_param(&path, "limit", limit);
-	status = t->json ? verb_print(s, buf_cstr(&path)) : print_table(s, t, buf_cstr(&path));
+	status = t->json ? verb_print(s, buf_cstr(&path))
+			 : print_table(s, t, buf_cstr(&path), state || name || tag);
 	buf_release(&path);
 	source_close(s);
 	return status;

@@ -13,6 +13,8 @@ int verb_runs(const struct target *t, int argc, char **argv);
 int verb_show(const struct target *t, int argc, char **argv);
 int verb_metrics(const struct target *t, int argc, char **argv);
 int verb_get(const struct target *t, int argc, char **argv);
+int verb_plot(const struct target *t, int argc, char **argv);
+int verb_compare(const struct target *t, int argc, char **argv);
 int verb_logs(const struct target *t, int argc, char **argv);
 int verb_stats(const struct target *t, int argc, char **argv);
 int verb_verify(const struct target *t, int argc, char **argv);

@@ -292,6 +292,7 @@ static int read_rare(struct block_reader *b, struct bucket_rare *ret)
 	 (1 + ((f) / SUM_FORMS / 9 > 0) + ((f) / SUM_FORMS / 3 % 3 == 2) + ((f) / SUM_FORMS % 3 == 2)))
 #define SKIP_4(f)  SKIP_1(f), SKIP_1((f) + 1), SKIP_1((f) + 2), SKIP_1((f) + 3)
 #define SKIP_16(f) SKIP_4(f), SKIP_4((f) + 4), SKIP_4((f) + 8), SKIP_4((f) + 12)
+/* cppcheck-suppress preprocessorErrorDirective ; it takes the commas for arguments */
 #define SKIP_64(f) SKIP_16(f), SKIP_16((f) + 16), SKIP_16((f) + 32), SKIP_16((f) + 48)
 
 static const uint8_t form_skips[256] = { SKIP_64(0), SKIP_64(64), SKIP_64(128), SKIP_64(192) };

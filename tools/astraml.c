@@ -1,12 +1,16 @@
 /*
  * astraml.c - the program: finds the verb, works out what it talks to, and calls it.
  */
+#include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ingest/import/import.h"
 #include "ingest/push.h"
+#include "query/term.h"
 #include "query/verbs.h"
 #include "tools/serve.h"
 
@@ -25,6 +29,8 @@ static const struct verb {
 	{ "show", verb_show, NEED_READ, "one run at a glance" },
 	{ "metrics", verb_metrics, NEED_READ, "a run's metrics, over its whole life" },
 	{ "get", verb_get, NEED_READ, "one metric, window by window" },
+	{ "plot", verb_plot, NEED_READ, "a chart of a metric, of one run or several" },
+	{ "compare", verb_compare, NEED_READ, "runs beside each other: parameters, best and last values" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
 	{ "verify", verb_verify, NEED_READ, "check everything stored" },
@@ -220,6 +226,24 @@ static int find_writer(const struct said *s, struct target *t, struct serve **re
 	return EXIT_OK;
 }
 
+/* What stdout can show. */
+static void find_terminal(const struct said *s, struct target *t)
+{
+	bool dumb = env("TERM") && strcmp(env("TERM"), "dumb") == 0;
+	struct winsize size;
+
+	setlocale(LC_CTYPE, "");
+	t->unicode = !dumb && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	term_unicode(t->unicode);
+	if (!isatty(STDOUT_FILENO))
+		return;
+	t->color = !s->no_color && !env("NO_COLOR") && !dumb;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+		t->columns = size.ws_col;
+		t->rows = size.ws_row;
+	}
+}
+
 static int call(const struct verb *v, const struct said *s, int argc, char **argv)
 {
 	struct target t = { .url = s->server,
@@ -231,7 +255,7 @@ static int call(const struct verb *v, const struct said *s, int argc, char **arg
 	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
 	int status = EXIT_OK;
 
-	t.color = !s->no_color && !env("NO_COLOR") && isatty(STDOUT_FILENO);
+	find_terminal(s, &t);
 	if (!t.url && !t.data_dir && v->need != NEED_NOTHING)
 		t.url = "http://127.0.0.1:7480";
 	if (v->need == NEED_WRITE && !t.url && !help)

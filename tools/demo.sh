@@ -115,6 +115,10 @@ echo
 run logs resnet-2018 --tail 5
 echo
 run logs live --level warn
+echo
+run plot live train/loss --x step --height 8
+echo
+run plot rnnt-2022 eval_accuracy --x step --log-y --height 10
 
 title "5. Go on from here"
 cat <<END
@@ -122,6 +126,7 @@ cat <<END
   astraml=$program
 
   \$astraml show rnnt-2022
+  \$astraml compare rnnt-2022 llama2-lora-2025
   \$astraml logs resnet-2018 --grep train_epoch
   \$astraml get llama2-lora-2025 train_loss --json
   echo '{"metric":"loss","value":0.5,"step":1}' | \$astraml push --run mine

@@ -13,7 +13,7 @@ import harness
 from harness import NS, Batch, check, cli, equal, wait_for
 
 BASE = (time.time_ns() - 3600 * NS) // (300 * NS) * 300 * NS
-VERBS = ("runs", "show", "metrics", "get", "logs", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "stats", "verify")
 RAW = [b"plain\n", b"no end", b"crlf\r\n", b"\x00\xff\xfe not text\n", b"", b"bars 10%\rbars 20%\rbars 30%\n",
        b"\x1b[31mred\x1b[0m and \x1b]0;title\x07quiet\n", "caf\u00e9 \U0001f600\n".encode(), b"x" * 100000 + b"\n"]
 
@@ -54,7 +54,9 @@ CALLS = (
     ("show", "first"), ("metrics", "first"), ("get", "first", "train/loss"), ("get", "first", "*", "--every", "5m"),
     ("get", "first", "lr", "--label", "rank=1", "--points", "3", "--agg", "count,nan,last_time"),
     ("get", "first", "lr", "--start", "2030-01-01T00:00:00Z"),
-    ("logs", "first"), ("logs", "first", "--raw"), ("logs", "first", "--tail", "3"), ("logs", "first", "--grep", "bars"),
+    ("get", "first", "lr", "--x", "step", "--step", "10:150", "--by", ""), ("plot", "first", "train/loss", "--x", "step"),
+    ("plot", "first", "lr", "--smooth", "0.5", "--log-y"), ("compare", "first", "an-id-that-is-longer-than-the-column-for-it"),
+    ("logs", "first", "--around-step", "3", "-C", "2"), ("logs", "first"), ("logs", "first", "--raw"), ("logs", "first", "--tail", "3"), ("logs", "first", "--grep", "bars"),
     ("logs", "first", "--regex", "^caf", "-C", "1"), ("logs", "first", "--level", "warn", "--raw"),
     ("logs", "first", "--rank", "1"), ("verify",),
 )
@@ -216,7 +218,7 @@ def test_exit_statuses():
             (("show", "nobody"), 3, b"nobody"), (("metrics", "nobody"), 3, b"nobody"), (("logs", "nobody"), 3, b"nobody"),
             (("logs", "nobody", "-f"), 3, b"nobody"), (("get", "first", "nothing"), 3, b"nothing"),
             (("show",), 2, b"missing"), (("get", "first"), 2, b"METRIC"), (("show", "a", "b"), 2, b"too many"),
-            (("get", "first", "lr", "--samples"), 2, b"--samples"), (("get", "first", "lr", "--csv"), 2, b"--csv"),
+            (("get", "first", "lr", "--samples"), 2, b"samples"), (("get", "first", "lr", "--explain"), 2, b"--explain"),
             (("get", "first", "lr", "--every", "x"), 2, b"every"), (("get", "first", "lr", "--every"), 2, b"needs a value"),
             (("logs", "first", "--regex", "("), 2, b"position"), (("logs", "first", "--tail", "x"), 2, b"--tail"),
             (("logs", "first", "-f", "--until", "1h"), 2, b"--until"), (("show", "a/b"), 2, b"a/b"),

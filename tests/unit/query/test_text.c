@@ -132,10 +132,39 @@ static void cells(void **state)
 	assert_string_equal(text, "-1.2e-105");
 	short_number(0.25, 9, text);
 	assert_string_equal(text, "0.25");
+	short_number(1526347776, 10, text); /* whole numbers are whole where there is room */
+	assert_string_equal(text, "1526347776");
+	short_number(1526347776, 9, text);
+	assert_string_equal(text, "1.526e+09");
+	short_number(-0.0, 9, text);
+	assert_string_equal(text, "-0");
 	short_bytes(1536, text);
 	assert_string_equal(text, "1.5 KiB");
 	short_age(7300 * INT64_C(1000000000), text);
 	assert_string_equal(text, "2h");
+}
+
+static const char *drawn(const struct spark_point *p, size_t n)
+{
+	static char got[256];
+	FILE *f = fmemopen(got, sizeof got, "w");
+
+	assert_non_null(f);
+	spark(f, p, n);
+	fclose(f);
+	return got;
+}
+
+static void without_unicode(void **state)
+{
+	const struct spark_point p[] = { { 0, false }, { 0, true }, { NAN, false }, { 7, false } };
+	(void)state;
+
+	assert_string_equal(drawn(p, 4), "\u2581 x\u2588");
+	term_unicode(false);
+	assert_string_equal(drawn(p, 4), "_ x#");
+	assert_string_equal(celled("abcdefgh", 5), "ab~gh");
+	term_unicode(true);
 }
 
 static char taken[1024];
@@ -192,9 +221,13 @@ static void answers_are_taken_apart(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strings), cmocka_unit_test(numbers),
-		cmocka_unit_test(base64),  cmocka_unit_test(text_for_a_terminal),
-		cmocka_unit_test(cells),   cmocka_unit_test(answers_are_taken_apart),
+		cmocka_unit_test(strings),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(base64),
+		cmocka_unit_test(text_for_a_terminal),
+		cmocka_unit_test(cells),
+		cmocka_unit_test(without_unicode),
+		cmocka_unit_test(answers_are_taken_apart),
 	};
 
 	return cmocka_run_group_tests_name("query/text", tests, NULL, NULL);

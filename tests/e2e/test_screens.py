@@ -1,0 +1,342 @@
+"""What people see: every screen of the verbs that inspect, against files in tests/golden/screens, at
+80 and 120 columns, in ASCII, in colour; and that what is drawn says what the API says.
+
+ASTRAML_UPDATE_GOLDEN=1 writes the files anew; look at the difference before you commit it.  Ages and
+times of the moment are masked, everything else is fixed: real runs, and a made-up one with fixed times.
+"""
+import datetime
+import fcntl
+import gzip
+import http.server
+import json
+import math
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import threading
+
+import harness
+from harness import check, cli, equal
+
+GOLDEN = os.path.join(harness.ROOT, "tests", "golden", "screens")
+SAMPLES = os.path.join(harness.ROOT, "tests", "data", "mlperf_training")
+IMPORTS = (("resnet-2018", "v0.5/nvidia__dgx1_multi_ngc18.11_mxnet__resnet__result_0.txt.gz"),
+           ("ncf-2018", "v0.5/nvidia__dgx1_ngc18.11_pytorch__ncf__result_0.txt.gz"),
+           ("rnnt-2022", "v2.0/Dell__DSS8440x8xA30-NVBRIDGE__rnnt__result_0.txt.gz"),
+           ("maskrcnn-2022", "v2.0/Azure__ND96amsr_A100_v4_n1_pytorch__maskrcnn__result_0.txt.gz"),
+           ("llama2-lora-2025", "v5.0/Oracle__18xBM.GPU.GB200.4__llama2_70b_lora__result_0.txt.gz"))
+START = 1_773_705_600  # 2026-03-17T00:00:00Z
+LONG = "made-up-run-whose-id-is-longer-than-its-column"
+
+SCREENS = {
+    "runs": ("runs",),
+    "runs-none": ("runs", "--name", "nothing-has-this-name"),
+    "show-real": ("show", "llama2-lora-2025"),
+    "show-made-up": ("show", LONG),
+    "metrics": ("metrics", LONG),
+    "get": ("get", "rnnt-2022", "eval_accuracy", "--points", "8"),
+    "get-step": ("get", LONG, "train/loss", "--x", "step", "--step", "500:", "--points", "8"),
+    "get-csv": ("get", "llama2-lora-2025", "train_loss", "--csv"),
+    "plot-real": ("plot", "llama2-lora-2025", "train_loss"),
+    "plot-real-step": ("plot", "rnnt-2022", "eval_accuracy", "--x", "step", "--log-y"),
+    "plot-made-up": ("plot", LONG, "train/loss"),
+    "plot-log-smooth": ("plot", LONG, "train/loss", "--log-y", "--smooth", "0.9", "--x", "rel"),
+    "plot-zoom": ("plot", LONG, "train/loss", "--x", "step", "--step", "1400:1600", "--height", "8"),
+    "plot-ranks": ("plot", LONG, "step_ms"),
+    "plot-runs": ("plot", "rnnt-2022", "maskrcnn-2022", "throughput", "--x", "rel", "--log-y"),
+    "compare": ("compare", "rnnt-2022", "maskrcnn-2022", "llama2-lora-2025"),
+    "compare-many": ("compare", *(name for name, _ in IMPORTS), LONG, "--metric", "*a*"),
+    "logs": ("logs", "ncf-2018", "--tail", "12"),
+    "logs-levels": ("logs", LONG),
+    "logs-around-step": ("logs", "rnnt-2022", "--around-step", "20", "-C", "2"),
+}
+VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
+            ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "stats", "verify")
+
+state = {}
+
+
+def time_text(seconds):
+    t = datetime.datetime.fromtimestamp(START + seconds, datetime.timezone.utc)
+    return t.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def made_up():
+    """3000 steps in 100 minutes: a gap, a spike of one sample, NaN, -Infinity, two ranks, logs of each level."""
+    for step in range(3000):
+        t = time_text(step * 2)
+        if not 1000 <= step < 1300:
+            value = 0.4 + 3 * math.exp(-step / 400) + 0.1 * math.sin(step * 1.7)
+            value = {700: "NaN", 1500: 9.0, 2500: "-Infinity"}.get(step, round(value, 6))
+            yield {"metric": "train/loss", "value": value, "step": step, "time": t}
+            if step % 10 == 0:
+                for rank in range(2):
+                    yield {"metric": "step_ms", "value": round(110 + 9 * rank + 5 * math.sin(step / 300 + rank), 3),
+                           "step": step, "time": t, "labels": {"rank": str(rank)}}
+    for i, level in enumerate(("debug", "info", "warn", "error")):
+        yield {"log": f"a record of level {level}\n", "level": level, "stream": "stderr", "time": time_text(i)}
+    yield {"log": " 10%|#   |\r 50%|##  |\r100%|####|\n", "stream": "stderr", "time": time_text(9)}
+    yield {"log": "\x1b[32mgreen by itself\x1b[0m\n", "level": "warn", "stream": "stderr", "time": time_text(10)}
+
+
+def data():
+    if "data" not in state:
+        state["server"] = s = harness.Server(until=harness.after_all)
+        state["environment"] = {"ASTRAML_TOKEN": s.token}
+        for name, path in IMPORTS:
+            r = cli("import", "mllog", "--run", name, os.path.join(SAMPLES, path), "--server", s.url,
+                    env=state["environment"])
+            equal(r.returncode, 0, f"import of {path}: {r.stderr}")
+        lines = "".join(json.dumps(line) + "\n" for line in made_up())
+        r = cli("push", "--run", LONG, "--server", s.url, stdin=lines.encode(), env=state["environment"])
+        equal(r.returncode, 0, f"push: {r.stderr}")
+        state["data"] = s.data
+    return state["data"]
+
+
+def on_terminal(arguments, columns, locale, rows=40, environment=None):
+    """What the program writes to a terminal of that size; stderr goes elsewhere."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = harness.program_environment(LC_ALL=locale, TERM="xterm-256color")
+    env.pop("NO_COLOR", None)
+    env.update(environment or {})
+    process = subprocess.Popen([harness.PROGRAM, *arguments, "--data", data()], stdin=subprocess.DEVNULL,
+                               stdout=follower, stderr=subprocess.PIPE, env=env)
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(leader)
+    stderr = process.stderr.read().decode()
+    process.stderr.close()
+    equal(process.wait(harness.DEADLINE_S), 0, f"{arguments}: {stderr}")
+    return output.decode().replace("\r\n", "\n"), stderr
+
+
+def masked(text):
+    """Without what the clock says."""
+    text = re.sub(r"(?m)^((?:\x1b\[\d+m)?(?:created|ended|heartbeat|started) +\S+Z?) .*ago\)", r"\1", text)
+    text = re.sub(r"(?m)^(created|ended|heartbeat|complete) .*$", r"\1 ...", text)
+    text = re.sub(r"(?m)^(started) +2026-1.*$|^(started) +20(?:2[7-9]|[3-9]\d).*$", r"\1\2 ...", text)
+    text = re.sub(r"complete until \S+Z", "complete until ...", text)
+    return re.sub(r"(finished|running|lost)( *(?:\x1b\[0m)?) +\d+[smhdy] ", r"\1\2 AGE ", text)
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def screen(arguments):
+    parts = []
+    for title, columns, locale, options in VARIANTS:
+        text, stderr = on_terminal([*arguments, *options], columns, locale)
+        if "--csv" not in arguments and arguments[0] != "logs":
+            for line in plain(text).splitlines():
+                check(len(line) <= columns, arguments, title, "a line of", len(line), "characters:", line)
+        check(options == () or "\x1b" not in text, arguments, title, "colours although --no-color")
+        check(locale != "C" or arguments[0] == "logs" or text.isascii(), arguments, title, "is not ASCII:", text)
+        parts.append(f"=== {title}\n{masked(text)}")
+        if title == "80 columns" and stderr:
+            parts.append(f"=== stderr\n{masked(stderr)}")
+    return "".join(parts).replace("\x1b", "\N{SYMBOL FOR ESCAPE}")
+
+
+def compare_with_golden(name, got):
+    path = os.path.join(GOLDEN, name + ".txt")
+    if os.environ.get("ASTRAML_UPDATE_GOLDEN"):
+        with open(path, "w") as f:
+            f.write(got)
+    with open(path) as f:
+        want = f.read()
+    if got != want:
+        for g, w in zip(got.splitlines(), want.splitlines()):
+            equal(g, w, f"{path} (ASTRAML_UPDATE_GOLDEN=1 writes it anew)")
+        equal(len(got.splitlines()), len(want.splitlines()), f"lines of {path}")
+
+
+def test_screens():
+    for name, arguments in SCREENS.items():
+        compare_with_golden(name, screen(arguments))
+
+
+def test_helps():
+    text = ""
+    for verb in VERBS:
+        r = cli(verb, "--help")
+        equal(r.returncode, 0, verb)
+        check(f"\nexample: astraml {verb} " in r.stdout.decode(), verb, "has no example")
+        text += r.stdout.decode() + "\n"
+    compare_with_golden("help", text)
+
+
+def test_no_file_without_a_screen():
+    equal(sorted(os.listdir(GOLDEN)), sorted([f"{name}.txt" for name in SCREENS] + ["help.txt"]), "golden files")
+
+
+# ---- the same as the API says ----
+
+def test_a_dumb_terminal_and_a_pipe_have_no_colours():
+    arguments = ("plot", LONG, "train/loss")
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        env = dict(environment)
+        leader_text = subprocess.run([harness.PROGRAM, *arguments, "--data", data()], capture_output=True,
+                                     env=harness.program_environment(LC_ALL="C.UTF-8", **env)).stdout.decode()
+        check("\x1b" not in leader_text and leader_text, environment, leader_text)
+        equal(leader_text.isascii(), environment.get("TERM") == "dumb", str(environment))
+    text = on_terminal(arguments, 80, "C.UTF-8", environment={"NO_COLOR": "1"})[0]
+    check("\x1b" not in text, "colours although NO_COLOR")
+
+
+def test_a_chart_fits_the_terminal():
+    for rows in (18, 24, 30):
+        for arguments in (("plot", LONG, "train/loss"), ("plot", LONG, "step_ms")):
+            lines = on_terminal(arguments, 80, "C.UTF-8", rows=rows)[0].count("\n")
+            check(lines < rows, arguments, lines, "lines on a terminal of", rows)
+
+
+def test_a_legend_tells_what_the_api_says():
+    data()
+    c = state["server"].client()
+    for run in ("llama2-lora-2025", "rnnt-2022"):
+        for metric in ("train_loss",) if run[0] == "l" else ("throughput", "eval_accuracy"):
+            m = next(m for m in c.metrics(run) if m["name"] == metric)
+            text = on_terminal(("plot", run, metric, "--no-color"), 80, "C")[0]
+            got = re.search(r"last (\S+) +min (\S+) +max (\S+) +(\d+) samples", text)
+            for value, key in zip(got.groups(), ("last", "min", "max", "count")):
+                check(math.isclose(float(value), m[key], rel_tol=1e-5), run, metric, key, value, m[key])
+
+
+def test_compare_marks_the_best():
+    data()
+    c = state["server"].client()
+    best = {run: next((m["max"] for m in c.metrics(run) if m["name"] == "eval_accuracy"), None)
+            for run in ("rnnt-2022", "llama2-lora-2025", "maskrcnn-2022")}
+    text = on_terminal(("compare", *best, "--metric", "eval_accuracy", "--no-color"), 80, "C")[0]
+    line = next(l for l in text.splitlines() if l.startswith("eval_accuracy"))
+    values = line.split()[2:]
+    equal(len(values), 3, line)
+    for value, want in zip(values, best.values()):
+        equal(value == "-", want is None, line)
+        if want is not None:
+            check(math.isclose(float(value.rstrip("*")), want, rel_tol=1e-5), line, want)
+            equal(value.endswith("*"), want == max(v for v in best.values() if v is not None), line)
+
+
+def test_around_step_finds_the_line_that_logged_it():
+    data()
+    for epoch in (1, 20, 55):
+        with gzip.open(os.path.join(SAMPLES, IMPORTS[2][1]), "rt", errors="replace") as f:
+            line = next(l for l in f if '"eval_accuracy"' in l and f'"epoch_num": {epoch}}}' in l
+                        or f'"eval_accuracy"' in l and f'"epoch_num": {epoch},' in l)
+        r = cli("logs", "rnnt-2022", "--around-step", epoch, "-C", "3", "--data", data())
+        equal(r.returncode, 0, r.stderr)
+        check(line.strip() in r.stdout.decode(errors="replace"), epoch, line, "is not in", r.stdout.decode())
+        check(f"step {epoch} was at " in r.stderr.decode(), r.stderr)
+    r = cli("logs", "rnnt-2022", "--around-step", 1000, "--data", data())
+    check(r.returncode == 3 and b"1000" in r.stderr and not r.stdout, r)
+
+
+def test_what_is_wrong_is_said():
+    data()
+    for arguments, status, words in (
+            (("plot", LONG), 2, "METRIC"), (("plot",), 2, "missing"), (("compare", LONG), 2, "two runs"),
+            (("plot", LONG, "nothing"), 3, "nothing"), (("plot", "nobody", "loss"), 3, "nobody"),
+            (("plot", LONG, "train/loss", "--x", "hour"), 2, "hour"), (("plot", LONG, "lr", "--smooth", "1"), 2, "--smooth"),
+            (("plot", LONG, "train/loss", "--width", "20"), 2, "72"), (("plot", LONG, "train/loss", "--step", "5"), 2, "A:B"),
+            (("plot", LONG, "train/loss", "--start", "2030-01-01T00:00:00Z"), 3, "nothing can be drawn"),
+            (("plot", "rnnt-2022", "throughput", "--x", "step"), 3, "--x time"),
+            (("get", LONG, "train/loss", "--samples"), 2, "samples"), (("compare", LONG, "nobody"), 3, "nobody"),
+            (("get", LONG, "train/loss", "--csv", "--json"), 2, "two forms"),
+            (("logs", LONG, "--around-step", "5", "-f"), 2, "--around-step"),
+            (("logs", "ncf-2018", "--around-step", "3"), 3, "has steps")):
+        r = cli(*arguments, "--data", data())
+        equal(r.returncode, status, f"{arguments}: {r.stderr}")
+        check(words in r.stderr.decode() and not r.stdout, arguments, r)
+
+
+def test_many_series():
+    s = data() and state["server"]
+    lines = "".join(json.dumps({"metric": f"layer.{i:03}/a/name/that/goes/on/and/on/and/on/for/very/long", "value": i,
+                                "step": k, "time": time_text(k)}) + "\n" for i in range(500) for k in (1, 2))
+    # a project of its own: the other screens do not see it
+    r = cli("push", "--run", "wide", "--server", s.url, "--project", "wide", stdin=lines.encode(), env=state["environment"])
+    equal(r.returncode, 0, r.stderr)
+    r = cli("plot", "wide", "layer.*", "--data", s.data, "--project", "wide")
+    equal(r.returncode, 0, r.stderr)
+    check(b"492 more series" in r.stderr, r.stderr)
+    text = cli("metrics", "wide", "--data", s.data, "--project", "wide").stdout.decode()
+    equal(text.count("\nlayer."), 500, "metrics listed")
+    r = cli("show", "wide", "--data", s.data, "--project", "wide")
+    check("484 more" in r.stdout.decode(), r.stdout.decode())
+    for line in (text + r.stdout.decode()).splitlines():
+        check(len(line) <= 80, line)
+    r = cli("runs", "--data", s.data, "--project", "empty")
+    equal((r.returncode, r.stdout), (0, b""), str(r))
+    check(b"no runs in project empty" in r.stderr and b"astraml push" in r.stderr, r.stderr)
+
+
+# ---- a server that is none ----
+
+ROW = "[1773705600000,1,1.5,1,2,1,2,0,0,0,\"2026-03-17T00:00:00Z\",\"2026-03-17T00:00:09Z\"]"
+COLUMNS = json.dumps(["time_ms", "count", "mean", "min", "max", "first", "last", "nan", "pos_inf", "neg_inf",
+                      "first_time", "last_time"])
+LIES = ["", "null", "[]", "{}", "7", '"text"', "{\"series\":", '{"series":null}', '{"series":[null]}',
+        '{"series":[7],"metrics":7,"runs":7}', '{"metrics":[null,7,"x",[]],"runs":[null,[],7]}',
+        '{"series":[{"columns":null,"rows":[]}]}', '{"series":[{"columns":[null],"rows":[[null]]}]}',
+        '{"metrics":[{"name":7,"labels":[1],"count":"x","min":[],"max":{},"last":null,"last_step":"x"}],"runs":[{"id":7}]}',
+        '{"metrics":[{"name":"m","labels":{"a":null},"count":-1,"last_step":1e300}],"spec":[],"started_at":7}',
+        '{"spec":{"hyperparams":{"a":{"b":{}}},"tags":7,"resources":null},"metrics":[{"name":"m","labels":{},"count":9}],'
+        '"runs":[{"id":"r"}],"series":[{"metric":"m","labels":{},"columns":%s,"rows":[%s,[5],[[],{},"x",null],%s]}],'
+        '"every_ms":30000}' % (COLUMNS, ROW, ROW),
+        '{"metrics":[{"name":"m","labels":{},"count":9,"last_step":5}],"series":[{"metric":"m","labels":{},"columns":%s,'
+        '"rows":[%s,%s]}],"every_ms":1,"complete_until":7,"runs":[{"id":"r","state":7}]}'
+        % (COLUMNS, ROW, ROW.replace("1773705600000", "-5")),
+        '{"metrics":[{"name":"m","labels":{},"count":9,"last_step":5}],"runs":[{"id":"r"}],"every_ms":1,'
+        '"series":[{"metric":"m","labels":{},"columns":%s,"rows":[7,null,"x",%s]}]}' % (COLUMNS, ROW),
+        '{"end":7}\n', '{"end":{}}\n{"text":7}\n', '{"text":null,"text_base64":null}\n{"error":null}\n', "x" * 100000]
+
+
+def test_no_answer_ends_a_verb_by_a_signal():
+    answer = {}
+
+    class Liar(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            body = answer["body"].encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    harness.after_test.append(server.server_close)
+    harness.after_test.append(server.shutdown)
+    url = f"http://127.0.0.1:{server.server_port}"
+    for answer["body"] in LIES:
+        for arguments in (("runs",), ("show", "r"), ("metrics", "r"), ("get", "r", "m"), ("plot", "r", "m"),
+                          ("plot", "r", "r", "m", "--x", "rel"), ("compare", "r", "q"), ("logs", "r", "--around-step", "3"),
+                          ("logs", "r"), ("stats",), ("verify",)):
+            r = cli(*arguments, "--server", url)
+            check(r.returncode in (0, 3, 5), arguments, answer["body"][:200], r)
+            check(r.returncode == 0 or r.stderr, arguments, "says nothing of", answer["body"][:200])
+
+
+if __name__ == "__main__":
+    harness.main(globals())
