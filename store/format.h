@@ -73,6 +73,9 @@ enum kind {
 	KIND_LOG,
 	KIND_LOGSEQ,
 	KIND_TOKEN,
+	KIND_PART,
+	KIND_PART_BLOCK, /* in files: partblock.h */
+	KIND_PART_INDEX, /* in files: part.h */
 };
 
 enum codec { CODEC_PLAIN, CODEC_ZSTD };
