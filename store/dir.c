@@ -195,6 +195,7 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 
 int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
 {
+	static const char *const folders[] = { "hot", "parts", "tmp" };
 	char path[FILE_PATH_MAX];
 	int fd = -1, err;
 
@@ -208,10 +209,11 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
 		err = check_version(dir, f);
 	if (err == ERR_NOT_FOUND)
 		err = make_version(dir, f);
-	if (err == 0)
-		err = file_path(dir, "hot", path);
-	if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
-		err = fail(f, dir, "make hot/");
+	for (size_t i = 0; err == 0 && i < sizeof(folders) / sizeof(*folders); i++) {
+		err = file_path(dir, folders[i], path);
+		if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
+			err = fail(f, dir, "make hot/, parts/ or tmp/");
+	}
 	if (err < 0) {
 		close(fd);
 		return fault_default(f, err);

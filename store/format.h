@@ -1,5 +1,6 @@
+/* clang-format off */
 /*
- * format.h - what lies in hot/, byte for byte.  Format 1.0.
+ * format.h - what lies in hot/, byte for byte.  Format 1.1.  Files in parts/ are part.h's.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -18,20 +19,26 @@
  *
  * The key takes part in the checksum, so a value that turns up under another key is found out.
  *
- *   database  key                                     value (kind)
- *   meta      "state"                                 STATE: see store.h, struct state
- *   project   name                                    PROJECT: created i64
- *   run       rid u32                                 RUN: see run.c
- *   runid     project, 0x00, id                       RUNID: rid u32
- *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s, v labels, (key
- * s, value s)* producer  rid u32, producer id [16]               PRODUCER: see producer.c reject    rid u32,
- * producer id [16], sequence u64 REJECT: what was left out of that request idem      hash [16] of project and
- * key            IDEM: see idempotency.c idemage   created i64, hash [16]                  IDEM: empty
- *   journal   batch u64, chunk u16                    JOURNAL: a piece of a batch, at most
- * JOURNAL_CHUNK_BYTES with header flush     flush u64                               FLUSH: see flush.c block
- * flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h) log       rid u32, first
- * sequence u64             LOG: log records from that sequence on (logblock.h) logseq    rid u32 LOGSEQ: next
- * sequence u64 token     hash [32]                               TOKEN: role u8, created i64, project s
+ *   database  key                                value (kind)
+ *   meta      "state"                            STATE: see store.h, struct state
+ *   meta      "parts"                            STATE: number u64 of the newest part
+ *   project   name                               PROJECT: created i64
+ *   run       rid u32                            RUN: see run.c
+ *   runid     project, 0x00, id                  RUNID: rid u32
+ *   series    rid u32, sid u32                   SERIES: see series.h
+ *   producer  rid u32, producer id [16]          PRODUCER: see producer.c
+ *   reject    rid u32, producer id [16],         REJECT: what was left out of that request
+ *             sequence u64
+ *   idem      hash [16] of project and key       IDEM: see idempotency.c
+ *   idemage   created i64, hash [16]             IDEM: empty
+ *   journal   batch u64, chunk u16               JOURNAL: a piece of a batch, at most
+ *                                                JOURNAL_CHUNK_BYTES with header
+ *   flush     flush u64                          FLUSH: see flush.h
+ *   block     flush u64, sid u32, start i64      BLOCK: buckets from that key on (block.h)
+ *   log       rid u32, first sequence u64        LOG: log records from that sequence on (logblock.h)
+ *   logseq    rid u32                            LOGSEQ: next sequence u64
+ *   token     hash [32]                          TOKEN: role u8, created i64, project s
+ *   part      tier u64, from i64                 PART: see manifest.h
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
@@ -40,15 +47,19 @@
  *     done flush has upto >= b and floor >= e.  Batches <= state.trimmed hold only such samples.
  *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.
  *  5. Keys of journal, flush, block, idemage only rise: they are appended, and trimmed on the left.
+ *  6. A bucket of flush F counts exactly when no part of the manifest covers its start with upto >= F.
+ *     Parts of a tier do not overlap.  A flush's row stays while its upto > state.trimmed, for
+ *     invariant 3, also when its blocks are folded and gone.
  *
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.
  */
+/* clang-format on */
 #ifndef STORE_FORMAT_H
 #define STORE_FORMAT_H
 
 #define FORMAT_MAJOR 1
-#define FORMAT_MINOR 0
+#define FORMAT_MINOR 1
 
 #define STORED_MAGIC        0xA5
 #define STORED_HEADER_BYTES 16

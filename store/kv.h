@@ -33,6 +33,7 @@ enum kv_db {
 	KV_LOG,
 	KV_LOGSEQ,
 	KV_TOKEN,
+	KV_PART,
 	KV_DBS,
 };
 

@@ -2,7 +2,7 @@
  * store.h - the open store, for the files of store/ alone.
  *
  * Threads: the writer (writer.c) is the only one that writes LMDB; the flusher (flush.c) encodes
- * frozen buckets into blocks; everybody else submits and reads.
+ * frozen buckets into blocks; the compactor (compact.c) seals parts; everybody else submits and reads.
  *
  *   lock order: queue_lock, then memory_lock; the registries' own locks are innermost.
  *
@@ -37,8 +37,11 @@ struct token {
 	struct caller caller;
 };
 
-struct creation; /* turn.h */
-struct flush;    /* flush.c */
+struct creation;  /* turn.h */
+struct compactor; /* compact.h */
+struct errand;    /* turn.h */
+struct flush;     /* flush.c */
+struct parts;     /* parts.h */
 
 struct counters {
 	atomic_uint_fast64_t batches, samples, log_records, duplicates;
@@ -54,6 +57,8 @@ struct store {
 	int lock_fd; /* -1: read only */
 	struct store_options options;
 	struct kv *kv;
+	struct parts *parts;
+	struct compactor *compactor; /* NULL: read only */
 	struct runs runs;
 	struct registry series;
 	struct token *tokens;
@@ -62,11 +67,12 @@ struct store {
 
 	/* queue_lock */
 	pthread_mutex_t queue_lock;
-	pthread_cond_t queue_news; /* to the writer */
-	pthread_cond_t creation_done;
+	pthread_cond_t queue_news;    /* to the writer */
+	pthread_cond_t creation_done; /* an errand too */
 	struct batch *queue_head, **queue_tail;
 	size_t queued;
 	struct creation *creations;
+	struct errand *errands;
 	bool closing;
 	bool writer_started, flusher_started;
 	pthread_t writer, flusher;
@@ -87,7 +93,7 @@ struct store {
 	struct buf turn_journal;
 	bool stuck; /* the last turn failed */
 	size_t room_least, room_more;
-	atomic_bool disk_full, broken;
+	atomic_bool disk_full, broken, flush_wanted;
 
 	/* log news */
 	pthread_mutex_t news_lock;

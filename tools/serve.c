@@ -191,6 +191,11 @@ static const struct setting settings[] = {
 	SETTING("queue", UNIT_COUNT, store.queue_max_batches, "requests waiting for the writer (8192)"),
 	SETTING("grace", UNIT_NS, store.grace_ns, "after a window's end, before it is flushed (30s)"),
 	SETTING("flush-every", UNIT_NS, store.flush_every_ns, "least time between flushes (30s)"),
+	SETTING("compact-every", UNIT_NS, store.compact_every_ns,
+		"between looks for hours and days to seal (30s)"),
+	SETTING("settle", UNIT_NS, store.settle_ns, "after an hour's end, before it is sealed (10m)"),
+	SETTING("late-wait", UNIT_NS, store.late_ns,
+		"how long a little that comes late for a sealed hour waits (10m)"),
 	SETTING("map", UNIT_BYTES, store.map_max_bytes, "bound of the data file (256GiB)"),
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
