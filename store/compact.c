@@ -12,7 +12,7 @@
 #include "store/file.h"
 #include "store/flush.h"
 #include "store/parts.h"
-#include "store/seal.h"
+#include "store/slot.h"
 #include "store/turn.h"
 
 #define DROP_BLOCKS 1000
@@ -22,7 +22,7 @@
 struct known {
 	uint64_t number;
 	int64_t seen_ns;
-	struct plan_hour *hours; /* by rising from */
+	struct agenda_hour *hours; /* by rising from */
 	size_t n_hours, cap;
 	bool droppable; /* the journal no longer needs its row */
 	bool damaged;   /* a block could not be read: it stays */
@@ -46,7 +46,7 @@ struct compactor {
 
 static int add_hour(struct known *k, int64_t start_ns)
 {
-	int64_t from = window_start(start_ns, PLAN_HOUR_NS);
+	int64_t from = window_start(start_ns, AGENDA_HOUR_NS);
 	size_t at = k->n_hours;
 
 	while (at > 0 && k->hours[at - 1].from_ns > from)
@@ -57,7 +57,7 @@ static int add_hour(struct known *k, int64_t start_ns)
 	}
 	if (k->n_hours == k->cap) {
 		size_t cap = k->cap ? k->cap * 2 : 4;
-		struct plan_hour *p = realloc(k->hours, cap * sizeof(*p));
+		struct agenda_hour *p = realloc(k->hours, cap * sizeof(*p));
 
 		if (!p)
 			return ERR_NOMEM;
@@ -65,7 +65,7 @@ static int add_hour(struct known *k, int64_t start_ns)
 		k->cap = cap;
 	}
 	memmove(k->hours + at + 1, k->hours + at, (k->n_hours - at) * sizeof(*k->hours));
-	k->hours[at] = (struct plan_hour){ from, 1 };
+	k->hours[at] = (struct agenda_hour){ from, 1 };
 	k->n_hours++;
 	return 0;
 }
@@ -195,9 +195,9 @@ static int look(struct compactor *c)
 /* ---- the plan ---- */
 
 struct picture {
-	struct plan_part *parts;
-	struct plan_flush *flushes;
-	struct plan_state state;
+	struct agenda_part *parts;
+	struct agenda_flush *flushes;
+	struct agenda_state state;
 };
 
 static void picture_release(struct picture *p)
@@ -220,8 +220,8 @@ static int picture_parts(struct compactor *c, struct picture *p)
 		err = p->parts ? 0 : ERR_NOMEM;
 	}
 	for (size_t i = 0; err == 0 && i < m.n; i++)
-		p->parts[i] = (struct plan_part){ m.rows[i].id.from_ns, m.rows[i].id.to_ns, m.rows[i].upto,
-						  m.rows[i].summary.buckets };
+		p->parts[i] = (struct agenda_part){ m.rows[i].id.from_ns, m.rows[i].id.to_ns, m.rows[i].upto,
+						    m.rows[i].summary.buckets };
 	p->state.parts = p->parts;
 	p->state.n_parts = m.n;
 	manifest_release(&m);
@@ -242,7 +242,7 @@ static int take_picture(struct compactor *c, struct picture *p)
 	for (size_t i = 0; err == 0 && i < c->n_known; i++) {
 		const struct known *k = &c->known[i];
 
-		p->flushes[i] = (struct plan_flush){ k->number, k->seen_ns, k->hours, k->n_hours };
+		p->flushes[i] = (struct agenda_flush){ k->number, k->seen_ns, k->hours, k->n_hours };
 	}
 	p->state.flushes = p->flushes;
 	p->state.n_flushes = c->n_known;
@@ -265,7 +265,7 @@ static void unlink_old(struct store *s, const struct part_id *ids, size_t n)
 			unlink(path);
 }
 
-static int ids_in_slot(struct store *s, const struct plan_job *job, struct part_id **ret, size_t *ret_n)
+static int ids_in_slot(struct store *s, const struct agenda_job *job, struct part_id **ret, size_t *ret_n)
 {
 	struct manifest m = { 0 };
 	struct part_id *ids = NULL;
@@ -288,7 +288,7 @@ static int ids_in_slot(struct store *s, const struct plan_job *job, struct part_
 	return err;
 }
 
-static int seal_and_publish(struct compactor *c, const struct plan_job *job, struct compact_report *report)
+static int seal_and_publish(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
 {
 	struct store *s = c->store;
 	struct part_id *old = NULL;
@@ -300,7 +300,7 @@ static int seal_and_publish(struct compactor *c, const struct plan_job *job, str
 	buf_init(&runs, (size_t)64 * 1024 * 1024);
 	err = ids_in_slot(s, job, &old, &n_old);
 	if (err == 0)
-		err = seal_slot(s, job, &c->stop, &row, &runs);
+		err = slot_seal(s, job, &c->stop, &row, &runs);
 	if (err == 0)
 		err = writer_errand(s, publish, &row);
 	if (err == 0) {
@@ -315,15 +315,16 @@ static int seal_and_publish(struct compactor *c, const struct plan_job *job, str
 	return err;
 }
 
-static void slot_text(const struct plan_job *j, char *ret, size_t max)
+static void slot_text(const struct agenda_job *j, char *ret, size_t max)
 {
 	char from[CLOCK_TEXT_MAX];
 
 	clock_format(j->from_ns, from);
-	snprintf(ret, max, "%s from %s", j->to_ns - j->from_ns == PLAN_DAY_NS ? "the day" : "the hour", from);
+	snprintf(ret, max, "%s from %s", j->to_ns - j->from_ns == AGENDA_DAY_NS ? "the day" : "the hour",
+		 from);
 }
 
-static bool is_bad(const struct compactor *c, const struct plan_job *job)
+static bool is_bad(const struct compactor *c, const struct agenda_job *job)
 {
 	for (size_t i = 0; i < c->n_bad; i++)
 		if (c->bad[i] == job->from_ns)
@@ -331,7 +332,7 @@ static bool is_bad(const struct compactor *c, const struct plan_job *job)
 	return false;
 }
 
-static void note_bad(struct compactor *c, const struct plan_job *job)
+static void note_bad(struct compactor *c, const struct agenda_job *job)
 {
 	int64_t *p = realloc(c->bad, (c->n_bad + 1) * sizeof(*p));
 	char slot[80];
@@ -345,7 +346,7 @@ static void note_bad(struct compactor *c, const struct plan_job *job)
 }
 
 struct task {
-	const struct plan_policy *policy;
+	const struct agenda_policy *policy;
 	int64_t now_ns;
 	bool dry_run;
 	compact_fn tell;
@@ -353,7 +354,7 @@ struct task {
 	struct compact_report *report;
 };
 
-static void tell_job(const struct task *task, const struct plan_job *job)
+static void tell_job(const struct task *task, const struct agenda_job *job)
 {
 	char slot[80], text[200];
 
@@ -365,7 +366,7 @@ static void tell_job(const struct task *task, const struct plan_job *job)
 	task->tell(task->arg, text);
 }
 
-static int do_job(struct compactor *c, const struct task *task, const struct plan_job *job)
+static int do_job(struct compactor *c, const struct task *task, const struct agenda_job *job)
 {
 	int err;
 
@@ -385,14 +386,14 @@ static int do_job(struct compactor *c, const struct task *task, const struct pla
 
 static int do_jobs(struct compactor *c, const struct task *task)
 {
-	struct plan_job *jobs = NULL;
+	struct agenda_job *jobs = NULL;
 	struct picture p;
 	size_t n = 0;
 	int err = take_picture(c, &p);
 
 	if (err < 0)
 		return err;
-	err = plan_jobs(&p.state, task->policy, task->now_ns, &jobs, &n);
+	err = agenda_jobs(&p.state, task->policy, task->now_ns, &jobs, &n);
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = do_job(c, task, &jobs[i]);
 	free(jobs);
@@ -452,7 +453,7 @@ static int drop_folded(struct compactor *c, struct compact_report *report)
 	for (size_t i = c->n_known; i-- > 0 && err == 0 && !atomic_load(&c->stop);) {
 		struct drop d = { .number = c->known[i].number, .more = true };
 
-		if (!c->known[i].droppable || c->known[i].damaged || !plan_folded(&p.state, &p.flushes[i]))
+		if (!c->known[i].droppable || c->known[i].damaged || !agenda_folded(&p.state, &p.flushes[i]))
 			continue;
 		while (err == 0 && d.more)
 			err = writer_errand(c->store, drop_some, &d);
@@ -484,7 +485,7 @@ static int compact(struct compactor *c, const struct task *task)
 static void compact_by_clock(struct compactor *c)
 {
 	const struct store_options *o = &c->store->options;
-	struct plan_policy policy = { o->settle_ns, o->late_ns };
+	struct agenda_policy policy = { o->settle_ns, o->late_ns };
 	struct compact_report report = { 0 };
 	struct task task = { .policy = &policy, .now_ns = clock_now_ns(), .report = &report };
 	int err = compact(c, &task);
@@ -592,7 +593,7 @@ static void flush_all(struct store *s)
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret)
 {
-	struct plan_policy at_once = { 0, 0 };
+	struct agenda_policy at_once = { 0, 0 };
 	struct compact_report report = { 0 };
 	struct task task = { &at_once, until_ns, dry_run, tell, arg, &report };
 	uint64_t made;

@@ -1,7 +1,7 @@
 /*
  * compact.h - the compactor: a thread that turns closed slots into parts, and drops what they hold.
  *
- * It looks now and then at what is flushed (plan.h), seals what is due (seal.h), has the writer
+ * It looks now and then at what is flushed (agenda.h), seals what is due (slot.h), has the writer
  * publish it in one small transaction, removes the files of the parts that were taken in, and has the
  * writer drop the blocks of flushes that are folded, a thousand at a time.
  *

@@ -1,5 +1,5 @@
 /*
- * seal.h - one slot becomes one part: the compactor's heavy step.
+ * slot.h - one slot becomes one part: the compactor's heavy step.
  *
  * Buckets of the slot, from the parts in it and from flushes up to job->upto, go series by series
  * into DIR/tmp; the file is synced, read again and compared with the same sources, bucket by
@@ -9,16 +9,16 @@
  * Snapshots are kept for some thousand buckets at a time.  Sources do not change meanwhile: only
  * the compactor, which calls this, drops flushes and parts.
  */
-#ifndef STORE_SEAL_H
-#define STORE_SEAL_H
+#ifndef STORE_SLOT_H
+#define STORE_SLOT_H
 
+#include "store/agenda.h"
 #include "store/manifest.h"
-#include "store/plan.h"
 #include "store/store.h"
 
 /* *ret's runs are owned by runs, which the caller releases.  ERR_CORRUPT: a source is damaged, or the
  * part is not what it was made from; ERR_DISK_FULL; ERR_IO; ERR_GONE: *stop was set. */
-int seal_slot(struct store *s, const struct plan_job *job, atomic_bool *stop, struct part_row *ret,
+int slot_seal(struct store *s, const struct agenda_job *job, atomic_bool *stop, struct part_row *ret,
 	      struct buf *runs);
 
 #endif

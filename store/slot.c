@@ -1,4 +1,4 @@
-#include "store/seal.h"
+#include "store/slot.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct sid_run {
 
 struct seal {
 	struct store *store;
-	const struct plan_job *job;
+	const struct agenda_job *job;
 	atomic_bool *stop;
 	struct run_range *runs; /* by rising rid */
 	size_t n_runs, runs_cap;
@@ -403,7 +403,7 @@ static int make_part(struct seal *s, struct part_row *row)
 	return err;
 }
 
-int seal_slot(struct store *store, const struct plan_job *job, atomic_bool *stop, struct part_row *ret,
+int slot_seal(struct store *store, const struct agenda_job *job, atomic_bool *stop, struct part_row *ret,
 	      struct buf *runs)
 {
 	struct seal s = { .store = store, .job = job, .stop = stop };

@@ -1,4 +1,4 @@
-#include "store/plan.h"
+#include "store/agenda.h"
 
 #include <stdlib.h>
 
@@ -6,7 +6,7 @@
 
 /* What is known of a slot while the flushes are walked. */
 struct slot {
-	struct plan_job job;
+	struct agenda_job job;
 	uint64_t kept;   /* buckets of the parts in it */
 	int64_t waiting; /* since when, the first of what waits */
 };
@@ -23,13 +23,13 @@ static int64_t floor_to(int64_t t_ns, int64_t width)
 	return t_ns - (rest < 0 ? rest + width : rest);
 }
 
-static bool closed(int64_t end_ns, const struct plan_policy *p, int64_t now_ns)
+static bool closed(int64_t end_ns, const struct agenda_policy *p, int64_t now_ns)
 {
 	return end_ns <= now_ns - p->settle_ns;
 }
 
 /* The part that covers a time; NULL: none. */
-static const struct plan_part *part_at(const struct plan_state *s, int64_t t_ns)
+static const struct agenda_part *part_at(const struct agenda_state *s, int64_t t_ns)
 {
 	size_t lo = 0, hi = s->n_parts;
 
@@ -45,14 +45,14 @@ static const struct plan_part *part_at(const struct plan_state *s, int64_t t_ns)
 }
 
 /* The slot that an hour belongs to now; false: it is still open. */
-static bool slot_of(const struct plan_policy *p, int64_t now_ns, int64_t hour_ns, int64_t *ret_from,
+static bool slot_of(const struct agenda_policy *p, int64_t now_ns, int64_t hour_ns, int64_t *ret_from,
 		    int64_t *ret_to)
 {
-	int64_t day = floor_to(hour_ns, PLAN_DAY_NS);
-	bool whole = closed(day + PLAN_DAY_NS, p, now_ns);
+	int64_t day = floor_to(hour_ns, AGENDA_DAY_NS);
+	bool whole = closed(day + AGENDA_DAY_NS, p, now_ns);
 
 	*ret_from = whole ? day : hour_ns;
-	*ret_to = *ret_from + (whole ? PLAN_DAY_NS : PLAN_HOUR_NS);
+	*ret_to = *ret_from + (whole ? AGENDA_DAY_NS : AGENDA_HOUR_NS);
 	return closed(*ret_to, p, now_ns);
 }
 
@@ -75,11 +75,11 @@ static struct slot *slot_get(struct slots *slots, int64_t from, int64_t to)
 	return &slots->all[slots->n++];
 }
 
-static int note_flush(struct slots *slots, const struct plan_state *s, const struct plan_policy *p,
-		      int64_t now_ns, const struct plan_flush *f)
+static int note_flush(struct slots *slots, const struct agenda_state *s, const struct agenda_policy *p,
+		      int64_t now_ns, const struct agenda_flush *f)
 {
 	for (size_t i = 0; i < f->n_hours; i++) {
-		const struct plan_part *part = part_at(s, f->hours[i].from_ns);
+		const struct agenda_part *part = part_at(s, f->hours[i].from_ns);
 		struct slot *slot;
 		int64_t from, to;
 
@@ -96,11 +96,11 @@ static int note_flush(struct slots *slots, const struct plan_state *s, const str
 }
 
 /* Parts in slots that something waits for, and hours whose day is closed. */
-static int note_parts(struct slots *slots, const struct plan_state *s, const struct plan_policy *p,
+static int note_parts(struct slots *slots, const struct agenda_state *s, const struct agenda_policy *p,
 		      int64_t now_ns)
 {
 	for (size_t i = 0; i < s->n_parts; i++) {
-		const struct plan_part *part = &s->parts[i];
+		const struct agenda_part *part = &s->parts[i];
 		struct slot *slot;
 		int64_t from, to;
 
@@ -118,14 +118,14 @@ static int note_parts(struct slots *slots, const struct plan_state *s, const str
 }
 
 /* Whether one part alone is all there is in the slot, and it has the slot's width. */
-static bool whole(const struct plan_state *s, const struct plan_job *j)
+static bool whole(const struct agenda_state *s, const struct agenda_job *j)
 {
-	const struct plan_part *part = part_at(s, j->from_ns);
+	const struct agenda_part *part = part_at(s, j->from_ns);
 
 	return part && part->from_ns == j->from_ns && part->to_ns == j->to_ns;
 }
 
-static bool due(const struct plan_state *s, const struct plan_policy *p, int64_t now_ns,
+static bool due(const struct agenda_state *s, const struct agenda_policy *p, int64_t now_ns,
 		const struct slot *slot)
 {
 	if (slot->job.parts && !whole(s, &slot->job))
@@ -136,16 +136,16 @@ static bool due(const struct plan_state *s, const struct plan_policy *p, int64_t
 
 static int compare_job(const void *a, const void *b)
 {
-	const struct plan_job *x = a, *y = b;
+	const struct agenda_job *x = a, *y = b;
 
 	return (x->from_ns > y->from_ns) - (x->from_ns < y->from_ns);
 }
 
-int plan_jobs(const struct plan_state *s, const struct plan_policy *p, int64_t now_ns, struct plan_job **ret,
-	      size_t *ret_n)
+int agenda_jobs(const struct agenda_state *s, const struct agenda_policy *p, int64_t now_ns,
+		struct agenda_job **ret, size_t *ret_n)
 {
 	struct slots slots = { 0 };
-	struct plan_job *jobs = NULL;
+	struct agenda_job *jobs = NULL;
 	uint64_t upto = s->n_flushes ? s->flushes[s->n_flushes - 1].number : 0;
 	size_t n = 0;
 	int err = 0;
@@ -159,7 +159,7 @@ int plan_jobs(const struct plan_state *s, const struct plan_policy *p, int64_t n
 	if (err == 0 && slots.n && !jobs)
 		err = ERR_NOMEM;
 	for (size_t i = 0; i < slots.n && err == 0; i++) {
-		struct plan_job job = slots.all[i].job;
+		struct agenda_job job = slots.all[i].job;
 
 		job.upto = job.upto > upto ? job.upto : upto;
 		if (due(s, p, now_ns, &slots.all[i]))
@@ -175,10 +175,10 @@ int plan_jobs(const struct plan_state *s, const struct plan_policy *p, int64_t n
 	return 0;
 }
 
-bool plan_folded(const struct plan_state *s, const struct plan_flush *f)
+bool agenda_folded(const struct agenda_state *s, const struct agenda_flush *f)
 {
 	for (size_t i = 0; i < f->n_hours; i++) {
-		const struct plan_part *part = part_at(s, f->hours[i].from_ns);
+		const struct agenda_part *part = part_at(s, f->hours[i].from_ns);
 
 		if (!part || part->upto < f->number)
 			return false;
