@@ -42,7 +42,7 @@ say = @$(if $(V),,printf '  %-4s %s\n' '$(1)' '$(2)';)
 
 gen_c := $(B)/gen/astraml/v2/ingest.pb-c.c
 gen_h := $(gen_c:.c=.h)
-gen_py := $(B)/gen/astraml/v2/ingest_pb2.py
+gen_py := $(B)/gen/astraml/v2/ingest_pb2.py $(B)/gen/astraml/v2/query_pb2.py
 
 program := $(B)/astraml
 
@@ -57,7 +57,7 @@ help: ## this list
 $(gen_c) $(gen_h) &: proto/astraml/v2/ingest.proto
 	@mkdir -p $(B)/gen
 	$(call say,GEN,$@)protoc-c --c_out=$(B)/gen -I proto $<
-$(gen_py): proto/astraml/v2/ingest.proto
+$(gen_py): $(B)/gen/astraml/v2/%_pb2.py: proto/astraml/v2/%.proto
 	@mkdir -p $(B)/gen
 	$(call say,GEN,$@)protoc --python_out=$(B)/gen -I proto $<
 
@@ -123,7 +123,8 @@ format: ## rewrite the sources as .clang-format says
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(B)/astraml $(DESTDIR)$(PREFIX)/bin/astraml
-	install -D -m 644 proto/astraml/v2/ingest.proto $(DESTDIR)$(PREFIX)/share/astraml/proto/astraml/v2/ingest.proto
+	install -d $(DESTDIR)$(PREFIX)/share/astraml/proto/astraml/v2
+	install -m 644 proto/astraml/v2/*.proto $(DESTDIR)$(PREFIX)/share/astraml/proto/astraml/v2/
 
 clean: ## remove what was built
 	rm -rf build build-*

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "proto/http.h"
+#include "query/accept.h"
 #include "query/handler.h"
 
 struct route {
@@ -19,6 +20,7 @@ static const struct route routes[] = {
 	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}/logs/histogram", handle_histogram, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
 	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },
@@ -108,26 +110,26 @@ static int route_find(const struct api_request *rq, const struct route **ret, st
 			 (int)(rq->path.len < 200 ? rq->path.len : 200), (const char *)rq->path.data);
 }
 
-/* JSON (or lines of JSON) is what there is. */
-static int accept_check(struct span accept, struct fault *f)
+int accept_fault(const struct ctx *c, const char *have)
 {
-	static const char *const fine[] = { "*/*",
-					    "application/json",
-					    "application/*",
-					    "application/x-ndjson",
-					    "text/plain",
-					    "text/*",
-					    "application/openmetrics-text" };
+	struct span accept = c->rq->accept;
 
-	if (accept.len == 0)
-		return 0;
-	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
-		if (memmem(accept.data, accept.len, fine[i], strlen(fine[i])))
-			return 0;
-	return fault_set(f, ERR_REFUSED, "Accept",
-			 "this version answers in application/json (logs: "
-			 "application/x-ndjson), not in %.*s",
+	return fault_set(c->f, ERR_REFUSED, "Accept", "this is answered in %s, not in %.*s", have,
 			 (int)(accept.len < 120 ? accept.len : 120), (const char *)accept.data);
+}
+
+/* What is answered in one form is so for each client that takes one of those there are; /query, which
+ * has several, chooses for itself. */
+static int accept_check(const struct ctx *c, const struct route *route)
+{
+	static const char *const have[] = { "application/json", "application/x-ndjson", "text/plain",
+					    "application/openmetrics-text", NULL };
+
+	if (route->handle == handle_query || accept_choose(c->rq->accept, have) >= 0)
+		return 0;
+	return accept_fault(c, route->handle == handle_server_metrics
+				   ? "text/plain"
+				   : "application/json (logs: application/x-ndjson)");
 }
 
 void ctx_release(struct ctx *c) { params_release(&c->params); }
@@ -148,7 +150,7 @@ int ctx_init(struct ctx *c, struct store *s, const struct api_request *rq, const
 		return fault_default(f, err);
 	if (run.data && (err = id_take("run", run, c->run, f)) < 0)
 		return err;
-	if ((err = accept_check(rq->accept, f)) < 0 || (err = params_parse(rq->query, &c->params, f)) < 0)
+	if ((err = accept_check(c, route)) < 0 || (err = params_parse(rq->query, &c->params, f)) < 0)
 		return err;
 	*ret = route->handle;
 	return 0;

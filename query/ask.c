@@ -20,6 +20,13 @@ static int agg_add(struct ask *a, struct span name, struct fault *f)
 		a->aggs[a->n_aggs++] = (enum agg)i;
 		return 0;
 	}
+	if (span_is(name, "stddev") ||
+	    (name.len > 1 && name.data[0] == 'p' && name.data[1] >= '0' && name.data[1] <= '9'))
+		return fault_set(
+		    f, ERR_REFUSED, "agg",
+		    "agg=%.*s needs more than windows keep (count, sum, min, max, first, last); it is "
+		    "not served by this version",
+		    (int)(name.len < 60 ? name.len : 60), (const char *)name.data);
 	return fault_set(
 	    f, ERR_REFUSED, "agg",
 	    "agg=%.*s is not known; there are count, sum, min, max, mean, first, "
@@ -30,7 +37,7 @@ static int agg_add(struct ask *a, struct span name, struct fault *f)
 
 static int aggs_parse(struct ask *a, struct fault *f)
 {
-	static const enum agg usual[] = { AGG_COUNT, AGG_MIN, AGG_MAX, AGG_MEAN, AGG_LAST };
+	static const enum agg usual[] = { AGG_COUNT, AGG_MIN, AGG_MAX, AGG_MEAN, AGG_FIRST, AGG_LAST };
 	struct span s;
 	int err;
 
@@ -52,20 +59,13 @@ static int aggs_parse(struct ask *a, struct fault *f)
 static int width_parse(struct ask *a, struct fault *f)
 {
 	struct span s, points;
-	int err;
 
 	if (!params_get(a->params, "every", 0, &s))
 		return params_u64(a->params, "points", 1, ASK_ROWS_MAX, &a->points, f);
 	if (params_get(a->params, "points", 0, &points))
 		return fault_set(f, ERR_REFUSED, "points",
 				 "every and points both say how wide a window is; give one");
-	err = duration_parse(s, &a->every_ns) ? 0 : ERR_REFUSED;
-	if (err < 0)
-		return fault_set(f, err, "every",
-				 "every=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 "
-				 "years)",
-				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
-	return 0;
+	return params_duration(a->params, "every", &a->every_ns, f);
 }
 
 static int runs_parse(struct ask *a, struct fault *f)
@@ -92,35 +92,77 @@ static int runs_parse(struct ask *a, struct fault *f)
 	return 0;
 }
 
-/* What later versions of this answer will know. */
+static int steps_parse(struct ask *a, struct fault *f)
+{
+	struct span s;
+	int err;
+
+	if ((err = params_i64(a->params, "step_start", &a->step_start, f)) < 0 ||
+	    (err = params_i64(a->params, "step_end", &a->step_end, f)) < 0)
+		return err;
+	if (a->step_start > a->step_end)
+		return fault_set(f, ERR_REFUSED, "step_start",
+				 "step_start lies after step_end; exchange them");
+	if (!params_get(a->params, "x", 0, &s))
+		return 0;
+	a->x_step = span_is(s, "step");
+	if (!a->x_step && !span_is(s, "time"))
+		return fault_set(f, ERR_REFUSED, "x", "x=%.*s is neither time nor step",
+				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+	return 0;
+}
+
+static int by_parse(struct ask *a, struct fault *f)
+{
+	struct span s;
+
+	for (size_t i = 0; params_get(a->params, "by", i, &s); i++) {
+		a->merge = true;
+		if (s.len == 0)
+			continue;
+		if (a->n_by == ASK_BY_MAX)
+			return fault_set(f, ERR_REFUSED, "by",
+					 "by= names more than %d labels; no series has as many", ASK_BY_MAX);
+		a->by[a->n_by++] = s;
+	}
+	return 0;
+}
+
+/* What needs samples, or attempts, of which windows keep nothing. */
 static int unsupported_check(const struct params *p, struct fault *f)
 {
 	struct span s;
 
-	if (params_get(p, "x", 0, &s) && !span_is(s, "time"))
-		return fault_set(f, ERR_REFUSED, "x", "x=%.*s is not served by this version; x=time is",
-				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
-	if (params_get(p, "by", 0, &s))
-		return fault_set(f, ERR_REFUSED, "by",
-				 "by= is not served by this version; ask for each label with "
-				 "label.KEY=VALUE");
 	if (params_get(p, "samples", 0, &s) && !span_is(s, "false"))
-		return fault_set(f, ERR_REFUSED, "samples",
-				 "samples=true is not served by this version; windows are, "
-				 "with first, last and every other aggregate");
+		return fault_set(
+		    f, ERR_REFUSED, "samples",
+		    "samples=true is not served by this version: samples are not kept one by one, "
+		    "windows are, with first, last and every other aggregate; leave it out");
+	if (params_get(p, "attempt", 0, &s))
+		return fault_set(
+		    f, ERR_REFUSED, "attempt",
+		    "attempt=%.*s is not served by this version: attempts of a run are not kept apart; "
+		    "x=step shows the newest, x=time all of them",
+		    (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
 	return 0;
 }
 
 int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fault *f)
 {
-	static const char *const known[] = { "run*",   "metric*", "label.", "start", "end",     "every",
-					     "points", "agg",     "x",      "by",    "samples", NULL };
-	struct ask a = { .params = p, .start_ns = INT64_MIN, .end_ns = INT64_MIN };
+	static const char *const known[] = { "run*",       "metric*",  "label.",  "start",   "end",
+					     "step_start", "step_end", "every",   "points",  "agg",
+					     "x",          "by*",      "samples", "attempt", NULL };
+	struct ask a = { .params = p,
+			 .start_ns = INT64_MIN,
+			 .end_ns = INT64_MIN,
+			 .step_start = INT64_MIN,
+			 .step_end = INT64_MAX };
 	int err;
 
 	if ((err = params_check(p, known, f)) < 0 || (err = unsupported_check(p, f)) < 0 ||
 	    (err = runs_parse(&a, f)) < 0 || (err = aggs_parse(&a, f)) < 0 ||
-	    (err = width_parse(&a, f)) < 0 || (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
+	    (err = width_parse(&a, f)) < 0 || (err = steps_parse(&a, f)) < 0 || (err = by_parse(&a, f)) < 0 ||
+	    (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
 	    (err = params_time(p, "end", now_ns, &a.end_ns, f)) < 0)
 		return err;
 	a.has_start = a.start_ns != INT64_MIN;
@@ -168,6 +210,33 @@ bool ask_wants(const struct ask *a, const struct series_name *name)
 	return hit || !any;
 }
 
+bool ask_wants_step(const struct ask *a, int64_t step)
+{
+	bool bounded = a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+
+	if (step == STEP_NONE)
+		return !a->x_step && !bounded;
+	return step >= a->step_start && (step < a->step_end || a->step_end == INT64_MAX);
+}
+
+static bool by_has(const struct ask *a, struct span key)
+{
+	for (size_t i = 0; i < a->n_by; i++)
+		if (span_equal(a->by[i], key))
+			return true;
+	return false;
+}
+
+struct series_name ask_merged_name(const struct ask *a, const struct series_name *name)
+{
+	struct series_name merged = { .metric = name->metric };
+
+	for (size_t i = 0; i < name->n_labels; i++)
+		if (by_has(a, name->labels[i].key) && name->labels[i].value.len > 0)
+			merged.labels[merged.n_labels++] = name->labels[i];
+	return merged;
+}
+
 static int64_t round_up(int64_t t, int64_t width)
 {
 	uint64_t up = ((uint64_t)t + (uint64_t)width - 1) / (uint64_t)width * (uint64_t)width;
@@ -185,13 +254,6 @@ static struct windows windows_of(const struct ask *a, int64_t start, int64_t end
 	return w;
 }
 
-static int64_t points_width(int64_t length_ns, uint64_t points, int64_t tier_ns)
-{
-	uint64_t least = ((uint64_t)length_ns + points - 1) / points;
-
-	return round_up(least ? (int64_t)least : 1, tier_ns);
-}
-
 int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int64_t life_to_ns,
 		struct windows *ret, struct fault *f)
 {
@@ -206,12 +268,11 @@ int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int6
 
 	if (start > end)
 		return fault_set(f, ERR_REFUSED, "start", "start lies after end; exchange them");
-	if (a->points)
-		every = points_width(end - start, a->points, tier_ns);
 	w = windows_of(a, start, end, every);
-	/* a start that is not a multiple of the width costs one window more */
-	if (a->points > 1 && (uint64_t)((w.to_ns - w.from_ns) / every) > a->points)
-		w = windows_of(a, start, end, points_width(end - start, a->points - 1, tier_ns));
+	while (a->points && (uint64_t)((w.to_ns - w.from_ns) / every) > a->points && every <= INT64_MAX / 2) {
+		every *= 2;
+		w = windows_of(a, start, end, every);
+	}
 	*ret = w;
 	return 0;
 }

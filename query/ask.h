@@ -1,8 +1,21 @@
 /*
  * ask.h - what a /query request asks for, and the windows that answer it.  Pure.
  *
+ *   run=R metric=GLOB label.K=V   which series: each may be repeated; '*' in metric stands for any text
+ *   start= end= step_start= step_end=   a window belongs when its start is in [start, end), and its
+ *                                 last step in [step_start, step_end)
+ *   every=W | points=N            how wide a window is
+ *   agg=LIST x=time|step          columns
+ *   by=K                          series of a run and metric that agree in label K (in each K, when it
+ *                                 is repeated) become one; by= with no label: all of them become one
+ *
  * Times are nanoseconds since 1970 UTC; every window of an answer starts at a multiple of its
- * width.  A window belongs to the range when its start is in [start, end).
+ * width.
+ *
+ * points=N gives the least width of tier, 2 tiers, 4 tiers, 8 ... whose windows are no more than N;
+ * so there are at least N / 2 of them unless the tier's own are fewer.  As a run goes on its windows
+ * stay as they are and new ones come behind, until there are N: then each two become one.  Each has
+ * first, last, min and max of all its samples, so a chart that is N pixels wide misses no spike.
  */
 #ifndef QUERY_ASK_H
 #define QUERY_ASK_H
@@ -10,6 +23,7 @@
 #include "query/params.h"
 
 #define ASK_RUNS_MAX 100
+#define ASK_BY_MAX   LABELS_MAX
 #define ASK_ROWS_MAX 1000000
 
 enum agg {
@@ -42,27 +56,39 @@ struct ask {
 	size_t n_runs;
 	bool has_start, has_end;
 	int64_t start_ns, end_ns;
+	int64_t step_start, step_end; /* INT64_MIN, INT64_MAX: no bound */
+	bool x_step;
+	bool merge; /* by= is there */
+	struct span by[ASK_BY_MAX];
+	size_t n_by;
 	int64_t every_ns; /* 0: the tier's own */
 	uint64_t points;  /* 0: not asked for */
 	enum agg aggs[AGGS];
 	size_t n_aggs;
 };
 
-/* count,min,max,mean,last when agg= is not given. */
+/* count,min,max,mean,first,last when agg= is not given. */
 int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fault *f);
 
 /* Whether a series is meant: any of metric= (none: all), each label.K= (a label that is not there
  * is empty; the same K twice: either value). */
 bool ask_wants(const struct ask *a, const struct series_name *name);
 
+/* Whether a window with this step (STEP_NONE: with none) is in the answer. */
+bool ask_wants_step(const struct ask *a, int64_t step);
+
+/* What a series is called that stands for all which agree with `name` in the labels of by=: its
+ * metric, and these labels as far as it has them.  Borrows from `name`. */
+struct series_name ask_merged_name(const struct ask *a, const struct series_name *name);
+
 /* [from, to) in multiples of every_ns; from == to: nothing. */
 struct windows {
 	int64_t from_ns, to_ns, every_ns;
 };
 
-/* The windows that answer it, no more than points= where that is given (two for points=1, when a
- * boundary of every width lies in the range): tier_ns is the width of the tier's, [life_from, life_to) what
- * the runs hold (equal: nothing).  ERR_REFUSED: start after end. */
+/* The windows that answer it, no more than points= where that is given (two for points=1 when the
+ * greatest width there is has a boundary in the range): tier_ns is the width of the tier's,
+ * [life_from, life_to) what the runs hold (equal: nothing).  ERR_REFUSED: start after end. */
 int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int64_t life_to_ns,
 		struct windows *ret, struct fault *f);
 

@@ -45,6 +45,8 @@ static const struct number store_numbers[] = {
 	{ "batches_total", "Batches committed since the start.", COUNTER, STORE(batches), 1 },
 	{ "samples_total", "Samples committed since the start.", COUNTER, STORE(samples), 1 },
 	{ "log_records_total", "Log records committed since the start.", COUNTER, STORE(log_records), 1 },
+	{ "sealed_log_records_total", "Log records sealed since the start.", COUNTER,
+	  STORE(sealed_log_records), 1 },
 	{ "duplicates_total", "Batches answered as applied before.", COUNTER, STORE(duplicates), 1 },
 	{ "commits_total", "Transactions committed since the start.", COUNTER, STORE(commits), 1 },
 	{ "commit_seconds_total", "Time spent committing.", COUNTER, STORE(commit_ns_total), SECONDS },

@@ -25,10 +25,11 @@ typedef int (*handler)(struct ctx *c);
 int handle_run_create(struct ctx *c); /* runs.c */
 int handle_runs(struct ctx *c);
 int handle_run(struct ctx *c);
-int handle_metrics(struct ctx *c); /* totals.c */
-int handle_query(struct ctx *c);   /* rows.c */
-int handle_logs(struct ctx *c);    /* logs.c */
-int handle_usage(struct ctx *c);   /* health.c */
+int handle_metrics(struct ctx *c);   /* totals.c */
+int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */
+int handle_logs(struct ctx *c);      /* logs.c */
+int handle_histogram(struct ctx *c); /* histogram.c */
+int handle_usage(struct ctx *c);     /* health.c */
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);
 int handle_readyz(struct ctx *c);
@@ -47,16 +48,15 @@ int ctx_init(struct ctx *c, struct store *s, const struct api_request *rq, const
 	     handler *ret, struct fault *f);
 void ctx_release(struct ctx *c);
 
+/* ERR_REFUSED: the client's Accept has none of what there is. */
+int accept_fault(const struct ctx *c, const char *have);
+
 /* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);
 int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f);
 
 /* One run as a JSON object. */
 void out_run(struct out *o, const struct run *r);
-
-/* v, or null where there were no finite samples. */
-void out_value(struct out *o, uint64_t count, double v);
-void out_step(struct out *o, int64_t step); /* null for STEP_NONE */
 
 /* The rest of an answer: the last bytes sent, the buffer freed.  Returns err, or what sending said. */
 int ctx_finish(struct out *o, int err);

@@ -21,9 +21,10 @@ static int words_parse(struct log_ask *a, struct fault *f)
 					 (int)(s.len < 40 ? s.len : 40), (const char *)s.data);
 		a->backward = span_is(s, "backward");
 	}
-	if (params_get(&a->params, "regex", 0, &s) && s.len > 0)
-		return pattern_new(s, &a->pattern, f);
-	return 0;
+	if (!params_get(&a->params, "regex", 0, &s) || s.len == 0)
+		return 0;
+	a->n_literal = regex_literal(s, a->literal);
+	return pattern_new(s, &a->pattern, f);
 }
 
 static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
@@ -74,6 +75,13 @@ int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct
 	static const char *const known[] = { "start",     "end",    "level",   "stream", "rank",
 					     "grep",      "regex",  "context", "limit",  "direction",
 					     "after_seq", "follow", NULL };
+
+	return log_ask_parse_known(query, known, now_ns, ret, f);
+}
+
+int log_ask_parse_known(struct span query, const char *const *known, int64_t now_ns, struct log_ask *ret,
+			struct fault *f)
+{
 	int err;
 
 	*ret = (struct log_ask){ .from_ns = INT64_MIN, .to_ns = INT64_MAX, .limit = UINT64_MAX };
@@ -89,6 +97,11 @@ void log_ask_release(struct log_ask *a)
 	pattern_free(a->pattern);
 	a->pattern = NULL;
 	params_release(&a->params);
+}
+
+struct span log_ask_holds(const struct log_ask *a)
+{
+	return a->n_literal > a->grep.len ? span_of(a->literal, a->n_literal) : a->grep;
 }
 
 bool log_ask_selects(const struct log_ask *a, const struct log_record *r)

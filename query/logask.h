@@ -7,6 +7,7 @@
 #ifndef QUERY_LOGASK_H
 #define QUERY_LOGASK_H
 
+#include "query/literal.h"
 #include "query/params.h"
 #include "query/pattern.h"
 
@@ -19,15 +20,24 @@ struct log_ask {
 	enum level least;
 	bool has_rank, has_stream, has_start, has_after, has_limit;
 	int32_t rank;
-	struct span grep;                   /* empty: none */
-	struct pattern *pattern;            /* NULL: none */
+	struct span grep;             /* empty: none */
+	struct pattern *pattern;      /* NULL: none */
+	uint8_t literal[LITERAL_MAX]; /* what a text must hold to match it */
+	size_t n_literal;
 	uint64_t after_seq, limit, context; /* limit: UINT64_MAX where none was given */
 	bool backward, follow;
 };
 
 /* ret is to be released whatever is returned. */
 int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct fault *f);
+
+/* As that, of a request that knows only these parameters (params_check). */
+int log_ask_parse_known(struct span query, const char *const *known, int64_t now_ns, struct log_ask *ret,
+			struct fault *f);
 void log_ask_release(struct log_ask *a);
+
+/* Bytes that the text of every record that is searched for holds; empty: none are known. */
+struct span log_ask_holds(const struct log_ask *a);
 
 /* Whether the record belongs to the log that is looked at. */
 bool log_ask_selects(const struct log_ask *a, const struct log_record *r);

@@ -181,6 +181,18 @@ static int slice_record(void *arg, const struct log_record *rec)
 	return slice_full(r) ? 1 : 0;
 }
 
+/* Blocks were passed over: the cursor goes on, and a slice without any record ends too. */
+static int slice_passed(void *arg, uint64_t next_seq)
+{
+	struct log_reader *r = arg;
+
+	if (r->ask->backward)
+		r->to_seq = next_seq;
+	else
+		r->from_seq = next_seq;
+	return clock_mono_ns() > r->until_ns ? 1 : 0;
+}
+
 int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f)
 {
 	const struct log_ask *a = r->ask;
@@ -189,7 +201,10 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 				   .backward = a->backward,
 				   .from_ns = a->from_ns,
 				   .to_ns = a->to_ns,
-				   .least = a->context ? LEVEL_NONE : a->least };
+				   .least = a->context ? LEVEL_NONE : a->least,
+				   .holds = a->context ? span_of(NULL, 0) : log_ask_holds(a),
+				   .passed = slice_passed,
+				   .effort = &r->effort };
 	uint64_t last = 0;
 	bool partial = false;
 	int err = view_last_seq(v, r->rid, &last);

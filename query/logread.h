@@ -25,7 +25,8 @@ struct log_reader {
 	uint64_t after;            /* context lines still to write */
 	bool limited;              /* the limit ended it */
 	bool partial;
-	struct buf *ring; /* the last lines not written, as text; owned, `context` of them */
+	struct log_effort effort; /* of all slices */
+	struct buf *ring;         /* the last lines not written, as text; owned, `context` of them */
 	size_t ring_next, ring_n, ring_bytes;
 	/* of the slice */
 	struct out *out;

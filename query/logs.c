@@ -30,7 +30,15 @@ static void write_end(struct out *o, const struct log_reader *r, uint64_t last_s
 	out_bool(o, r->limited && r->from_seq < r->to_seq);
 	out_raw(o, ",\"partial\":");
 	out_bool(o, r->partial);
-	out_raw(o, "}}\n");
+	out_raw(o, ",\"read\":{\"blocks\":");
+	out_u64(o, r->effort.blocks);
+	out_raw(o, ",\"bytes\":");
+	out_u64(o, r->effort.bytes);
+	out_raw(o, ",\"opened_blocks\":");
+	out_u64(o, r->effort.opened_blocks);
+	out_raw(o, ",\"opened_bytes\":");
+	out_u64(o, r->effort.opened_bytes);
+	out_raw(o, "}}}\n");
 }
 
 /* One slice under one view, sent when the view is closed. */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "store/base/bytes.h"
 #include "store/base/clock.h"
 
 void out_init(struct out *o, const struct api_sink *sink)
@@ -57,15 +58,26 @@ void out_bytes(struct out *o, const void *data, size_t n)
 
 static uint8_t *put_u64(uint8_t *p, uint64_t v)
 {
-	char text[20];
-	int n = 0;
+	static const char two_digits[] =
+	    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
+	    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
+	    "767778798081828384858687888990919293949596979899";
+	char text[20], *from = text + sizeof text;
+	size_t n;
 
-	do
-		text[n++] = (char)('0' + v % 10);
-	while ((v /= 10) > 0);
-	while (n > 0)
-		*p++ = (uint8_t)text[--n];
-	return p;
+	for (; v >= 100; v /= 100) {
+		from -= 2;
+		memcpy(from, &two_digits[v % 100 * 2], 2);
+	}
+	if (v >= 10) {
+		from -= 2;
+		memcpy(from, &two_digits[v * 2], 2);
+	} else {
+		*--from = (char)('0' + v);
+	}
+	n = (size_t)(text + sizeof text - from);
+	memcpy(p, from, n);
+	return p + n;
 }
 
 void out_u64(struct out *o, uint64_t v)
@@ -87,23 +99,39 @@ void out_i64(struct out *o, int64_t v)
 	out_wrote(o, put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
 }
 
+static const struct out_memo *memo_of(struct out *o, double v)
+{
+	uint64_t bits = double_bits(v);
+	struct out_memo *m;
+
+	for (m = o->memo; m < o->memo + OUT_MEMOS; m++)
+		if (m->bits == bits && m->len > 0)
+			return m;
+	m = &o->memo[o->next_memo++ % OUT_MEMOS];
+	m->bits = bits;
+	m->len = number_print(v, m->text);
+	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
+		memcpy(m->text, "-0.0", 4);
+		m->len = 4;
+	}
+	return m;
+}
+
 void out_double(struct out *o, double v)
 {
+	const struct out_memo *m;
 	uint8_t *p;
 
 	if (!isfinite(v)) {
 		out_raw(o, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
 		return;
 	}
+	m = memo_of(o, v);
 	p = out_room(o, NUMBER_TEXT_MAX);
 	if (!p)
 		return;
-	p += number_print(v, (char *)p);
-	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
-		*p++ = '.';
-		*p++ = '0';
-	}
-	out_wrote(o, p);
+	memcpy(p, m->text, NUMBER_TEXT_MAX);
+	out_wrote(o, p + m->len);
 }
 
 size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)

@@ -15,11 +15,22 @@
 #define OUT_FLUSH_BYTES 32768
 #define OUT_HOLD_MAX    (64u * 1024 * 1024)
 
+/* Doubles written last, which often come again: min, max, mean, first and last of a window with one
+ * sample, a value that stays. */
+#define OUT_MEMOS 4
+struct out_memo {
+	uint64_t bits;
+	size_t len; /* 0: none */
+	char text[NUMBER_TEXT_MAX];
+};
+
 struct out {
 	struct buf b;
 	const struct api_sink *sink; /* NULL: only the buffer */
 	bool hold;
 	int err;
+	struct out_memo memo[OUT_MEMOS];
+	unsigned next_memo;
 };
 
 void out_init(struct out *o, const struct api_sink *sink);

@@ -171,6 +171,22 @@ int params_u64(const struct params *p, const char *name, uint64_t least, uint64_
 	return 0;
 }
 
+int params_i64(const struct params *p, const char *name, int64_t *ret, struct fault *f)
+{
+	struct span s;
+	uint64_t v;
+	bool minus;
+
+	if (!params_get(p, name, 0, &s))
+		return 0;
+	minus = s.len > 0 && s.data[0] == '-';
+	if (!digits_parse(span_of(s.data + minus, s.len - minus), &v) || v > INT64_MAX)
+		return fault_set(f, ERR_REFUSED, name, "%s=%.*s is not a whole number of at most 63 bits",
+				 name, (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+	*ret = minus ? -(int64_t)v : (int64_t)v;
+	return 0;
+}
+
 /* A unit at s; returns its length, 0 when there is none. */
 static size_t unit_parse(struct span s, int64_t *ret_ns)
 {
@@ -213,6 +229,17 @@ bool duration_parse(struct span s, int64_t *ret_ns)
 		return false;
 	*ret_ns = total;
 	return true;
+}
+
+int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f)
+{
+	struct span s;
+
+	if (!params_get(p, name, 0, &s) || duration_parse(s, ret_ns))
+		return 0;
+	return fault_set(f, ERR_REFUSED, name,
+			 "%s=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 years)", name,
+			 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
 }
 
 void duration_print(int64_t ns, char ret[DURATION_TEXT_MAX])

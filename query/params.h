@@ -38,6 +38,7 @@ int params_check(const struct params *p, const char *const *known, struct fault 
 int params_bool(const struct params *p, const char *name, bool *ret, struct fault *f);
 int params_u64(const struct params *p, const char *name, uint64_t least, uint64_t most, uint64_t *ret,
 	       struct fault *f);
+int params_i64(const struct params *p, const char *name, int64_t *ret, struct fault *f);
 
 /* RFC 3339, integer milliseconds since 1970, "now", or relative to now_ns: "-1h", "-1h30m". */
 int params_time(const struct params *p, const char *name, int64_t now_ns, int64_t *ret, struct fault *f);
@@ -45,6 +46,7 @@ int time_parse(const char *field, struct span s, int64_t now_ns, int64_t *ret, s
 
 /* "500ms", "30s", "5m", "1h30m", "1d", "2w": at least 1 ms, at most 100 years. */
 bool duration_parse(struct span s, int64_t *ret_ns);
+int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f);
 
 #define DURATION_TEXT_MAX 32
 /* The shortest such text in one unit: "30s", "5m", "90s". */

@@ -65,7 +65,7 @@ static int taker_write(void *arg, struct span s)
 }
 
 /* Whoever can read the directory may read what is in it. */
-static int call_here(struct source *s, const char *path, struct taker *t, struct fault *f)
+static int call_here(struct source *s, const char *path, const char *accept, struct taker *t, struct fault *f)
 {
 	const struct caller owner = { .role = ROLE_OWNER };
 	const struct api_sink sink = { taker_begin, taker_write, t };
@@ -73,18 +73,26 @@ static int call_here(struct source *s, const char *path, struct taker *t, struct
 	struct api_request rq = { .method = span_str("GET"),
 				  .path = span_of(path, n),
 				  .query = span_str(path[n] ? path + n + 1 : ""),
+				  .accept = span_str(accept),
 				  .caller = &owner };
 
 	return api_call(s->store, &rq, &sink, f);
 }
 
-int source_get(struct source *s, const char *path, source_fn fn, void *arg, struct fault *f)
+int source_get_as(struct source *s, const char *path, const char *accept, source_fn fn, void *arg,
+		  struct fault *f)
 {
-	const struct client_request rq = { .method = "GET", .path = path, .accept = "*/*" };
+	const struct client_request rq = { .method = "GET", .path = path, .accept = accept };
 	struct taker t = { fn, arg };
-	int err = s->client ? client_call(s->client, &rq, fn, arg, NULL, f) : call_here(s, path, &t, f);
+	int err =
+	    s->client ? client_call(s->client, &rq, fn, arg, NULL, f) : call_here(s, path, accept, &t, f);
 
 	return fault_default(f, err);
+}
+
+int source_get(struct source *s, const char *path, source_fn fn, void *arg, struct fault *f)
+{
+	return source_get_as(s, path, "*/*", fn, arg, f);
 }
 
 static int keep(void *arg, struct span piece) { return buf_add(arg, piece.data, piece.len); }

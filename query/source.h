@@ -21,6 +21,9 @@ typedef int (*source_fn)(void *arg, struct span piece);
 
 /* path with its query string, encoded.  0 for a complete answer. */
 int source_get(struct source *s, const char *path, source_fn fn, void *arg, struct fault *f);
+/* As that, in a content type ("text/csv") where there are several. */
+int source_get_as(struct source *s, const char *path, const char *accept, source_fn fn, void *arg,
+		  struct fault *f);
 int source_fetch(struct source *s, const char *path, struct buf *out, struct fault *f);
 
 /* ---- paths ---- */

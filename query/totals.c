@@ -15,7 +15,7 @@ static void write_name(struct out *o, const struct series_name *name)
 {
 	out_raw(o, "{\"name\":");
 	out_string(o, name->metric);
-	out_ch(o, ',');
+	out_raw(o, ",\"labels\":");
 	out_labels(o, name);
 	out_raw(o, ",\"unit\":");
 	out_string(o, name->unit);
@@ -25,6 +25,23 @@ static void out_named_u64(struct out *o, const char *name, uint64_t v)
 {
 	out_raw(o, name);
 	out_u64(o, v);
+}
+
+/* v, or null where there were no finite samples. */
+static void out_value(struct out *o, uint64_t count, double v)
+{
+	if (count > 0)
+		out_double(o, v);
+	else
+		out_raw(o, "null");
+}
+
+static void out_step(struct out *o, int64_t step)
+{
+	if (step != STEP_NONE)
+		out_i64(o, step);
+	else
+		out_raw(o, "null");
 }
 
 static void out_total(struct out *o, const struct bucket *b)

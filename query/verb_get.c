@@ -20,7 +20,7 @@ static const char help[] =
     "  --points N    as wide as it takes for at most N windows\n"
     "  --agg LIST    of count sum min max mean first last nan pos_inf neg_inf first_time last_time\n"
     "                first_step last_step step_min step_max bad_time bad_step\n"
-    "                (count,mean,min,max,last; --json: count,min,max,mean,last)\n"
+    "                (count,mean,min,max,last; --json: count,min,max,mean,first,last)\n"
     "  --label K=V   only series with this label\n"
     "\n"
     "count, sum, min, max and mean are of finite samples; first and last of all.\n"

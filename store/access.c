@@ -85,8 +85,9 @@ int access_create_owner(struct store *s, struct fault *f)
 	char text[96], line[100];
 	int err;
 
-	if (s->n_tokens)
-		return 0;
+	for (size_t i = 0; i < s->n_tokens; i++)
+		if (s->tokens[i].caller.role == ROLE_OWNER)
+			return 0;
 	randombytes_buf(secret, sizeof(secret));
 	strcpy(text, "astraml_owner_");
 	sodium_bin2base64(text + strlen(text), sizeof(text) - strlen(text), secret, sizeof(secret),

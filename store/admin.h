@@ -2,8 +2,9 @@
  * admin.h - a data directory: opening, access, health, checking.
  *
  *   DIR/VERSION        format "major.minor" and the page size; a newer major is refused
- *   DIR/LOCK           flock of the one process that writes, with its pid and URL as text
+ *   DIR/LOCK           lock (F_OFD_SETLK) of the one process that writes, with its pid and URL as text
  *   DIR/owner.token    the owner's token (0600), written once
+ *   DIR/BACKUP         in a backup only
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
  *   DIR/tmp/           files in the making; swept at the start
@@ -24,6 +25,7 @@ struct store_options {
 	size_t queue_max_batches; /* 0: 8192 */
 	int64_t grace_ns;         /* after a window's end, before it is flushed; 0: 30 s */
 	int64_t flush_every_ns;   /* least time between flushes that no cap asks for; 0: 30 s */
+	size_t log_block_bytes;   /* text of a sealed log block; 0: 4 MiB, which is also the most */
 	size_t map_max_bytes;     /* the hot environment's bound; 0: 256 GiB */
 	bool no_compactor;        /* only store_compact seals */
 	int64_t compact_every_ns; /* between looks for something to seal; 0: 30 s */
@@ -90,7 +92,7 @@ struct store_stats {
 	uint64_t flushes;                                   /* ever done */
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
-	uint64_t log_blocks, log_block_bytes;
+	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;
@@ -114,5 +116,18 @@ struct verify_counts {
 	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, log_blocks, log_records;
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
+
+/* ---- backup (backup.c) ---- */
+
+/* Copies the newest snapshot of the store into `to`, which is new, empty, or an earlier backup that
+ * is then replaced; the owner's token stays behind.  The copy is synced and verified before it takes
+ * its place.  A backup is a data directory that can be read like any other, but not served.  While
+ * copying, which is one read transaction, pages freed by the writer cannot be reused.
+ * ERR_REFUSED, ERR_DENIED, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO: `to` is then as it was. */
+int store_backup(struct store *s, const char *to, struct verify_counts *ret, struct fault *f);
+
+/* Makes the data directory `dir`, which is not there or empty, of a backup, verified first.  Tokens
+ * of the owner are forgotten: the next serve writes a new owner.token. */
+int store_restore(const char *from, const char *dir, struct verify_counts *ret, struct fault *f);
 
 #endif

@@ -41,4 +41,14 @@ int block_writer_finish(struct block_writer *w, struct buf *out);
 typedef int (*block_fn)(void *arg, struct block_key key, const struct bucket *b);
 int block_read(struct span body, size_t count, block_fn fn, void *arg);
 
+/* The same of some buckets: of these series (by rising sid) whose windows start in [from, to).  Passes
+ * over the others at a fraction of the cost and stops behind the last that can be wanted, so of what
+ * is not wanted only memory safety is checked. */
+struct block_want {
+	const uint32_t *sids;
+	size_t n_sids;
+	int64_t from_ns, to_ns;
+};
+int block_read_some(struct span body, size_t count, const struct block_want *want, block_fn fn, void *arg);
+
 #endif

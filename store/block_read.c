@@ -281,8 +281,122 @@ static int read_rare(struct block_reader *b, struct bucket_rare *ret)
 	return r->bad || !(ret->nan | ret->pos_inf | ret->neg_inf) ? ERR_CORRUPT : 0;
 }
 
-/* The next bucket; its sum may own memory, its rare part is the reader's. */
-static int read_bucket(struct block_reader *b, struct block_key *ret_key, struct bucket *ret)
+/* ---- passing over ---- */
+
+/* What a form stores: values, and bytes of the sum << 4 or SUM_ASK. */
+#define SUM_ASK 0xf0
+#define SUM_SKIP(f)                                                                                          \
+	((f) % SUM_FORMS < SUM_ZERO ? (f) % SUM_FORMS << 4 : (f) % SUM_FORMS == SUM_ZERO ? 0 : SUM_ASK)
+#define SKIP_1(f)                                                                                            \
+	(SUM_SKIP(f) |                                                                                       \
+	 (1 + ((f) / SUM_FORMS / 9 > 0) + ((f) / SUM_FORMS / 3 % 3 == 2) + ((f) / SUM_FORMS % 3 == 2)))
+#define SKIP_4(f)  SKIP_1(f), SKIP_1((f) + 1), SKIP_1((f) + 2), SKIP_1((f) + 3)
+#define SKIP_16(f) SKIP_4(f), SKIP_4((f) + 4), SKIP_4((f) + 8), SKIP_4((f) + 12)
+#define SKIP_64(f) SKIP_16(f), SKIP_16((f) + 16), SKIP_16((f) + 32), SKIP_16((f) + 48)
+
+static const uint8_t form_skips[256] = { SKIP_64(0), SKIP_64(64), SKIP_64(128), SKIP_64(192) };
+
+/* A sum of which the form does not tell the length. */
+static int skip_sum(struct block_reader *b, unsigned form)
+{
+	struct reader *r = &b->column[SUMS];
+	struct sum sum = { 0 };
+	unsigned lens;
+	int err;
+
+	if (form == SUM_TWO) {
+		lens = read_u8(r);
+		read_bytes(r, (lens & 15) + 1 + (lens >> 4) + 1);
+		return 0;
+	}
+	err = sum_decode(r, &sum);
+	sum_release(&sum);
+	return err;
+}
+
+/* The numbers of n buckets of one shape. */
+static int skip_numbers(struct block_reader *b, unsigned shape, bool single, size_t n)
+{
+	struct reader *values = &b->column[shape & SHAPE_WIDE ? DOUBLES : SINGLES];
+	size_t value_bytes = shape & SHAPE_WIDE ? 8 : 4, stored = 0, sums = 0;
+	struct span forms;
+	int err = 0;
+
+	if (single) {
+		read_bytes(values, n * value_bytes);
+		return 0;
+	}
+	forms = read_bytes(&b->column[FORMS], n);
+	for (size_t i = 0; i < forms.len && err == 0; i++) {
+		unsigned skip = form_skips[forms.data[i]];
+
+		stored += skip & 15;
+		if (skip < SUM_ASK) {
+			sums += skip >> 4;
+		} else {
+			read_bytes(&b->column[SUMS], sums);
+			sums = 0;
+			err = skip_sum(b, forms.data[i] % SUM_FORMS);
+		}
+	}
+	read_bytes(&b->column[SUMS], sums);
+	read_bytes(values, stored * value_bytes);
+	return err;
+}
+
+/* Of the buckets still to come of this shape, those of the series before sid, when nothing but their
+ * numbers has to be passed over.  Returns how many there were. */
+static size_t skip_run(struct block_reader *b, uint32_t sid, size_t most, int *ret_err)
+{
+	unsigned shape = (unsigned)b->shape, steps = shape >> SHAPE_STEPS & 3;
+	size_t n = sid - b->before.key.sid - 1;
+
+	if ((shape & SHAPE_KEY) != KEY_NEXT_SID || shape & (SHAPE_COUNT | SHAPE_TIMES | SHAPE_RARE) ||
+	    steps > STEPS_NONE || sid <= b->before.key.sid)
+		return 0;
+	n = n < b->repeats ? n : (size_t)b->repeats;
+	n = n < most ? n : most;
+	*ret_err = skip_numbers(b, shape, b->before.count == 1, n);
+	b->repeats -= n;
+	b->before.key.sid += (uint32_t)n;
+	return n;
+}
+
+/* Where in a block the series stand that are wanted. */
+struct wanted {
+	const struct block_want *want; /* NULL: all */
+	size_t next;                   /* sids before it lie behind */
+};
+
+/* Whether the bucket is wanted; sids rise. */
+static bool is_wanted(struct wanted *w, struct block_key key)
+{
+	const struct block_want *want = w->want;
+
+	if (!want)
+		return true;
+	while (w->next < want->n_sids && want->sids[w->next] < key.sid)
+		w->next++;
+	return w->next < want->n_sids && want->sids[w->next] == key.sid && key.start_ns >= want->from_ns &&
+	       key.start_ns < want->to_ns;
+}
+
+/* Whether none behind this key is. */
+static bool is_past(const struct wanted *w, struct block_key key)
+{
+	const struct block_want *want = w->want;
+
+	return want &&
+	       (w->next == want->n_sids || (w->next + 1 == want->n_sids && want->sids[w->next] == key.sid &&
+					    key.start_ns >= want->to_ns));
+}
+
+/* ---- buckets ---- */
+
+/* The next bucket; its sum may own memory, its rare part is the reader's.  *ret_wanted false: its
+ * numbers were passed over. */
+static int read_bucket(struct block_reader *b, struct wanted *w, struct block_key *ret_key,
+		       struct bucket *ret, bool *ret_wanted)
 {
 	unsigned shape = read_shape(b);
 	struct block_key key;
@@ -290,6 +404,7 @@ static int read_bucket(struct block_reader *b, struct block_key *ret_key, struct
 
 	if (err < 0)
 		return err;
+	*ret_wanted = is_wanted(w, key);
 	ret->count = shape & SHAPE_COUNT ? read_varint(&b->column[COUNTS]) : b->before.count;
 	ret->rare = shape & SHAPE_RARE ? &b->rare : NULL;
 	if (b->column[COUNTS].bad || (ret->count == 0 && !ret->rare))
@@ -300,7 +415,8 @@ static int read_bucket(struct block_reader *b, struct block_key *ret_key, struct
 	if (err == 0)
 		err = read_steps(b, shape >> SHAPE_STEPS & 3, ret);
 	if (err == 0)
-		err = read_numbers(b, shape, ret);
+		err = *ret_wanted ? read_numbers(b, shape, ret)
+				  : skip_numbers(b, shape, ret->count == 1 && !ret->rare, 1);
 	b->before.key = key;
 	b->before.count = ret->count;
 	b->before.first_step = ret->first.step;
@@ -319,27 +435,51 @@ static bool columns_ended(struct block_reader *b)
 	return b->repeats == 0;
 }
 
-int block_read(struct span body, size_t count, block_fn fn, void *arg)
+static bool columns_bad(const struct block_reader *b)
+{
+	bool bad = false;
+
+	for (int i = 0; i < COLUMNS; i++)
+		bad |= b->column[i].bad;
+	return bad;
+}
+
+static int read_one(struct block_reader *b, struct wanted *w, bool first, block_fn fn, void *arg)
+{
+	struct block_key key = { 0 }, before = b->before.key;
+	struct bucket bucket;
+	bool wanted = false;
+	int err;
+
+	bucket_init(&bucket);
+	err = read_bucket(b, w, &key, &bucket, &wanted);
+	if (err == 0 && (columns_bad(b) || (!first && !key_rises(before, key))))
+		err = ERR_CORRUPT;
+	if (err == 0 && wanted)
+		err = fn(arg, key, &bucket);
+	sum_release(&bucket.sum);
+	return err;
+}
+
+int block_read_some(struct span body, size_t count, const struct block_want *want, block_fn fn, void *arg)
 {
 	struct block_reader b = { .before = before_first, .shape = -1 };
-	struct block_key key, before;
+	struct wanted w = { .want = want };
 	int err = count ? open_columns(&b, body) : ERR_CORRUPT;
 
 	for (size_t i = 0; i < count && err == 0; i++) {
-		struct bucket bucket;
-
-		bucket_init(&bucket);
-		before = b.before.key;
-		err = read_bucket(&b, &key, &bucket);
-		for (int j = 0; j < COLUMNS && err == 0; j++)
-			err = b.column[j].bad ? ERR_CORRUPT : 0;
-		if (err == 0 && i && !key_rises(before, key))
-			err = ERR_CORRUPT;
-		if (err == 0)
-			err = fn(arg, key, &bucket);
-		sum_release(&bucket.sum);
+		err = read_one(&b, &w, i == 0, fn, arg);
+		if (err == 0 && is_past(&w, b.before.key))
+			return 0;
+		if (err == 0 && want && b.repeats)
+			i += skip_run(&b, want->sids[w.next], count - 1 - i, &err);
 	}
 	if (err)
 		return err;
 	return columns_ended(&b) ? 0 : ERR_CORRUPT;
+}
+
+int block_read(struct span body, size_t count, block_fn fn, void *arg)
+{
+	return block_read_some(body, count, NULL, fn, arg);
 }

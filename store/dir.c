@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +32,7 @@ int dir_sync(const char *dir)
 }
 
 /* The name stands in the parent: that must reach the disk too. */
-static void sync_parent(const char *dir)
+void dir_sync_parent(const char *dir)
 {
 	char path[FILE_PATH_MAX];
 
@@ -159,7 +158,7 @@ static int make_version(const char *dir, struct fault *f)
 	snprintf(text, sizeof(text), "astraml-data %d.%d page %d\n", FORMAT_MAJOR, FORMAT_MINOR,
 		 getpagesize());
 	err = write_file(dir, "VERSION", text, 0644);
-	sync_parent(dir);
+	dir_sync_parent(dir);
 	return err < 0 ? fail(f, dir, "write VERSION") : 0;
 }
 
@@ -174,8 +173,12 @@ static int refuse_held(const char *dir, struct fault *f)
 			 url[0] ? ", which serves " : "", url);
 }
 
+/* The lock on LOCK as a whole.  It belongs to the open file, not to the process. */
+static struct flock whole_file(void) { return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET }; }
+
 static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 {
+	struct flock lock = whole_file();
 	char path[FILE_PATH_MAX];
 	int fd;
 
@@ -185,7 +188,7 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(f, dir, "create LOCK");
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
 		close(fd);
 		return refuse_held(dir, f);
 	}
@@ -193,20 +196,15 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 	return 0;
 }
 
-int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
+int dir_make(const char *dir, struct fault *f)
 {
 	static const char *const folders[] = { "hot", "parts", "tmp" };
 	char path[FILE_PATH_MAX];
-	int fd = -1, err;
+	int err;
 
 	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
 		return fail(f, dir, "make the directory, or anything");
-	err = take_lock(dir, &fd, f);
-	if (err < 0)
-		return err;
-	err = dir_announce(fd, "");
-	if (err == 0)
-		err = check_version(dir, f);
+	err = check_version(dir, f);
 	if (err == ERR_NOT_FOUND)
 		err = make_version(dir, f);
 	for (size_t i = 0; err == 0 && i < sizeof(folders) / sizeof(*folders); i++) {
@@ -214,6 +212,34 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
 		if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
 			err = fail(f, dir, "make hot/, parts/ or tmp/");
 	}
+	return fault_default(f, err);
+}
+
+bool dir_is_backup(const char *dir)
+{
+	char path[FILE_PATH_MAX];
+
+	return file_path(dir, "BACKUP", path) == 0 && access(path, F_OK) == 0;
+}
+
+int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
+{
+	int fd = -1, err;
+
+	if (dir_is_backup(dir))
+		return fault_set(
+		    f, ERR_REFUSED, "data",
+		    "%s is a backup, which is only read; `astraml restore %s --data DIR` makes a "
+		    "directory of it that can be served",
+		    dir, dir);
+	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+		return fail(f, dir, "make the directory, or anything");
+	err = take_lock(dir, &fd, f);
+	if (err < 0)
+		return err;
+	err = dir_announce(fd, "");
+	if (err == 0)
+		err = dir_make(dir, f);
 	if (err < 0) {
 		close(fd);
 		return fault_default(f, err);
@@ -249,6 +275,7 @@ int dir_announce(int lock_fd, const char *url)
 int store_holder(const char *dir, long *ret_pid, char *ret_url, size_t url_max)
 {
 	char path[FILE_PATH_MAX], text[320] = "", url[256] = "";
+	struct flock lock = whole_file();
 	long pid = 0;
 	bool held;
 	int fd;
@@ -258,7 +285,8 @@ int store_holder(const char *dir, long *ret_pid, char *ret_url, size_t url_max)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return file_error();
-	held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	/* asks without taking, so that a server starting at this instant does not find it taken */
+	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 	close(fd);
 	if (!held)
 		return ERR_NOT_FOUND;

@@ -2,10 +2,13 @@
  * dir.h - the data directory as files: who holds it, which format it has, the owner's token.
  *
  *   VERSION  "astraml-data MAJOR.MINOR page BYTES\n", written first and synced
- *   LOCK     flock(2) LOCK_EX by the one writer; its text is "pid PID url URL\n"
+ *   BACKUP   in a backup (backup.c), with when it was made: such a directory is read, not served
+ *   LOCK     F_OFD_SETLK of the whole file by the one writer; its text is "pid PID url URL\n"
  */
 #ifndef STORE_DIR_H
 #define STORE_DIR_H
+
+#include <stdbool.h>
 
 #include "store/base/err.h"
 
@@ -17,11 +20,20 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f);
 /* Checks that it is a data directory of a format we read.  ERR_NOT_FOUND, ERR_VERSION. */
 int dir_open_reader(const char *dir, struct fault *f);
 
+/* Makes the directory, VERSION and DIR/hot where they are missing; the rest as dir_open_writer. */
+int dir_make(const char *dir, struct fault *f);
+
+/* Whether it has the mark of a backup. */
+bool dir_is_backup(const char *dir);
+
 /* Rewrites LOCK's text, in place. */
 int dir_announce(int lock_fd, const char *url);
 
 /* Makes files just created in DIR and DIR/hot findable after a power cut. */
 int dir_sync(const char *dir);
+
+/* Makes DIR's own name, or what it is renamed to, findable after a power cut. */
+void dir_sync_parent(const char *dir);
 
 /* Writes DIR/name with mode 0600, synced, all or nothing. */
 int dir_write_secret(const char *dir, const char *name, const char *text);

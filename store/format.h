@@ -1,4 +1,4 @@
-/* clang-format off */
+// clang-format off: tables
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1.  Files in parts/ are part.h's.
  *
@@ -12,33 +12,34 @@
  *        0    1  magic, STORED_MAGIC
  *        1    1  kind, enum kind
  *        2    1  format version of this value, FORMAT_MAJOR
- *        3    1  codec of the body: 0 plain, 1 zstd
+ *        3    1  codec of the body: 0 plain, 1 zstd, 2 sealed (log blocks)
  *        4    4  count: records, buckets or chunks in the body; 0 where there is one thing
  *        8    4  length of the body once decoded
  *       12    4  CRC-32C of bytes 0-11, the key, and the body as stored
  *
  * The key takes part in the checksum, so a value that turns up under another key is found out.
  *
- *   database  key                                value (kind)
- *   meta      "state"                            STATE: see store.h, struct state
- *   meta      "parts"                            STATE: number u64 of the newest part
- *   project   name                               PROJECT: created i64
- *   run       rid u32                            RUN: see run.c
- *   runid     project, 0x00, id                  RUNID: rid u32
- *   series    rid u32, sid u32                   SERIES: see series.h
- *   producer  rid u32, producer id [16]          PRODUCER: see producer.c
- *   reject    rid u32, producer id [16],         REJECT: what was left out of that request
- *             sequence u64
- *   idem      hash [16] of project and key       IDEM: see idempotency.c
- *   idemage   created i64, hash [16]             IDEM: empty
- *   journal   batch u64, chunk u16               JOURNAL: a piece of a batch, at most
- *                                                JOURNAL_CHUNK_BYTES with header
- *   flush     flush u64                          FLUSH: see flush.h
- *   block     flush u64, sid u32, start i64      BLOCK: buckets from that key on (block.h)
- *   log       rid u32, first sequence u64        LOG: log records from that sequence on (logblock.h)
- *   logseq    rid u32                            LOGSEQ: next sequence u64
- *   token     hash [32]                          TOKEN: role u8, created i64, project s
- *   part      tier u64, from i64                 PART: see manifest.h
+ *   database  key                                     value (kind)
+ *   meta      "state"                                 STATE: see store.h, struct state
+ *   meta      "parts"                                 STATE: number u64 of the newest part
+ *   project   name                                    PROJECT: created i64
+ *   run       rid u32                                 RUN: see run.c
+ *   runid     project, 0x00, id                       RUNID: rid u32
+ *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,
+ *                                                     v labels, (key s, value s)*
+ *   producer  rid u32, producer id [16]               PRODUCER: see producer.c
+ *   reject    rid u32, producer id [16], sequence u64 REJECT: what was left out of that request
+ *   idem      hash [16] of project and key            IDEM: see idempotency.c
+ *   idemage   created i64, hash [16]                  IDEM: empty
+ *   journal   batch u64, chunk u16                    JOURNAL: a piece of a batch, at most
+ *                                                     JOURNAL_CHUNK_BYTES with header
+ *   flush     flush u64                               FLUSH: see flush.c
+ *   block     flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h)
+ *   log       rid u32, first sequence u64             LOG: records from that sequence on (logblock.h)
+ *   logseq    rid u32                                 LOGSEQ: next sequence u64
+ *   logseal   rid u32                                 LOGSEAL: see seal.h
+ *   token     hash [32]                               TOKEN: role u8, created i64, project s
+ *   part      tier u64, from i64                      PART: see manifest.h
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
@@ -54,7 +55,7 @@
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.
  */
-/* clang-format on */
+// clang-format on
 #ifndef STORE_FORMAT_H
 #define STORE_FORMAT_H
 
@@ -84,11 +85,12 @@ enum kind {
 	KIND_LOG,
 	KIND_LOGSEQ,
 	KIND_TOKEN,
+	KIND_LOGSEAL,
 	KIND_PART,
-	KIND_PART_BLOCK, /* in files: partblock.h */
-	KIND_PART_INDEX, /* in files: part.h */
+	KIND_PART_BLOCK = 64, /* in files: partblock.h */
+	KIND_PART_INDEX,      /* in files: part.h */
 };
 
-enum codec { CODEC_PLAIN, CODEC_ZSTD };
+enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };
 
 #endif

@@ -87,6 +87,7 @@ struct gather {
 	uint64_t flush;                /* being read */
 	struct manifest manifest;      /* parts of the range */
 	const struct wanted_sid *sids; /* by rising sid */
+	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
 	struct found *found;
@@ -161,12 +162,13 @@ static void gather_truncate(struct gather *g, size_t n)
 /* A damaged block is left out whole, and told. */
 static int gather_block(struct gather *g, struct span key, struct span value)
 {
+	const struct block_want want = { g->only_sids, g->n_sids, g->from_ns, g->to_ns };
 	size_t before = g->n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
 
 	if (err == 0)
-		err = block_read(s.body, s.count, gather_block_bucket, g);
+		err = block_read_some(s.body, s.count, &want, gather_block_bucket, g);
 	if (err == ERR_CORRUPT) {
 		gather_truncate(g, before);
 		g->partial = true;
@@ -195,7 +197,8 @@ static void seek_block(struct block_at *b, uint64_t flush, uint32_t sid, int64_t
 	b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 	if (at_block(b, flush) && memcmp(b->key.data, at, sizeof(at)) == 0)
 		return;
-	b->moved = kv_seek_before(b->cursor, key, &b->key, &b->value);
+	b->moved =
+	    b->moved == 0 ? kv_prev(b->cursor, &b->key, &b->value) : kv_last(b->cursor, &b->key, &b->value);
 	if (!at_block(b, flush))
 		b->moved = kv_seek(b->cursor, key, &b->key, &b->value);
 }
@@ -283,25 +286,18 @@ static int gather_flushes(struct gather *g, struct kv_txn *t, uint32_t rid)
 struct part_room {
 	struct partblock_reader *reader;
 	struct buf block;
-	uint32_t *sids; /* rising */
 };
 
 static void part_room_release(struct part_room *room)
 {
 	partblock_reader_free(room->reader);
 	buf_release(&room->block);
-	free(room->sids);
 }
 
-static int part_room_init(struct part_room *room, const struct gather *g)
+static int part_room_init(struct part_room *room)
 {
 	*room = (struct part_room){ 0 };
 	buf_init(&room->block, PARTBLOCK_BYTES_MAX);
-	room->sids = malloc((g->n_sids + 1) * sizeof(*room->sids));
-	if (!room->sids)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < g->n_sids; i++)
-		room->sids[i] = g->sids[i].sid;
 	return partblock_reader_new(&room->reader);
 }
 
@@ -311,10 +307,10 @@ static int gather_part(struct gather *g, const struct part *part, struct part_ro
 	size_t i = 0;
 	int err = 0;
 
-	for (; err == 0 && part_find(part, room->sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
+	for (; err == 0 && part_find(part, g->only_sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
 		size_t before = g->n;
 
-		err = part_read(part, i, room->reader, &room->block, room->sids, g->n_sids,
+		err = part_read(part, i, room->reader, &room->block, g->only_sids, g->n_sids,
 				gather_part_bucket, g);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
 			gather_truncate(g, before);
@@ -350,7 +346,7 @@ static int gather_parts(struct store *s, struct gather *g, uint32_t rid)
 
 	if (g->manifest.n == 0)
 		return 0;
-	err = part_room_init(&room, g);
+	err = part_room_init(&room);
 	for (size_t i = 0; i < g->manifest.n && err == 0; i++) {
 		const struct part_row *row = &g->manifest.rows[i];
 		int64_t least, greatest;
@@ -373,33 +369,82 @@ static int gather_snapshot(struct store *s, struct gather *g, struct kv_txn *t, 
 	return err < 0 ? err : gather_flushes(g, t, rid);
 }
 
-/* ---- merging ---- */
+/* ---- in order ---- */
 
-static int compare_found(const void *a, const void *b)
+/* Found buckets by series: those of the nth are order[ends[n - 1]] up to order[ends[n]], in the order
+ * in which they were found.  They are large, so they stay where they are. */
+struct by_series {
+	uint32_t *order;
+	size_t *ends;
+};
+
+static int by_series_init(struct by_series *b, const struct gather *g)
 {
-	const struct found *x = a, *y = b;
+	size_t at = 0;
 
-	if (x->position != y->position)
-		return x->position < y->position ? -1 : 1;
+	b->order = malloc((g->n + 1) * sizeof(*b->order));
+	b->ends = calloc(g->n_sids + 1, sizeof(*b->ends));
+	if (!b->order || !b->ends)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		b->ends[g->found[i].position]++;
+	for (size_t i = 0; i < g->n_sids; i++) {
+		size_t n = b->ends[i];
+
+		b->ends[i] = at;
+		at += n;
+	}
+	for (size_t i = 0; i < g->n; i++)
+		b->order[b->ends[g->found[i].position]++] = (uint32_t)i;
+	return 0;
+}
+
+static int compare_starts(const void *a, const void *b, void *found)
+{
+	const struct found *f = found, *x = &f[*(const uint32_t *)a], *y = &f[*(const uint32_t *)b];
+
 	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
 }
 
-/* Partials of one window lie side by side now. */
-static int merge_and_tell(struct gather *g, const uint32_t *sids, block_fn fn, void *arg)
+/* Flushes follow each other as time does, so windows of a series are nearly always found in order. */
+static void sort_windows(const struct gather *g, uint32_t *order, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (compare_starts(&order[i - 1], &order[i], g->found) > 0) {
+			qsort_r(order, n, sizeof(*order), compare_starts, g->found);
+			return;
+		}
+}
+
+/* The windows of one series; partials of one window lie side by side now. */
+static int tell_windows(const struct gather *g, const uint32_t *order, size_t n, uint32_t sid, block_fn fn,
+			void *arg)
 {
 	int err = 0;
 
-	if (g->n)
-		qsort(g->found, g->n, sizeof(*g->found), compare_found);
-	for (size_t i = 0, next; i < g->n && err == 0; i = next) {
-		struct found *f = &g->found[i];
+	for (size_t i = 0, next; i < n && err == 0; i = next) {
+		struct found *f = &g->found[order[i]];
 
-		for (next = i + 1; next < g->n && err == 0 && compare_found(f, &g->found[next]) == 0; next++)
-			err = bucket_merge(&f->bucket, &g->found[next].bucket);
+		for (next = i + 1; next < n && err == 0 && g->found[order[next]].start_ns == f->start_ns;
+		     next++)
+			err = bucket_merge(&f->bucket, &g->found[order[next]].bucket);
 		if (err == 0)
-			err = fn(arg, (struct block_key){ sids[f->position], f->start_ns, f->window_ns },
-				 &f->bucket);
+			err = fn(arg, (struct block_key){ sid, f->start_ns, f->window_ns }, &f->bucket);
 	}
+	return err;
+}
+
+static int merge_and_tell(struct gather *g, const uint32_t *sids, block_fn fn, void *arg)
+{
+	struct by_series b = { 0 };
+	int err = by_series_init(&b, g);
+
+	for (size_t i = 0, at = 0; i < g->n_sids && err == 0; at = b.ends[i++]) {
+		sort_windows(g, b.order + at, b.ends[i] - at);
+		err = tell_windows(g, b.order + at, b.ends[i] - at, sids[i], fn, arg);
+	}
+	free(b.order);
+	free(b.ends);
 	return err;
 }
 
@@ -447,14 +492,24 @@ static int want(struct gather *g, const uint32_t *sids, size_t n_sids)
 {
 	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
 
-	if (!wanted)
+	g->sids = wanted;
+	g->only_sids = malloc((n_sids + 1) * sizeof(*g->only_sids));
+	if (!wanted || !g->only_sids)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < n_sids; i++)
 		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
 	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
-	g->sids = wanted;
+	for (size_t i = 0; i < n_sids; i++)
+		g->only_sids[i] = wanted[i].sid;
 	g->n_sids = n_sids;
 	return 0;
+}
+
+static void gather_end(struct gather *g)
+{
+	gather_release(g);
+	free((void *)g->sids);
+	free(g->only_sids);
 }
 
 struct bucket_call {
@@ -482,8 +537,7 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 		err = merge_and_tell(&g, sids, tell_bucket, &call);
 	if (g.partial && ret_partial)
 		*ret_partial = true;
-	gather_release(&g);
-	free((void *)g.sids);
+	gather_end(&g);
 	return err;
 }
 
@@ -499,8 +553,7 @@ int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *
 		err = merge_and_tell(&g, range->sids, fn, arg);
 	if (g.partial)
 		*ret_partial = true;
-	gather_release(&g);
-	free((void *)g.sids);
+	gather_end(&g);
 	return err;
 }
 

@@ -21,8 +21,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem",
-	"idemage", "journal", "flush", "block", "log",    "logseq",   "token",  "part",
+	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
+	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }
@@ -356,6 +356,8 @@ bool kv_room(struct kv *kv, size_t least, size_t more)
 	kv->reserved_upto = end + more;
 	return true;
 }
+
+int kv_copy(struct kv *kv, int fd) { return error_of(mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT)); }
 
 int kv_reap_readers(struct kv *kv)
 {

@@ -32,6 +32,7 @@ enum kv_db {
 	KV_BLOCK,
 	KV_LOG,
 	KV_LOGSEQ,
+	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_PART,
 	KV_DBS,
@@ -84,6 +85,10 @@ int kv_stat(struct kv_txn *t, struct kv_stat *ret);
 /* Keeps blocks of the disk reserved ahead of the file's end, so that flushes and trims can run on a
  * full disk: true when at least `least` bytes are.  Asks the file system for `more` when not. */
 bool kv_room(struct kv *kv, size_t least, size_t more);
+
+/* Writes a copy of the newest snapshot to fd, free pages left out, while others go on; pages freed
+ * meanwhile cannot be reused until it is done. */
+int kv_copy(struct kv *kv, int fd);
 
 /* Frees slots of readers that died; returns how many. */
 int kv_reap_readers(struct kv *kv);

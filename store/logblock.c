@@ -4,10 +4,9 @@
 #include <stdlib.h>
 
 #include "store/base/compress.h"
+#include "store/logrow.h"
+#include "store/logtext.h"
 
-enum { TIME = 1, STREAM = 2, RANK = 4, LEVEL = 8, ATTRS = 16, CONTINUES = 32, FLAGS_ALL = 63 };
-
-#define PREFIX_MAX         (8 + 1 + 2 * VARINT_MAX)
 #define ENTRY_BYTES        13 /* u8 codec, le32 rows, raw length, body length */
 #define COMPRESS_MIN_BYTES 512
 #define COMPRESS_LEVEL     1
@@ -15,88 +14,13 @@ enum { TIME = 1, STREAM = 2, RANK = 4, LEVEL = 8, ATTRS = 16, CONTINUES = 32, FL
 
 /* ---- writing ---- */
 
-static const struct log_record nothing_before = { .rank = RANK_NONE };
-
-static bool same_attrs(const struct log_record *a, const struct log_record *b)
-{
-	if (a->n_attrs != b->n_attrs)
-		return false;
-	for (size_t i = 0; i < a->n_attrs; i++)
-		if (!span_equal(a->attrs[i].key, b->attrs[i].key) ||
-		    !span_equal(a->attrs[i].value, b->attrs[i].value))
-			return false;
-	return true;
-}
-
-static size_t row_bound(const struct log_record *r, const struct log_record *before)
-{
-	/* flags, time, rank, level, length of the text */
-	size_t n = 1 + VARINT_MAX + VARINT_MAX / 2 + 1 + VARINT_MAX / 2 + r->text.len;
-
-	if (!span_equal(r->stream, before->stream))
-		n += VARINT_MAX + r->stream.len;
-	if (same_attrs(r, before))
-		return n;
-	for (size_t i = 0; i < r->n_attrs; i++)
-		n += 2 * VARINT_MAX + r->attrs[i].key.len + r->attrs[i].value.len;
-	return n + 1;
-}
-
-static uint8_t *put_span(uint8_t *p, struct span s)
-{
-	p = put_varint(p, s.len);
-	if (s.len)
-		memcpy(p, s.data, s.len);
-	return p + s.len;
-}
-
-static uint8_t *put_attrs(uint8_t *p, const struct log_record *r)
-{
-	p = put_varint(p, r->n_attrs);
-	for (size_t i = 0; i < r->n_attrs; i++) {
-		p = put_span(p, r->attrs[i].key);
-		p = put_span(p, r->attrs[i].value);
-	}
-	return p;
-}
-
-static uint8_t *put_row(uint8_t *p, const struct log_record *r, const struct log_record *before,
-			int64_t t_before)
-{
-	uint8_t *flags = p++;
-
-	assert((unsigned)r->level < LEVELS && r->rank >= RANK_NONE && r->n_attrs <= LOG_ATTRS_MAX);
-	*flags = r->flags & LOG_CONTINUES ? CONTINUES : 0;
-	if (r->t_ns != t_before) {
-		*flags |= TIME;
-		p = put_varint(p, zigzag((int64_t)((uint64_t)r->t_ns - (uint64_t)t_before)));
-	}
-	if (!span_equal(r->stream, before->stream)) {
-		*flags |= STREAM;
-		p = put_span(p, r->stream);
-	}
-	if (r->rank != before->rank) {
-		*flags |= RANK;
-		p = put_varint(p, zigzag(r->rank));
-	}
-	if (r->level != before->level) {
-		*flags |= LEVEL;
-		*p++ = (uint8_t)r->level;
-	}
-	if (!same_attrs(r, before)) {
-		*flags |= ATTRS;
-		p = put_attrs(p, r);
-	}
-	return put_span(p, r->text);
-}
-
 /* How many of the records the next block takes; their bytes are at most *ret_bound. */
 static size_t block_rows(const struct log_record *records, size_t n, size_t *ret_bound)
 {
-	size_t rows = 0, bound = PREFIX_MAX;
+	size_t rows = 0, bound = LOGPREFIX_MAX;
 
 	while (rows < n && rows < LOGBLOCK_ROWS_MAX && records[rows].observed_ns == records[0].observed_ns) {
-		size_t more = row_bound(&records[rows], rows ? &records[rows - 1] : &nothing_before);
+		size_t more = logrow_bound(&records[rows], rows ? &records[rows - 1] : NULL);
 
 		if (rows && bound + more > LOGBLOCK_RAW_BYTES)
 			break;
@@ -105,25 +29,6 @@ static size_t block_rows(const struct log_record *records, size_t n, size_t *ret
 	}
 	*ret_bound = bound;
 	return rows;
-}
-
-static uint8_t *put_prefix(uint8_t *p, const struct log_record *records, size_t rows, int64_t *ret_t_min)
-{
-	int64_t t_min = INT64_MAX, t_max = INT64_MIN;
-	unsigned levels = 0;
-
-	for (size_t i = 0; i < rows; i++) {
-		if (records[i].t_ns < t_min)
-			t_min = records[i].t_ns;
-		if (records[i].t_ns > t_max)
-			t_max = records[i].t_ns;
-		levels |= 1U << records[i].level;
-	}
-	put_le64(p, (uint64_t)t_min);
-	p = put_varint(p + 8, (uint64_t)t_max - (uint64_t)t_min);
-	*p++ = (uint8_t)levels;
-	*ret_t_min = t_min;
-	return put_varint(p, zigzag((int64_t)((uint64_t)records[0].observed_ns - (uint64_t)t_min)));
 }
 
 /* Puts the compressed rows in the place of the rows, when that saves a sixteenth of them. */
@@ -142,6 +47,14 @@ static int compress_rows(uint8_t *rows, size_t len, size_t *ret_len)
 	return err;
 }
 
+static uint8_t *put_text(uint8_t *p, struct span text)
+{
+	p = put_varint(p, text.len);
+	if (text.len)
+		memcpy(p, text.data, text.len);
+	return p + text.len;
+}
+
 static int pack_block(const struct log_record *records, size_t rows, size_t bound, struct buf *out)
 {
 	int err = bound > LOGBLOCK_RAW_MAX ? ERR_TOO_LARGE : buf_reserve(out, ENTRY_BYTES + bound);
@@ -153,9 +66,10 @@ static int pack_block(const struct log_record *records, size_t rows, size_t boun
 		return err;
 	entry = out->data + out->len;
 	body = entry + ENTRY_BYTES;
-	p = first = put_prefix(body, records, rows, &t);
+	p = first = logprefix_put(body, records, rows, &t);
 	for (size_t i = 0; i < rows; i++) {
-		p = put_row(p, &records[i], i ? &records[i - 1] : &nothing_before, t);
+		p = logrow_put(p, &records[i], i ? &records[i - 1] : NULL, t, records[i].observed_ns);
+		p = put_text(p, records[i].text);
 		t = records[i].t_ns;
 	}
 	len = (size_t)(p - first);
@@ -208,90 +122,47 @@ int logblock_next(struct reader *r, struct stored *ret)
 
 /* ---- reading ---- */
 
-struct row {
-	int64_t t_ns;
-	struct span stream, attrs, text; /* attrs: as encoded, the number first; empty for none */
-	int32_t rank;
-	uint8_t level;
-	bool continues;
-};
-
 struct logblock {
-	struct row *rows;
+	struct logrow *rows;
 	size_t count, rows_cap;
-	struct buf raw; /* decompressed rows */
+	struct buf raw;        /* decompressed rows */
+	struct span undecoded; /* the rows, as far as they have not been read; sealed: compressed */
+	size_t undecoded_len;  /* once decompressed */
+	struct logblock_prefix prefix;
+	bool has_rows, sealed; /* has_rows: sealed: groups */
+	struct {
+		struct span bytes;
+		bool decoded;
+	} groups[LOGBLOCK_SEALED_ROWS_MAX / SEALED_GROUP];
 	uint64_t first_seq;
-	int64_t observed_ns;
+	struct logtext *texts; /* of a sealed block */
+	struct buf text;       /* of the record of it got last */
+	uint8_t *maybe;
+	size_t maybe_cap;
 	struct label attrs[LOG_ATTRS_MAX]; /* of the record got last */
 };
-
-static int read_prefix(struct reader *r, struct logblock_prefix *ret)
-{
-	struct logblock_prefix p = { .t_min_ns = (int64_t)read_le64(r) };
-	uint64_t range = read_varint(r);
-
-	p.levels = read_u8(r);
-	p.observed_ns = (int64_t)((uint64_t)p.t_min_ns + (uint64_t)read_zigzag(r));
-	p.t_max_ns = (int64_t)((uint64_t)p.t_min_ns + range);
-	if (r->bad || range > (uint64_t)INT64_MAX - (uint64_t)p.t_min_ns || !p.levels || p.levels >> LEVELS)
-		return ERR_CORRUPT;
-	*ret = p;
-	return 0;
-}
 
 int logblock_prefix(struct span body, struct logblock_prefix *ret)
 {
 	struct reader r = reader_of(body);
 
-	return read_prefix(&r, ret);
+	return logprefix_read(&r, ret);
 }
 
-static struct span read_attrs(struct reader *r)
+static struct logrow before_first(const struct logblock_prefix *p)
 {
-	const uint8_t *from = r->p;
-	uint64_t n = read_varint(r);
-
-	if (n > LOG_ATTRS_MAX)
-		r->bad = true;
-	for (uint64_t i = 0; i < 2 * n && !r->bad; i++)
-		read_lenspan(r);
-	return r->bad ? (struct span){ r->end, 0 } : span_of(from, (size_t)(r->p - from));
+	return (struct logrow){ .t_ns = p->t_min_ns, .observed_ns = p->observed_ns, .rank = RANK_NONE };
 }
 
-/* The row, which holds the one before it on entry. */
-static int read_row(struct reader *r, struct row *row)
+static int read_rows(struct logblock *b)
 {
-	uint8_t flags = read_u8(r);
-
-	if (flags & TIME)
-		row->t_ns = (int64_t)((uint64_t)row->t_ns + (uint64_t)read_zigzag(r));
-	if (flags & STREAM)
-		row->stream = read_lenspan(r);
-	if (flags & RANK) {
-		int64_t rank = read_zigzag(r);
-
-		if (rank < RANK_NONE || rank > INT32_MAX)
-			return ERR_CORRUPT;
-		row->rank = (int32_t)rank;
-	}
-	if (flags & LEVEL)
-		row->level = read_u8(r);
-	if (flags & ATTRS)
-		row->attrs = read_attrs(r);
-	row->continues = flags & CONTINUES;
-	row->text = read_lenspan(r);
-	return r->bad || flags > FLAGS_ALL || row->level >= LEVELS ? ERR_CORRUPT : 0;
-}
-
-static int read_rows(struct logblock *b, struct span rows, size_t count, const struct logblock_prefix *prefix)
-{
-	struct reader r = reader_of(rows);
-	struct row row = { .t_ns = prefix->t_min_ns, .rank = RANK_NONE };
+	struct reader r = reader_of(b->undecoded);
+	struct logrow row = before_first(&b->prefix);
 	int64_t t_min = INT64_MAX, t_max = INT64_MIN;
 	unsigned levels = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		int err = read_row(&r, &row);
+	for (size_t i = 0; i < b->count; i++) {
+		int err = logrow_read(&r, &row, false);
 
 		if (err < 0)
 			return err;
@@ -300,10 +171,49 @@ static int read_rows(struct logblock *b, struct span rows, size_t count, const s
 		levels |= 1U << row.level;
 		b->rows[i] = row;
 	}
-	if (reader_left(&r) || t_min != prefix->t_min_ns || t_max != prefix->t_max_ns ||
-	    levels != prefix->levels)
+	if (reader_left(&r) || t_min != b->prefix.t_min_ns || t_max != b->prefix.t_max_ns ||
+	    levels != b->prefix.levels)
 		return ERR_CORRUPT;
 	return 0;
+}
+
+/* Where the groups of a sealed block are. */
+static int read_groups(struct logblock *b)
+{
+	size_t groups = (b->count + SEALED_GROUP - 1) / SEALED_GROUP;
+	struct reader r;
+	int err;
+
+	buf_clear(&b->raw);
+	err = buf_reserve(&b->raw, b->undecoded_len);
+	if (err == 0)
+		err = decompress_block(b->undecoded, b->raw.data, b->undecoded_len);
+	if (err < 0)
+		return err;
+	r = reader_of(span_of(b->raw.data, b->undecoded_len));
+	for (size_t i = 0; i < groups; i++)
+		b->groups[i].bytes.len = read_varint(&r);
+	for (size_t i = 0; i < groups; i++) {
+		b->groups[i].bytes = read_bytes(&r, b->groups[i].bytes.len);
+		b->groups[i].decoded = false;
+	}
+	return r.bad || reader_left(&r) ? ERR_CORRUPT : 0;
+}
+
+static int read_group(struct logblock *b, size_t group)
+{
+	struct reader r = reader_of(b->groups[group].bytes);
+	struct logrow row = before_first(&b->prefix);
+	size_t from = group * SEALED_GROUP, to = from + SEALED_GROUP;
+
+	for (size_t i = from; i < to && i < b->count; i++) {
+		if (logrow_read(&r, &row, true) < 0 || row.t_ns < b->prefix.t_min_ns ||
+		    row.t_ns > b->prefix.t_max_ns || !(b->prefix.levels >> row.level & 1))
+			return ERR_CORRUPT;
+		b->rows[i] = row;
+	}
+	b->groups[group].decoded = true;
+	return reader_left(&r) ? ERR_CORRUPT : 0;
 }
 
 int logblock_new(struct logblock **ret)
@@ -312,7 +222,12 @@ int logblock_new(struct logblock **ret)
 
 	if (!b)
 		return ERR_NOMEM;
-	buf_init(&b->raw, LOGBLOCK_RAW_MAX);
+	buf_init(&b->raw, SEALED_ROWS_BYTES_MAX);
+	buf_init(&b->text, LOGBLOCK_SEALED_RAW_MAX);
+	if (logtext_new(&b->texts) < 0) {
+		free(b);
+		return ERR_NOMEM;
+	}
 	*ret = b;
 	return 0;
 }
@@ -322,13 +237,16 @@ void logblock_free(struct logblock *b)
 	if (!b)
 		return;
 	free(b->rows);
+	free(b->maybe);
 	buf_release(&b->raw);
+	buf_release(&b->text);
+	logtext_free(b->texts);
 	free(b);
 }
 
 static int rows_reserve(struct logblock *b, size_t count)
 {
-	struct row *p;
+	struct logrow *p;
 
 	if (count <= b->rows_cap)
 		return 0;
@@ -366,51 +284,136 @@ static int unpack_rows(struct logblock *b, const struct stored *s, struct reader
 	return 0;
 }
 
+static int open_young(struct logblock *b, const struct stored *s, struct reader *r)
+{
+	if (s->count > LOGBLOCK_ROWS_MAX || s->raw_len > RAW_MAX(s->count))
+		return ERR_CORRUPT;
+	return unpack_rows(b, s, r, &b->undecoded);
+}
+
+static int open_sealed(struct logblock *b, const struct stored *s, struct reader *r)
+{
+	uint64_t len = read_varint(r);
+
+	b->undecoded = read_bytes(r, read_varint(r));
+	b->undecoded_len = len;
+	if (r->bad || s->count > LOGBLOCK_SEALED_ROWS_MAX || s->raw_len > LOGBLOCK_SEALED_RAW_MAX ||
+	    len > SEALED_ROWS_BYTES_MAX)
+		return ERR_CORRUPT;
+	return logtext_open(b->texts, span_of(r->p, reader_left(r)), s->count, s->raw_len);
+}
+
 int logblock_open(struct logblock *b, const struct stored *s, uint64_t first_seq)
 {
 	struct reader r = reader_of(s->body);
-	struct logblock_prefix prefix;
-	struct span rows;
-	int err;
+	int err = s->count ? logprefix_read(&r, &b->prefix) : ERR_CORRUPT;
 
 	b->count = 0;
-	if (s->count == 0 || s->count > LOGBLOCK_ROWS_MAX || s->raw_len > RAW_MAX(s->count))
-		return ERR_CORRUPT;
-	err = read_prefix(&r, &prefix);
+	b->has_rows = false;
+	b->sealed = s->codec == CODEC_SEALED;
 	if (err == 0)
-		err = unpack_rows(b, s, &r, &rows);
-	if (err == 0)
-		err = rows_reserve(b, s->count);
-	if (err == 0)
-		err = read_rows(b, rows, s->count, &prefix);
+		err = (b->sealed ? open_sealed : open_young)(b, s, &r);
 	if (err < 0)
 		return err;
 	b->count = s->count;
 	b->first_seq = first_seq;
-	b->observed_ns = prefix.observed_ns;
 	return 0;
+}
+
+/* Row i, and with it some around it. */
+static int need_row(struct logblock *b, size_t i)
+{
+	int err = 0;
+
+	if (!b->has_rows) {
+		err = rows_reserve(b, b->count);
+		if (err == 0)
+			err = b->sealed ? read_groups(b) : read_rows(b);
+		b->has_rows = err == 0;
+	}
+	if (err == 0 && b->sealed && !b->groups[i / SEALED_GROUP].decoded)
+		err = read_group(b, i / SEALED_GROUP);
+	return err;
 }
 
 size_t logblock_count(const struct logblock *b) { return b->count; }
 
-void logblock_get(struct logblock *b, size_t i, struct log_record *ret)
+uint64_t logblock_seq(const struct logblock *b, size_t i) { return b->first_seq + i; }
+
+static int get_text(struct logblock *b, size_t i, struct span *ret)
 {
-	const struct row *row = &b->rows[i];
+	int err;
+
+	buf_clear(&b->text);
+	err = logtext_get(b->texts, i, &b->text);
+	*ret = buf_span(&b->text);
+	return err == ERR_FULL || (err == 0 && b->text.len > LOG_TEXT_MAX) ? ERR_CORRUPT : err;
+}
+
+static size_t get_attrs(struct logblock *b, const struct logrow *row)
+{
 	struct reader r = reader_of(row->attrs);
+	size_t n = row->attrs.len ? (size_t)read_varint(&r) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		b->attrs[i].key = read_lenspan(&r);
+		b->attrs[i].value = read_lenspan(&r);
+	}
+	return n;
+}
+
+int logblock_get(struct logblock *b, size_t i, struct log_record *ret)
+{
+	const struct logrow *row;
+	int err;
 
 	assert(i < b->count);
+	err = need_row(b, i);
+	if (err < 0)
+		return err;
+	row = &b->rows[i];
 	ret->seq = b->first_seq + i;
 	ret->t_ns = row->t_ns;
-	ret->observed_ns = b->observed_ns;
+	ret->observed_ns = row->observed_ns;
 	ret->level = (enum level)row->level;
 	ret->rank = row->rank;
 	ret->flags = row->continues ? LOG_CONTINUES : 0;
 	ret->stream = row->stream;
 	ret->text = row->text;
 	ret->attrs = b->attrs;
-	ret->n_attrs = row->attrs.len ? (size_t)read_varint(&r) : 0;
-	for (size_t j = 0; j < ret->n_attrs; j++) {
-		b->attrs[j].key = read_lenspan(&r);
-		b->attrs[j].value = read_lenspan(&r);
+	ret->n_attrs = get_attrs(b, row);
+	return b->sealed ? get_text(b, i, &ret->text) : 0;
+}
+
+bool logblock_may_hold(const struct logblock *b, struct span bytes)
+{
+	if (b->sealed)
+		return logtext_may_hold(b->texts, bytes);
+	return b->undecoded.len && memmem(b->undecoded.data, b->undecoded.len, bytes.data, bytes.len);
+}
+
+int logblock_find(struct logblock *b, struct span bytes, const uint8_t **ret_maybe)
+{
+	int err;
+
+	if (b->count > b->maybe_cap) {
+		uint8_t *p = realloc(b->maybe, b->count);
+
+		if (!p)
+			return ERR_NOMEM;
+		b->maybe = p;
+		b->maybe_cap = b->count;
 	}
+	*ret_maybe = b->maybe;
+	if (b->sealed)
+		return logtext_find(b->texts, bytes, b->maybe);
+	err = need_row(b, 0);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < b->count; i++) {
+		struct span text = b->rows[i].text;
+
+		b->maybe[i] = text.len && memmem(text.data, text.len, bytes.data, bytes.len);
+	}
+	return 0;
 }

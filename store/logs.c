@@ -12,14 +12,15 @@ static struct span key_of(uint32_t rid, uint64_t seq, uint8_t *ret)
 	return span_of(ret, KEY_BYTES);
 }
 
-int logs_next_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret)
+/* Rows of one sequence per run; 1 where there is none. */
+static int get_seq(struct kv_txn *t, enum kv_db db, enum kind kind, uint32_t rid, uint64_t *ret)
 {
 	struct stored s;
 	uint8_t key[4];
 	int err;
 
 	put_be32(key, rid);
-	err = stored_get(t, KV_LOGSEQ, KIND_LOGSEQ, span_of(key, 4), &s);
+	err = stored_get(t, db, kind, span_of(key, 4), &s);
 	if (err < 0 && err != ERR_NOT_FOUND)
 		return err;
 	if (err == 0 && s.body.len != 8)
@@ -28,27 +29,52 @@ int logs_next_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret)
 	return 0;
 }
 
+static int put_seq(struct kv_txn *t, enum kv_db db, enum kind kind, uint32_t rid, uint64_t seq)
+{
+	uint8_t key[4], body[8];
+
+	put_be32(key, rid);
+	put_le64(body, seq);
+	return stored_put(t, db, kind, span_of(key, 4), span_of(body, 8));
+}
+
+int logs_next_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret)
+{
+	return get_seq(t, KV_LOGSEQ, KIND_LOGSEQ, rid, ret);
+}
+
+int logs_sealed_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret)
+{
+	return get_seq(t, KV_LOGSEAL, KIND_LOGSEAL, rid, ret);
+}
+
+int logs_put_sealed_seq(struct kv_txn *t, uint32_t rid, uint64_t seq)
+{
+	return put_seq(t, KV_LOGSEAL, KIND_LOGSEAL, rid, seq);
+}
+
 int logs_put(struct kv_txn *t, struct batch *b)
 {
 	struct reader blocks = reader_of(buf_span(&b->log_blocks));
-	uint8_t key[KEY_BYTES], next[8];
+	uint8_t key[KEY_BYTES];
 	uint64_t first, seq;
 	struct stored s;
 	int err = logs_next_seq(t, b->rid, &first);
 
 	if (err < 0)
 		return err;
+	b->log_bytes = 0;
 	for (seq = first; (err = logblock_next(&blocks, &s)) == 0; seq += s.count) {
 		err = stored_put_as(t, KV_LOG, KIND_LOG, key_of(b->rid, seq, key), s, false);
 		if (err < 0)
 			return err;
+		b->log_bytes += s.raw_len;
 	}
 	if (err < 0)
 		return err;
 	b->first_seq = first;
 	b->last_seq = seq - 1;
-	put_le64(next, seq);
-	return stored_put(t, KV_LOGSEQ, KIND_LOGSEQ, span_of(key, 4), span_of(next, 8));
+	return put_seq(t, KV_LOGSEQ, KIND_LOGSEQ, b->rid, seq);
 }
 
 /* ---- reading ---- */
@@ -72,32 +98,80 @@ static bool wanted(const struct walk *w, uint64_t seq)
 	return seq >= w->range->from_seq && (!w->range->to_seq || seq < w->range->to_seq);
 }
 
-/* A damaged block is passed over and told. */
-static int walk_block(struct walk *w, struct span key, struct span value)
+/* What to do with a block whose prefix this is. */
+static enum log_block_use use_of(const struct walk *w, uint64_t first_seq, uint64_t count,
+				 const struct logblock_prefix *p)
 {
-	struct logblock_prefix prefix;
-	struct log_record r;
-	struct stored s;
-	size_t n;
-	int err = stored_open(key, value, KIND_LOG, &s);
+	struct log_block b = { .first_seq = first_seq,
+			       .count = count,
+			       .t_min_ns = p->t_min_ns,
+			       .t_max_ns = p->t_max_ns,
+			       .levels = p->levels };
+	enum log_block_use use = w->range->block ? w->range->block(w->arg, &b) : LOG_BLOCK_READ;
 
-	if (err == 0)
-		err = logblock_prefix(s.body, &prefix);
-	if (err == 0 && !may_match(w, &prefix))
-		return 0;
-	if (err == 0)
-		err = logblock_open(w->block, &s, get_be64(key.data + 4));
-	if (err == ERR_CORRUPT) {
-		*w->partial = true;
-		return 0;
-	}
-	n = err == 0 ? logblock_count(w->block) : 0;
+	return use == LOG_BLOCK_READ && !may_match(w, p) ? LOG_BLOCK_PASS : use;
+}
+
+static int tell_records(struct walk *w)
+{
+	const struct log_range *range = w->range;
+	size_t n = logblock_count(w->block);
+	const uint8_t *maybe = NULL;
+	struct log_record r;
+	int err = range->holds.len ? logblock_find(w->block, range->holds, &maybe) : 0;
+
 	for (size_t i = 0; i < n && err == 0; i++) {
-		logblock_get(w->block, w->range->backward ? n - 1 - i : i, &r);
-		if (wanted(w, r.seq))
+		size_t at = range->backward ? n - 1 - i : i;
+
+		if ((maybe && !maybe[at]) || !wanted(w, logblock_seq(w->block, at)))
+			continue;
+		err = logblock_get(w->block, at, &r);
+		if (err == 0)
 			err = w->fn(w->arg, &r);
 	}
 	return err;
+}
+
+/* Opens the block where it may match.  Records told before damage showed are good. */
+static int walk_records(struct walk *w, const struct stored *s, uint64_t first_seq)
+{
+	struct log_effort *effort = w->range->effort;
+	struct logblock_prefix prefix;
+	int err = logblock_prefix(s->body, &prefix);
+	enum log_block_use use = err < 0 ? LOG_BLOCK_PASS : use_of(w, first_seq, s->count, &prefix);
+
+	if (use != LOG_BLOCK_READ)
+		return use == LOG_BLOCK_STOP ? 1 : err;
+	if (effort) {
+		effort->opened_blocks++;
+		effort->opened_bytes += s->body.len;
+	}
+	err = logblock_open(w->block, s, first_seq);
+	if (err < 0 || (w->range->holds.len && !logblock_may_hold(w->block, w->range->holds)))
+		return err;
+	return tell_records(w);
+}
+
+/* A damaged block is passed over and told. */
+static int walk_block(struct walk *w, struct span key, struct span value)
+{
+	uint64_t first = get_be64(key.data + 4);
+	struct stored s = { 0 };
+	int err = stored_open(key, value, KIND_LOG, &s);
+
+	if (err == 0 && w->range->effort) {
+		w->range->effort->blocks++;
+		w->range->effort->bytes += s.body.len;
+	}
+	if (err == 0)
+		err = walk_records(w, &s, first);
+	if (err == ERR_CORRUPT) {
+		*w->partial = true;
+		err = 0;
+	}
+	if (err != 0 || !w->range->passed || s.count == 0)
+		return err;
+	return w->range->passed(w->arg, w->range->backward ? first : first + s.count);
 }
 
 static bool is_of(struct span key, uint32_t rid) { return key.len == KEY_BYTES && get_be32(key.data) == rid; }
@@ -152,4 +226,44 @@ int logs_read(struct kv_txn *t, uint32_t rid, const struct log_range *range, log
 	if (partial && ret_partial)
 		*ret_partial = true;
 	return err;
+}
+
+/* ---- sealing ---- */
+
+int logs_seek(struct kv_cursor *c, uint32_t rid, uint64_t seq, struct span *ret_key, struct span *ret_value)
+{
+	uint8_t at[KEY_BYTES];
+	int err = kv_seek(c, key_of(rid, seq, at), ret_key, ret_value);
+
+	return err == 0 && !is_of(*ret_key, rid) ? ERR_NOT_FOUND : err;
+}
+
+int logs_next(struct kv_cursor *c, uint32_t rid, struct span *ret_key, struct span *ret_value)
+{
+	int err = kv_next(c, ret_key, ret_value);
+
+	return err == 0 && !is_of(*ret_key, rid) ? ERR_NOT_FOUND : err;
+}
+
+int logs_replace(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks,
+		 const struct stored *by)
+{
+	uint8_t at[KEY_BYTES];
+	struct span key, value;
+	struct kv_cursor *c;
+	size_t n = 0;
+	int err = kv_cursor_open(t, KV_LOG, &c), moved;
+
+	if (err < 0)
+		return err;
+	moved = logs_seek(c, rid, first, &key, &value);
+	while (moved == 0 && err == 0 && get_be64(key.data + 4) < end) {
+		err = kv_cursor_del(c);
+		n++;
+		moved = logs_seek(c, rid, first, &key, &value);
+	}
+	kv_cursor_close(c);
+	if (err == 0 && (n != blocks || (moved < 0 && moved != ERR_NOT_FOUND)))
+		err = ERR_CORRUPT;
+	return err < 0 ? err : stored_put_as(t, KV_LOG, KIND_LOG, key_of(rid, first, at), *by, false);
 }

@@ -45,14 +45,34 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);
 
-/* Log records with from_seq <= seq < to_seq, rising or falling.  Blocks whose records cannot match
- * the hint (times in [from_ns, to_ns], level at least `least`) are passed over unread; records in
- * the other blocks are all handed out, matching or not. */
+/* What a block of log records tells without being read. */
+struct log_block {
+	uint64_t first_seq, count;
+	int64_t t_min_ns, t_max_ns;
+	unsigned levels; /* bit 1 << level for each level there is */
+};
+enum log_block_use { LOG_BLOCK_READ, LOG_BLOCK_PASS, LOG_BLOCK_STOP };
+
+/* Log records with from_seq <= seq < to_seq, rising or falling.  Records that cannot match the hint
+ * (times in [from_ns, to_ns], level at least `least`, the bytes `holds` in the text) may be passed over,
+ * most of them unread; what is handed out may match or not.  `passed`, where there is one, is told
+ * after each stored block how far the walk is: all before next_seq was looked at (backward: from
+ * next_seq on); a non-zero value ends the walk like one of fn.  `block` (may be NULL) is
+ * asked about each block before anything else: to read it, to pass it over, or to stop there, which
+ * returns 1. */
+struct log_effort {
+	uint64_t blocks, bytes;               /* in the range */
+	uint64_t opened_blocks, opened_bytes; /* of these, decoded at least in part */
+};
 struct log_range {
 	uint64_t from_seq, to_seq; /* to_seq 0: no end */
 	bool backward;
 	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
 	enum level least;
+	struct span holds; /* empty: any */
+	int (*passed)(void *arg, uint64_t next_seq);
+	struct log_effort *effort; /* added to; NULL: not asked for */
+	enum log_block_use (*block)(void *arg, const struct log_block *b);
 };
 typedef int (*log_fn)(void *arg, const struct log_record *r);
 int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,

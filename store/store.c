@@ -13,6 +13,7 @@
 #include "store/dir.h"
 #include "store/flush.h"
 #include "store/parts.h"
+#include "store/seal.h"
 
 #define MIB ((size_t)1024 * 1024)
 
@@ -28,6 +29,8 @@ static void set_defaults(struct store_options *o)
 		o->grace_ns = 30 * NS_PER_S;
 	if (!o->flush_every_ns)
 		o->flush_every_ns = 30 * NS_PER_S;
+	if (!o->log_block_bytes || o->log_block_bytes > SEAL_BYTES_MAX)
+		o->log_block_bytes = SEAL_BYTES_MAX;
 	if (!o->map_max_bytes)
 		o->map_max_bytes = 256 * 1024 * MIB;
 	if (!o->compact_every_ns)
@@ -172,6 +175,7 @@ static void copy_counters(const struct counters *c, struct store_stats *st)
 	st->commits = atomic_load(&c->commits);
 	st->commit_ns_total = atomic_load(&c->commit_ns);
 	st->fold_ns_total = atomic_load(&c->fold_ns);
+	st->sealed_log_records = atomic_load(&c->sealed_logs);
 	st->flush_ns_total = atomic_load(&c->flush_ns);
 }
 

@@ -2,7 +2,8 @@
  * store.h - the open store, for the files of store/ alone.
  *
  * Threads: the writer (writer.c) is the only one that writes LMDB; the flusher (flush.c) encodes
- * frozen buckets into blocks; the compactor (compact.c) seals parts; everybody else submits and reads.
+ * frozen buckets into blocks, the sealer (seal.c) young log blocks into large ones; the compactor
+ * (compact.c) seals parts; everybody else submits and reads.
  *
  *   lock order: queue_lock, then memory_lock; the registries' own locks are innermost.
  *
@@ -42,10 +43,11 @@ struct compactor; /* compact.h */
 struct errand;    /* turn.h */
 struct flush;     /* flush.c */
 struct parts;     /* parts.h */
+struct seal;      /* seal.c */
 
 struct counters {
 	atomic_uint_fast64_t batches, samples, log_records, duplicates;
-	atomic_uint_fast64_t commits, commit_ns, fold_ns, flush_ns;
+	atomic_uint_fast64_t commits, commit_ns, fold_ns, flush_ns, sealed_logs;
 };
 
 struct journal_size {
@@ -74,8 +76,8 @@ struct store {
 	struct creation *creations;
 	struct errand *errands;
 	bool closing;
-	bool writer_started, flusher_started;
-	pthread_t writer, flusher;
+	bool writer_started, flusher_started, sealer_started;
+	pthread_t writer, flusher, sealer;
 
 	/* memory_lock */
 	pthread_mutex_t memory_lock;
@@ -87,6 +89,7 @@ struct store {
 	/* the writer's own */
 	struct state state;
 	struct flush *flush;
+	struct seal *seal;
 	struct journal_size *journal; /* what is not trimmed yet, oldest first */
 	size_t n_journal, journal_cap;
 	atomic_uint_fast64_t journal_bytes;
@@ -108,7 +111,7 @@ void writer_wake(struct store *s);
 
 /* access.c */
 int access_load(struct store *s);
-int access_create_owner(struct store *s, struct fault *f); /* when there is no token at all */
+int access_create_owner(struct store *s, struct fault *f); /* when no token is an owner's */
 
 /* recovery.c: memory, run and series tables from what is stored; leftovers of an unfinished flush go. */
 int recover(struct store *s, struct fault *f);

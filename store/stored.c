@@ -22,7 +22,7 @@ int stored_open(struct span key, struct span value, enum kind kind, struct store
 		return ERR_CORRUPT;
 	if (value.data[2] > FORMAT_MAJOR)
 		return ERR_VERSION;
-	if (value.data[3] > CODEC_ZSTD)
+	if (value.data[3] > (kind == KIND_LOG ? CODEC_SEALED : CODEC_ZSTD))
 		return ERR_CORRUPT;
 	*ret = (struct stored){
 		.codec = (enum codec)value.data[3],

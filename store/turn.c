@@ -9,6 +9,7 @@
 #include "store/idempotency.h"
 #include "store/logs.h"
 #include "store/producer.h"
+#include "store/seal.h"
 
 #define TRIM_CHUNKS        64
 #define EXPIRE_KEYS        16
@@ -386,6 +387,10 @@ int turn_fill(struct store *s, struct turn *t)
 		err = journal_put(t->txn, ++s->state.batch, buf_span(&t->journal));
 	if (err == 0)
 		err = put_flush(s, t);
+	if (err == 0 && seal_ready(s->seal) && !atomic_load(&s->disk_full)) {
+		err = seal_put(s->seal, t->txn);
+		t->seal_put = err == 0;
+	}
 	if (err == 0)
 		err = journal_trim(t->txn, s->state.trimmed, TRIM_CHUNKS, &more);
 	if (err == 0)

@@ -45,7 +45,7 @@ struct turn {
 	int64_t now_ns;
 	struct buf journal; /* records of this turn */
 	uint64_t samples, logs, duplicates;
-	bool logged, piece_put, flush_done;
+	bool logged, piece_put, flush_done, seal_put;
 	struct state before;
 };
 

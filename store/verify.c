@@ -155,6 +155,13 @@ static int check_log(struct verify *v, struct span key, const struct stored *s)
 		err = logs_next_seq(v->txn, get_be32(key.data), &next);
 	if (err < 0)
 		return err;
+	for (size_t i = 0; i < logblock_count(v->block); i++) {
+		struct log_record r;
+
+		err = logblock_get(v->block, i, &r);
+		if (err < 0)
+			return err;
+	}
 	v->counts.log_blocks++;
 	v->counts.log_records += logblock_count(v->block);
 	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
@@ -205,8 +212,8 @@ static const enum kind kinds[KV_DBS] = {
 	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,   [KV_PRODUCER] = KIND_PRODUCER,
 	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
 	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
-	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_TOKEN] = KIND_TOKEN,
-	[KV_PART] = KIND_PART,
+	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_LOGSEAL] = KIND_LOGSEAL,
+	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)

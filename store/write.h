@@ -91,7 +91,8 @@ struct batch {
 	/* The store's own, made by batch_seal. */
 	struct buf journal_record;
 	struct buf log_blocks;
-	size_t n_new; /* series named by this batch */
+	size_t log_bytes; /* of its log records */
+	size_t n_new;     /* series named by this batch */
 	struct batch *next;
 };
 

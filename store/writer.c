@@ -9,6 +9,7 @@
 
 #include "store/base/log.h"
 #include "store/flush.h"
+#include "store/seal.h"
 #include "store/turn.h"
 
 #define TURN_BYTES        (16 * 1024 * 1024) /* journal and logs of one transaction, about */
@@ -131,8 +132,11 @@ static void count(struct store *s, struct turn *t, int64_t commit_ns)
 	atomic_fetch_add(&c->commit_ns, (uint64_t)commit_ns);
 }
 
-static void tell_news(struct store *s)
+static void tell_news(struct store *s, const struct turn *t)
 {
+	for (const struct batch *b = t->batches; b; b = b->next)
+		if (b->err == 0 && !b->duplicate && b->n_logs)
+			seal_note(s->seal, b->rid, b->log_bytes, t->now_ns);
 	pthread_mutex_lock(&s->news_lock);
 	s->log_news++;
 	pthread_cond_broadcast(&s->news);
@@ -196,8 +200,10 @@ static void run_turn(struct store *s, struct turn *t)
 		fold(s, t);
 		if (t->piece_put)
 			flush_taken(s->flush);
+		if (t->seal_put)
+			seal_taken(s->seal);
 		if (t->logged)
-			tell_news(s);
+			tell_news(s, t);
 	}
 	s->stuck = err < 0; /* do not try the same flush again at once */
 	s->turn_journal = t->journal;
@@ -349,9 +355,13 @@ static void take(struct store *s, struct turn *t)
 		s->queue_tail = &s->queue_head;
 }
 
+/* Sealing is left for later while the disk is full: it needs room before it gives some. */
+static bool seal_waits(struct store *s) { return seal_ready(s->seal) && !atomic_load(&s->disk_full); }
+
 static bool has_work(struct store *s, bool hold)
 {
-	return (!hold && s->queue_head) || s->creations || s->errands || (!s->stuck && flush_ready(s->flush));
+	return (!hold && s->queue_head) || s->creations || s->errands ||
+	       (!s->stuck && (flush_ready(s->flush) || seal_waits(s)));
 }
 
 /* False: closing, and nothing is left that could be done. */
@@ -389,7 +399,7 @@ static void *writer_main(void *arg)
 		if (!wait_for_work(s, &t))
 			return NULL;
 		t.now_ns = clock_now_ns();
-		if (t.batches || t.creations || t.errands || flush_ready(s->flush))
+		if (t.batches || t.creations || t.errands || flush_ready(s->flush) || seal_waits(s))
 			run_turn(s, &t);
 		begin_flush(s, &last_flush_ns);
 		if (clock_mono_ns() - reaped_ns > 10 * NS_PER_S) {
@@ -409,12 +419,13 @@ void writer_wake(struct store *s)
 int writer_start(struct store *s)
 {
 	buf_init(&s->turn_journal, JOURNAL_ENTRY_MAX);
-	if (flush_new(s, &s->flush) < 0)
+	if (flush_new(s, &s->flush) < 0 || seal_new(s, &s->seal) < 0)
 		return ERR_NOMEM;
 	s->writer_started = pthread_create(&s->writer, NULL, writer_main, s) == 0;
 	s->flusher_started =
 	    s->writer_started && pthread_create(&s->flusher, NULL, flush_main, s->flush) == 0;
-	return s->flusher_started ? 0 : ERR_NOMEM;
+	s->sealer_started = s->flusher_started && pthread_create(&s->sealer, NULL, seal_main, s->seal) == 0;
+	return s->sealer_started ? 0 : ERR_NOMEM;
 }
 
 void writer_stop(struct store *s)
@@ -429,6 +440,11 @@ void writer_stop(struct store *s)
 		flush_stop(s->flush);
 	if (s->flusher_started)
 		pthread_join(s->flusher, NULL);
+	if (s->seal)
+		seal_stop(s->seal);
+	if (s->sealer_started)
+		pthread_join(s->sealer, NULL);
 	flush_free(s->flush);
+	seal_free(s->seal);
 	buf_release(&s->turn_journal);
 }

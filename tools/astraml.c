@@ -10,7 +10,7 @@
 #include "query/verbs.h"
 #include "tools/serve.h"
 
-enum need { NEED_NOTHING, NEED_READ, NEED_WRITE };
+enum need { NEED_NOTHING, NEED_READ, NEED_WRITE, NEED_DIRECTORY };
 
 static const struct verb {
 	const char *name;
@@ -29,6 +29,8 @@ static const struct verb {
 	{ "compact", verb_compact, NEED_NOTHING, "seal what is old into parts, without a server" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
 	{ "verify", verb_verify, NEED_READ, "check everything stored" },
+	{ "backup", verb_backup, NEED_DIRECTORY, "copy a data directory while it is served" },
+	{ "restore", verb_restore, NEED_DIRECTORY, "a data directory from a backup" },
 };
 #define VERBS (sizeof(verbs) / sizeof(*verbs))
 

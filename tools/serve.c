@@ -196,6 +196,8 @@ static const struct setting settings[] = {
 	SETTING("settle", UNIT_NS, store.settle_ns, "after an hour's end, before it is sealed (10m)"),
 	SETTING("late-wait", UNIT_NS, store.late_ns,
 		"how long a little that comes late for a sealed hour waits (10m)"),
+	SETTING("log-block", UNIT_BYTES, store.log_block_bytes,
+		"text of a log that is sealed together (4MiB)"),
 	SETTING("map", UNIT_BYTES, store.map_max_bytes, "bound of the data file (256GiB)"),
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))

@@ -2,8 +2,8 @@
  * checksum.h - CRC-32C (Castagnoli, reflected polynomial 0x82f63b78), as in RFC 3720 appendix
  * B.4 and in the framing of TensorBoard event files.
  *
- * crc32c("123456789") == 0xe3069283.  With SSE 4.2 the processor's instruction is used, else
- * tables; both give the same number.  Any thread.
+ * crc32c("123456789") == 0xe3069283.  With SSE 4.2 the processor's instruction is used, with
+ * PCLMULQDQ three at a time, else tables; all give the same number.  Any thread.
  */
 #ifndef STORE_BASE_CHECKSUM_H
 #define STORE_BASE_CHECKSUM_H

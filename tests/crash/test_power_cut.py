@@ -26,7 +26,7 @@ RECORDER = os.path.join(harness.BUILD, "tests/crash/recorder.so")
 CHECK_IMAGE = os.path.join(harness.BUILD, "tests/crash/check_image")
 # small caps, so that a short load flushes, trims its journal and seals parts many times
 SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "50ms", "--grace", "100ms", "--map", "1GiB",
-         "--compact-every", "20ms", "--late-wait", "20ms")
+         "--log-block", "2KiB", "--compact-every", "20ms", "--late-wait", "20ms")
 
 Found = collections.namedtuple("Found", "texts buckets troubles")
 

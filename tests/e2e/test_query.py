@@ -204,7 +204,9 @@ def test_refusals_name_the_field():
             ("/query", {"run": "refuse", "agg": "p99"}, 422, "agg"),
             ("/query", {"run": "refuse", "every": "10"}, 422, "every"),
             ("/query", {"run": "refuse", "start": "soon"}, 422, "start"),
-            ("/query", {"run": "refuse", "x": "step"}, 422, "x"),
+            ("/query", {"run": "refuse", "x": "steps"}, 422, "x"),
+            ("/query", {"run": "refuse", "attempt": "1"}, 422, "attempt"),
+            ("/query", {"run": "refuse", "agg": "stddev"}, 422, "agg"),
             ("/query", {"run": "refuse", "samples": "true"}, 422, "samples"),
             ("/query", {"run": "refuse", "strat": "0"}, 422, "strat"),
             ("/query", {"run": "nobody"}, 404, "run"),
@@ -220,8 +222,8 @@ def test_refusals_name_the_field():
         equal(answer.status, status, f"{path} {parameters}: {answer}")
         equal(answer.error()["field"], name, f"field of {path} {parameters}")
         check(len(answer.error()["message"]) > 10 and "request_id" in answer.error(), answer)
-    answer = c.request("GET", c.path("/query?run=refuse"), headers={"Accept": "text/csv"})
-    equal((answer.status, answer.error()["field"]), (422, "Accept"), "CSV")
+    answer = c.request("GET", c.path("/query?run=refuse"), headers={"Accept": "image/png"})
+    equal((answer.status, answer.error()["field"]), (422, "Accept"), "a picture")
     answer = c.request("GET", c.path("/query?run=%zz"))
     equal(answer.status, 400, f"a broken escape: {answer}")
 

@@ -40,7 +40,7 @@ static void pack_again(const struct log_record *records, size_t n)
 	while (err == 0 && logblock_next(&reader, &s) == 0) {
 		must(logblock_open(b, &s, 1 + done) == 0);
 		for (size_t i = 0; i < s.count; i++) {
-			logblock_get(b, i, &r);
+			must(logblock_get(b, i, &r) == 0);
 			same_record(&r, &records[done++]);
 		}
 	}
@@ -49,7 +49,35 @@ static void pack_again(const struct log_record *records, size_t n)
 	buf_release(&out);
 }
 
-/* The attributes copied, as those of a record got live until the next. */
+static void seal_again(const struct log_record *records, size_t n)
+{
+	struct stored s = { .codec = CODEC_SEALED, .count = (uint32_t)n };
+	struct logblock *b;
+	struct log_record r;
+	struct buf out;
+
+	buf_init(&out, 64 << 20);
+	must(logblock_new(&b) == 0 && logblock_seal(records, n, &out, &s.raw_len) == 0);
+	s.body = buf_span(&out);
+	must(logblock_open(b, &s, 1) == 0);
+	for (size_t i = 0; i < n; i++) {
+		must(logblock_get(b, i, &r) == 0);
+		same_record(&r, &records[i]);
+	}
+	logblock_free(b);
+	buf_release(&out);
+}
+
+static void free_all(struct log_record *records, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free((void *)records[i].attrs);
+		free((void *)records[i].text.data);
+	}
+	free(records);
+}
+
+/* Attributes and text copied, as those of a record got live until the next; NULL: damaged. */
 static struct log_record *get_all(struct logblock *b, const struct logblock_prefix *prefix)
 {
 	size_t n = logblock_count(b);
@@ -60,29 +88,32 @@ static struct log_record *get_all(struct logblock *b, const struct logblock_pref
 		struct log_record *r = &records[i];
 		struct label *attrs;
 
-		logblock_get(b, i, r);
+		uint8_t *text;
+
+		if (logblock_get(b, i, r) < 0) {
+			free_all(records, i);
+			return NULL;
+		}
 		must(r->t_ns >= prefix->t_min_ns && r->t_ns <= prefix->t_max_ns);
 		must(prefix->levels >> r->level & 1);
 		attrs = calloc(r->n_attrs + 1, sizeof(*attrs));
 		must(attrs);
 		memcpy(attrs, r->attrs, r->n_attrs * sizeof(*attrs));
 		r->attrs = attrs;
+		text = malloc(r->text.len + 1);
+		must(text);
+		if (r->text.len)
+			memcpy(text, r->text.data, r->text.len);
+		r->text.data = text;
 	}
 	return records;
-}
-
-static void free_all(struct log_record *records, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free((void *)records[i].attrs);
-	free(records);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader r = reader_of(span_of(data, size)), list = r;
-	struct stored s = { .codec = (enum codec)(read_u8(&r) % 3) };
+	struct stored s = { .codec = (enum codec)(read_u8(&r) % 4) };
 	struct logblock_prefix prefix;
 	struct log_record *records;
 	struct logblock *b;
@@ -97,8 +128,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (err == 0) {
 		must(logblock_count(b) == s.count && logblock_prefix(s.body, &prefix) == 0);
 		records = get_all(b, &prefix);
-		pack_again(records, s.count);
-		free_all(records, s.count);
+		if (records) {
+			pack_again(records, s.count);
+			seal_again(records, s.count);
+			free_all(records, s.count);
+		}
 	}
 	while (logblock_next(&list, &s) == 0)
 		logblock_open(b, &s, 1);

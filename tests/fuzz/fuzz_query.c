@@ -1,16 +1,18 @@
 /*
  * Texts from outside that query/ takes apart: query strings of /query and of logs, specs, answers
- * fed piece by piece, log text for a terminal.  The first byte chooses.
+ * fed piece by piece, log text for a terminal, Accept headers, steps.  The first byte chooses.
  */
 #include <assert.h>
 #include <stdlib.h>
 
+#include "query/accept.h"
 #include "query/ask.h"
 #include "query/jsontext.h"
 #include "query/logask.h"
 #include "query/out.h"
 #include "query/rowtext.h"
 #include "query/spec.h"
+#include "query/steps.h"
 #include "query/term.h"
 
 #define NOW (INT64_C(1750000000) * NS_PER_S)
@@ -32,6 +34,8 @@ static void windows_hold(const struct ask *a, int64_t tier, int64_t from, int64_
 	assert(w.every_ns > 0 && w.every_ns % tier == 0);
 	assert(w.from_ns % w.every_ns == 0 && w.to_ns % w.every_ns == 0 && w.from_ns <= w.to_ns);
 	assert(a->points < 2 || (uint64_t)((w.to_ns - w.from_ns) / w.every_ns) <= a->points);
+	assert(!a->points || w.every_ns == tier ||
+	       (uint64_t)((w.to_ns - w.from_ns) / w.every_ns) * 2 >= a->points);
 	assert(a->has_start || a->has_end || (w.from_ns <= from && w.to_ns >= to));
 	c = windows_clip(&w, from, to);
 	assert(c.from_ns >= w.from_ns && c.to_ns <= w.to_ns && c.from_ns <= c.to_ns);
@@ -52,6 +56,7 @@ static void query_string(struct span s)
 		check_fault(err = ask_parse(&p, NOW, &a, &f), &f);
 	if (err == 0) {
 		ask_wants(&a, &name);
+		assert(ask_merged_name(&a, &name).n_labels <= 1 && a.step_start <= a.step_end);
 		windows_hold(&a, 30 * NS_PER_S, 30 * NS_PER_S, NOW - NOW % (30 * NS_PER_S));
 		windows_hold(&a, NS_PER_S, NOW, NOW + 100 * NS_PER_S);
 		windows_hold(&a, 300 * NS_PER_S, 0, 0);
@@ -138,13 +143,47 @@ static void shown(struct span s)
 	out_release(&json);
 }
 
+/* An offer that is chosen stays so when it is the only one; none is chosen when each alone is not. */
+static void accept(struct span s)
+{
+	static const char *const offers[] = { "application/json", "text/csv", "application/x-protobuf",
+					      NULL };
+	int chosen = accept_choose(s, offers);
+
+	for (int i = 0; offers[i]; i++) {
+		const char *const one[] = { offers[i], NULL };
+
+		assert(i == chosen ? accept_choose(s, one) == 0 : chosen >= 0 || accept_choose(s, one) < 0);
+	}
+}
+
+/* Windows of any steps: what comes behind the last step back is shown, whatever came before. */
+static void steps(struct span s)
+{
+	struct step_window w[64];
+	int64_t reached = INT64_MIN;
+	size_t n = s.len / 2 < 64 ? s.len / 2 : 64, last = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t least = (int8_t)s.data[2 * i];
+
+		w[i] = (struct step_window){ (int64_t)i, least, least + s.data[2 * i + 1], true };
+		if (w[i].least < reached)
+			last = i;
+		reached = last == i || w[i].greatest > reached ? w[i].greatest : reached;
+	}
+	assert(steps_hide(w, n) == 0);
+	for (size_t i = last; i < n; i++)
+		assert(!w[i].hidden);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const targets[])(struct span s) = { query_string, log_query_string, spec, answer,
-							  shown };
+							  shown,        accept,           steps };
 
 	if (size > 0)
-		targets[data[0] % 5](span_of(data + 1, size - 1));
+		targets[data[0] % 7](span_of(data + 1, size - 1));
 	return 0;
 }

@@ -42,6 +42,21 @@ static void published_values(void **state)
 	assert_true(crc32c(p, 32) == 0x113fdb5c);
 }
 
+static void long_ones_too(void **state)
+{
+	static uint8_t p[5000];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(p); i++)
+		p[i] = (uint8_t)(i * i * 7 + i / 3);
+	for (size_t len = 700; len + 8 < sizeof(p); len += 61) {
+		const uint8_t *from = p + len % 8;
+
+		assert_true(crc32c(from, len) == long_hand(from, len));
+		assert_true(crc32c_extend(crc32c(from, 333), from + 333, len - 333) == long_hand(from, len));
+	}
+}
+
 static void every_way_gives_the_same(void **state)
 {
 	uint8_t p[300];
@@ -65,6 +80,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(published_values),
 		cmocka_unit_test(every_way_gives_the_same),
+		cmocka_unit_test(long_ones_too),
 	};
 	return cmocka_run_group_tests_name("checksum", tests, NULL, NULL);
 }

@@ -51,6 +51,37 @@ static void prints_the_shortest(void **state)
 	}
 }
 
+/* The shorter of the two ways to write the fewest digits that read back, without exponent where they
+ * are equally long, by printf and strtod. */
+static void long_hand(double v, char *ret)
+{
+	char sci[40], fixed[400];
+	int digits = 1, exponent;
+
+	while (snprintf(sci, sizeof(sci), "%.*e", digits - 1, v), strtod(sci, NULL) != v)
+		digits++;
+	exponent = atoi(strchr(sci, 'e') + 1);
+	snprintf(fixed, sizeof(fixed), "%.*f", digits - 1 > exponent ? digits - 1 - exponent : 0, v);
+	strcpy(ret, strlen(fixed) <= strlen(sci) ? fixed : sci);
+}
+
+static void decimals_are_the_shortest(void **state)
+{
+	static const double scales[] = { 1, 10, 100, 1000, 10000, 100000 };
+	uint64_t seed = 5;
+	(void)state;
+
+	for (uint64_t i = 0; i < 400000; i++) {
+		uint64_t n = i < 120000 ? i : random_bits(&seed) >> (18 + i % 46);
+		double v = (double)n / scales[i % 6] * (i % 7 ? 1 : -1);
+		char text[NUMBER_TEXT_MAX + 1], want[400];
+
+		text[number_print(v, text)] = 0;
+		long_hand(v, want);
+		assert_string_equal(text, want);
+	}
+}
+
 static void parses_words_and_ends(void **state)
 {
 	char tiny[420], huge[420];
@@ -126,8 +157,11 @@ static void refuses_what_is_no_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prints_what_reads_back),    cmocka_unit_test(prints_the_shortest),
-		cmocka_unit_test(parses_words_and_ends),     cmocka_unit_test(a_nan_is_one),
+		cmocka_unit_test(prints_what_reads_back),
+		cmocka_unit_test(prints_the_shortest),
+		cmocka_unit_test(decimals_are_the_shortest),
+		cmocka_unit_test(parses_words_and_ends),
+		cmocka_unit_test(a_nan_is_one),
 		cmocka_unit_test(refuses_what_is_no_number),
 	};
 	return cmocka_run_group_tests_name("number", tests, NULL, NULL);

@@ -267,12 +267,13 @@ static void windows_by_time(void **state)
 	(void)state;
 	make_run("course", "");
 	put_course("course");
-	rows_are("/v2/projects/p/query?run=course&metric=train/loss",
-		 "{\"series\":[{\"run_id\":\"course\",\"metric\":\"train/"
-		 "loss\",\"labels\":{},\"columns\":[\"time_ms\","
-		 "\"count\",\"min\",\"max\",\"mean\",\"last\"],\"rows\":[[1750000200000,2,2,4,3,2],"
-		 "[1750000230000,1,1.5,1.5,1.5,1.5],[1750000290000,1,0.1,0.1,0.1,0.1],"
-		 "[1750000500000,0,null,null,null,\"Infinity\"]]}]");
+	rows_are(
+	    "/v2/projects/p/query?run=course&metric=train/loss",
+	    "{\"series\":[{\"run_id\":\"course\",\"metric\":\"train/"
+	    "loss\",\"labels\":{},\"columns\":[\"time_ms\","
+	    "\"count\",\"min\",\"max\",\"mean\",\"first\",\"last\"],\"rows\":[[1750000200000,2,2,4,3,4,2],"
+	    "[1750000230000,1,1.5,1.5,1.5,1.5,1.5],[1750000290000,1,0.1,0.1,0.1,0.1,0.1],"
+	    "[1750000500000,0,null,null,null,\"Infinity\",\"Infinity\"]]}]");
 	rows_are("/v2/projects/p/query?run=course&metric=train/"
 		 "loss&every=5m&agg=count,sum,nan,pos_inf,neg_inf,first,"
 		 "last,first_step,last_step,step_min,step_max,bad_step",

@@ -43,9 +43,14 @@ static void what_is_refused(void **state)
 	refused("run=a&every=30s&points=3", "points");
 	refused("run=a&points=0", "points");
 	refused("run=a&start=2000&end=1000", "start");
-	refused("run=a&x=step", "x");
-	refused("run=a&by=rank", "by");
+	refused("run=a&x=steps", "x");
 	refused("run=a&samples=true", "samples");
+	refused("run=a&attempt=1", "attempt");
+	refused("run=a&agg=stddev", "agg");
+	refused("run=a&agg=count,p50", "agg");
+	refused("run=a&step_start=one", "step_start");
+	refused("run=a&step_end=-9223372036854775808", "step_end");
+	refused("run=a&step_start=7&step_end=6", "step_start");
 	refused("run=a&evry=30s", "evry");
 }
 
@@ -65,8 +70,20 @@ static void what_is_taken(void **state)
 	assert_int_equal(a.aggs[0], AGG_LAST);
 	assert_int_equal(a.aggs[1], AGG_COUNT);
 	assert_int_equal(ask("run=a", &a, &f), 0);
-	assert_int_equal(a.n_aggs, 5);
-	assert_false(a.has_start || a.has_end);
+	assert_int_equal(a.n_aggs, 6);
+	assert_false(a.has_start || a.has_end || a.x_step || a.merge);
+	assert_true(ask_wants_step(&a, STEP_NONE) && ask_wants_step(&a, INT64_MAX));
+	assert_int_equal(ask("run=a&x=step&step_start=-5&step_end=9223372036854775807&by=rank&by=&by=split",
+			     &a, &f),
+			 0);
+	assert_true(a.x_step && a.merge);
+	assert_false(ask_wants_step(&a, STEP_NONE) || ask_wants_step(&a, -6));
+	assert_true(ask_wants_step(&a, -5) && ask_wants_step(&a, INT64_MAX));
+	assert_int_equal(a.step_start, -5);
+	assert_int_equal(a.step_end, INT64_MAX);
+	assert_int_equal(a.n_by, 2);
+	assert_int_equal(ask("run=a&step_end=7", &a, &f), 0);
+	assert_true(ask_wants_step(&a, 6) && !ask_wants_step(&a, 7) && !ask_wants_step(&a, STEP_NONE));
 }
 
 static struct windows windows(const char *query, int64_t tier, int64_t from, int64_t to)
@@ -129,10 +146,54 @@ static void points_are_never_exceeded(void **state)
 		w = windows(query, tier, from, to);
 		n = (uint64_t)((w.to_ns - w.from_ns) / w.every_ns);
 		assert_true(n <= points);
-		/* and not far fewer: one width less would be too many, or it is the tier's own */
-		assert_true(w.every_ns == tier || n * 4 >= points ||
-			    (uint64_t)(to - from + 10 * S) / (uint64_t)tier < points);
+		/* and at least half of them, or it is the tier's own width */
+		assert_true(w.every_ns == tier || n * 2 >= points);
 	}
+}
+
+/* As a run goes on, windows stay as they are until there are too many; then two become one. */
+static void points_are_stable(void **state)
+{
+	int64_t every = 30 * S, changes = 0;
+	(void)state;
+
+	for (int64_t n = 1; n <= 5000; n++) {
+		struct windows w = windows("run=a&points=100", 30 * S, 999 * 30 * S, (999 + n) * 30 * S);
+
+		assert_true(w.every_ns == every || w.every_ns == 2 * every);
+		changes += w.every_ns != every;
+		every = w.every_ns;
+	}
+	assert_int_equal(changes, 6); /* 30 s to 32 min */
+}
+
+static struct series_name merged(const char *query)
+{
+	static const struct series_name name = {
+		.metric = { (const uint8_t *)"m", 1 },
+		.unit = { (const uint8_t *)"s", 1 },
+		.labels = { { { (const uint8_t *)"host", 4 }, { (const uint8_t *)"", 0 } },
+			    { { (const uint8_t *)"rank", 4 }, { (const uint8_t *)"3", 1 } },
+			    { { (const uint8_t *)"split", 5 }, { (const uint8_t *)"x", 1 } } },
+		.n_labels = 3
+	};
+	struct fault f;
+	struct ask a;
+
+	assert_int_equal(ask(query, &a, &f), 0);
+	return ask_merged_name(&a, &name);
+}
+
+static void merged_names(void **state)
+{
+	(void)state;
+	assert_int_equal(merged("run=a&by=").n_labels, 0);
+	assert_int_equal(merged("run=a&by=other").n_labels, 0);
+	assert_int_equal(merged("run=a&by=rank").n_labels, 1);
+	assert_true(span_is(merged("run=a&by=rank").labels[0].value, "3"));
+	assert_int_equal(merged("run=a&by=split&by=rank").n_labels, 2);
+	assert_int_equal(merged("run=a&by=host").n_labels, 0); /* empty: as if it were not there */
+	assert_int_equal(merged("run=a&by=rank").unit.len, 0);
 }
 
 static void clipping_keeps_all_that_can_hold_something(void **state)
@@ -180,6 +241,8 @@ int main(void)
 		cmocka_unit_test(what_is_taken),
 		cmocka_unit_test(windows_of_a_range),
 		cmocka_unit_test(points_are_never_exceeded),
+		cmocka_unit_test(points_are_stable),
+		cmocka_unit_test(merged_names),
 		cmocka_unit_test(clipping_keeps_all_that_can_hold_something),
 		cmocka_unit_test(which_series),
 	};

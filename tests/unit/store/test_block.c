@@ -46,6 +46,68 @@ static int expect_next(void *arg, struct block_key key, const struct bucket *b)
 	return 0;
 }
 
+/* The next of the block's buckets that are wanted. */
+struct expected {
+	const struct blocks *x;
+	const struct block_want *want;
+	size_t next, end;
+};
+
+static void pass_unwanted(struct expected *e)
+{
+	for (; e->next < e->end; e->next++) {
+		struct block_key key = e->x->keys[e->next];
+
+		for (size_t i = 0; i < e->want->n_sids; i++)
+			if (e->want->sids[i] == key.sid && key.start_ns >= e->want->from_ns &&
+			    key.start_ns < e->want->to_ns)
+				return;
+	}
+}
+
+static int expect_wanted(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct expected *e = arg;
+
+	pass_unwanted(e);
+	assert_true(e->next < e->end);
+	assert_true(key.sid == e->x->keys[e->next].sid && key.start_ns == e->x->keys[e->next].start_ns);
+	assert_true(same_bucket(b, &e->x->buckets[e->next]));
+	e->next++;
+	return 0;
+}
+
+/* Each third series, the one in the middle, and one that is not there; all windows, and some. */
+static void read_some(const struct blocks *x, struct span body, size_t count)
+{
+	const struct block_key *keys = x->keys + x->done;
+	int64_t middle = keys[count / 2].start_ns;
+	struct block_want want = { .from_ns = INT64_MIN, .to_ns = INT64_MAX };
+	uint32_t *sids = malloc((count + 1) * sizeof(*sids));
+
+	assert_non_null(sids);
+	want.sids = sids;
+	for (int i = 0; i < 6; i++) {
+		struct expected e = { x, &want, x->done, x->done + count };
+
+		want.n_sids = 0;
+		for (size_t j = 0; j < count; j++)
+			if ((i % 3 == 0 && keys[j].sid % 3 == 0) || (i % 3 == 1 && j == count / 2))
+				if (!want.n_sids || sids[want.n_sids - 1] != keys[j].sid)
+					sids[want.n_sids++] = keys[j].sid;
+		if (i % 3 == 2)
+			sids[want.n_sids++] = keys[count - 1].sid + 1;
+		if (i >= 3) {
+			want.from_ns = middle;
+			want.to_ns = middle < INT64_MAX / 2 ? middle + 3 * TEST_WINDOW_NS : INT64_MAX;
+		}
+		assert_int_equal(block_read_some(body, count, &want, expect_wanted, &e), 0);
+		pass_unwanted(&e);
+		assert_int_equal(e.next, e.end);
+	}
+	free(sids);
+}
+
 static void finish_and_read(struct blocks *x)
 {
 	size_t count = block_writer_count(x->w);
@@ -55,6 +117,7 @@ static void finish_and_read(struct blocks *x)
 	assert_int_equal(block_writer_finish(x->w, &body), 0);
 	assert_int_equal(block_writer_count(x->w), 0);
 	assert_true(body.len <= BODY_MAX || count == 1);
+	read_some(x, buf_span(&body), count);
 	assert_int_equal(block_read(buf_span(&body), count, expect_next, x), 0);
 	x->blocks++;
 	x->bytes += body.len;

@@ -1,0 +1,296 @@
+#include "query/plan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "query/cell.h"
+#include "query/merged.h"
+#include "query/scan.h"
+#include "query/steps.h"
+#include "store/base/limits.h"
+
+void plan_release(struct plan *p)
+{
+	free(p->runs);
+	picked_release(&p->picked);
+}
+
+static int choose_run(struct plan *p, struct view *v, const char *project, struct span id,
+		      void (*write)(struct out *o, const struct series_name *name), struct fault *f)
+{
+	struct chosen_run *r = &p->runs[p->n_runs];
+	struct run run;
+	int err = find_run(v, project, id, &run, f);
+
+	if (err < 0)
+		return err;
+	memcpy(r->id, run.id, sizeof r->id);
+	r->rid = run.rid;
+	r->window_ns = run.window_ns;
+	r->first = p->picked.n;
+	run_release(&run);
+	p->n_runs++;
+	err = picked_add(&p->picked, v, r->rid, &p->ask, write, f);
+	r->n = p->picked.n - r->first;
+	if (err == 0 && p->ask.merge)
+		err = picked_group(&p->picked, r->first);
+	if (err < 0 || r->n == 0)
+		return fault_default(f, err);
+	err = view_time_range(v, r->rid, &r->life_from_ns, &r->life_to_ns);
+	if (err == 0)
+		r->life_to_ns += r->window_ns;
+	return err == ERR_NOT_FOUND ? 0 : fault_default(f, err);
+}
+
+/* Windows for all that the runs hold, or for what is asked of it. */
+static int plan_windows(struct plan *p, struct fault *f)
+{
+	int64_t from = INT64_MAX, to = INT64_MIN;
+
+	for (size_t i = 0; i < p->n_runs; i++) {
+		const struct chosen_run *r = &p->runs[i];
+
+		p->tier_ns = p->tier_ns ? width_join(p->tier_ns, r->window_ns) : r->window_ns;
+		if (r->life_from_ns == r->life_to_ns)
+			continue;
+		from = r->life_from_ns < from ? r->life_from_ns : from;
+		to = r->life_to_ns > to ? r->life_to_ns : to;
+	}
+	if (from > to)
+		from = to = 0;
+	return ask_windows(&p->ask, p->tier_ns, from, to, &p->windows, f);
+}
+
+/* ---- steps ---- */
+
+struct narrow {
+	const struct ask *ask;
+	int64_t from_ns, to_ns; /* least and greatest start of windows with steps asked for */
+};
+
+static int narrow_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
+{
+	struct narrow *n = arg;
+
+	(void)series;
+	if (b->step_max == STEP_NONE || b->step_max < n->ask->step_start ||
+	    (b->step_min >= n->ask->step_end && n->ask->step_end != INT64_MAX))
+		return 0;
+	n->from_ns = start_ns < n->from_ns ? start_ns : n->from_ns;
+	n->to_ns = start_ns > n->to_ns ? start_ns : n->to_ns;
+	return 0;
+}
+
+/* points= is to divide the time in which these steps lie, not the whole life of the runs. */
+static int narrow_to_steps(struct plan *p, struct store *store)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
+		struct chosen_run *r = &p->runs[i];
+		struct narrow n = { &p->ask, INT64_MAX, INT64_MIN };
+		const struct scan s = { .store = store,
+					.rid = r->rid,
+					.window_ns = r->window_ns,
+					.sids = p->picked.sids + r->first,
+					.n_sids = r->n,
+					.from_ns = r->life_from_ns,
+					.to_ns = r->life_to_ns,
+					.every_ns = r->window_ns,
+					.row = narrow_row,
+					.arg = &n };
+
+		err = scan_run(&s, &p->partial);
+		r->life_from_ns = n.from_ns > n.to_ns ? 0 : n.from_ns;
+		r->life_to_ns = n.from_ns > n.to_ns ? 0 : n.to_ns + r->window_ns;
+	}
+	return err;
+}
+
+int plan_make(struct plan *p, const struct ctx *c,
+	      void (*write)(struct out *o, const struct series_name *name))
+{
+	struct view *v;
+	int err;
+
+	p->complete_until_ns = store_complete_until(c->store);
+	p->runs = calloc(p->ask.n_runs, sizeof *p->runs);
+	if (!p->runs)
+		return fault_default(c->f, ERR_NOMEM);
+	err = view_open(c->store, &v);
+	if (err < 0)
+		return fault_default(c->f, err);
+	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
+		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
+	view_close(v);
+	if (err == 0 && p->ask.points && (p->ask.step_start != INT64_MIN || p->ask.step_end != INT64_MAX))
+		err = narrow_to_steps(p, c->store);
+	return err < 0 ? fault_default(c->f, err) : plan_windows(p, c->f);
+}
+
+static struct scan scan_of(const struct plan *p, const struct chosen_run *r, struct store *s)
+{
+	struct windows w = windows_clip(&p->windows, r->life_from_ns, r->life_to_ns);
+
+	return (struct scan){ .store = s,
+			      .rid = r->rid,
+			      .window_ns = r->window_ns,
+			      .sids = p->picked.sids + r->first,
+			      .n_sids = r->n,
+			      .from_ns = w.from_ns,
+			      .to_ns = r->life_from_ns == r->life_to_ns ? w.from_ns : w.to_ns,
+			      .every_ns = w.every_ns };
+}
+
+/* ---- rows ---- */
+
+struct walk {
+	struct plan *p;
+	const struct row_taker *t;
+	const struct chosen_run *run;
+	size_t opened;      /* the taker was told of the series before this place in plan.picked */
+	const size_t *ends; /* by=: of the groups, see merged.h */
+	struct hidden hidden;
+};
+
+/* Tells of the series before `place`. */
+static int open_until(struct walk *w, size_t place)
+{
+	const struct picked *names = &w->p->picked;
+	int err = 0;
+
+	while (err == 0 && w->opened < place) {
+		err = w->t->series(w->t->arg, w->run->id, picked_head(names, w->opened));
+		w->opened += w->p->ask.merge ? picked_alike(names, w->opened, w->run->first + w->run->n) : 1;
+	}
+	return err;
+}
+
+/* Whether a row of one series is shown; with by=, before it is merged. */
+static bool row_shown(void *arg, size_t series, int64_t start_ns)
+{
+	const struct walk *w = arg;
+
+	return !hidden_has(&w->hidden, series, start_ns);
+}
+
+static int walk_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
+{
+	struct walk *w = arg;
+	int err;
+
+	if (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns)))
+		return 0;
+	if (w->ends)
+		series = series > 0 ? w->ends[series - 1] : 0;
+	err = open_until(w, w->run->first + series + 1);
+	return err == 0 ? w->t->row(w->t->arg, start_ns, b) : err;
+}
+
+static int walk_pause(void *arg)
+{
+	struct walk *w = arg;
+
+	return w->t->pause ? w->t->pause(w->t->arg) : 0;
+}
+
+/* by=: the scan's series lie group by group (picked_group). */
+static int groups_run(struct walk *w, const struct scan *s)
+{
+	size_t *ends = malloc((w->run->n + 1) * sizeof *ends), n_groups = 0;
+	const struct merge_plan merge = { .scan = s, .ends = ends, .wanted = row_shown };
+	int err;
+
+	if (!ends)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < w->run->n; i = ends[n_groups++])
+		ends[n_groups] =
+		    i + picked_alike(&w->p->picked, w->run->first + i, w->run->first + w->run->n);
+	w->ends = ends;
+	err = merged_run(&merge, &w->p->partial);
+	w->ends = NULL;
+	free(ends);
+	return err;
+}
+
+static int run_rows(struct walk *w, struct store *store)
+{
+	struct scan s = scan_of(w->p, w->run, store);
+	int err = 0;
+
+	s.row = walk_row;
+	s.pause = walk_pause;
+	s.arg = w;
+	w->opened = w->run->first;
+	if (w->p->ask.x_step)
+		err = hidden_find(&s, &w->hidden, &w->p->partial);
+	if (err == 0)
+		err = w->p->ask.merge ? groups_run(w, &s) : scan_run(&s, &w->p->partial);
+	while (err == 0 && w->opened < w->run->first + w->run->n) {
+		err = open_until(w, w->opened + 1);
+		if (err == 0)
+			err = walk_pause(w);
+	}
+	hidden_release(&w->hidden);
+	return err;
+}
+
+int plan_rows(struct plan *p, struct store *s, const struct row_taker *t)
+{
+	struct walk w = { .p = p, .t = t };
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
+		w.run = &p->runs[i];
+		err = run_rows(&w, s);
+	}
+	return err;
+}
+
+/* ---- how many rows ---- */
+
+static int count_series(void *arg, const char *run_id, struct span name)
+{
+	(void)arg, (void)run_id, (void)name;
+	return 0;
+}
+
+static int count_row(void *arg, int64_t start_ns, const struct bucket *b)
+{
+	uint64_t *n = arg;
+
+	(void)start_ns, (void)b;
+	return ++*n > limits.rows ? ERR_TOO_LARGE : 0;
+}
+
+/* Windows x series: at least as many as there will be rows. */
+static uint64_t rows_at_most(const struct plan *p, struct store *store)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < p->n_runs; i++) {
+		struct scan s = scan_of(p, &p->runs[i], store);
+		uint64_t windows = (uint64_t)((s.to_ns - s.from_ns) / s.every_ns);
+
+		if (__builtin_mul_overflow(windows, s.n_sids, &windows) ||
+		    __builtin_add_overflow(most, windows, &most))
+			return UINT64_MAX;
+	}
+	return most;
+}
+
+/* Where that does not prove an answer small, rows are counted: a run with one stray early sample
+ * has many windows and few rows. */
+int plan_check(struct plan *p, const struct ctx *c)
+{
+	uint64_t n = 0;
+	const struct row_taker t = { count_series, count_row, NULL, &n };
+	int err = rows_at_most(p, c->store) > limits.rows ? plan_rows(p, c->store, &t) : 0;
+
+	if (err == ERR_TOO_LARGE)
+		return fault_set(c->f, ERR_REFUSED, "every",
+				 "the answer has more than %" PRIu64 " rows (%zu series); ask for a "
+				 "shorter range, fewer series, a wider every=, or points=",
+				 limits.rows, p->picked.n);
+	return err < 0 ? fault_default(c->f, err) : 0;
+}

@@ -1,0 +1,412 @@
+/*
+ * logtext.c - texts to templates and numbers.
+ */
+#include "store/logtext.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "store/base/compress.h"
+#include "store/logtext_layout.h"
+
+#define LEVEL           3
+#define FRAME_PLAIN_MAX 64 /* bytes that are not worth a frame of zstd */
+
+struct template
+{
+	uint64_t hash;
+	uint32_t at, len; /* in pack.templates */
+	uint32_t slots, count;
+	uint32_t first; /* in pack.segments_of: of the segments that have it */
+	uint32_t column_bytes;
+};
+
+struct segment {
+	uint32_t template, first_run;
+};
+
+struct pack {
+	struct template *templates;
+	uint32_t *index; /* open addressing: template + 1; 0: free */
+	size_t n_templates, templates_cap, index_mask;
+	struct segment *segments;
+	size_t n_segments, segments_cap;
+	uint64_t *values; /* of the runs, in the order of the text */
+	uint8_t *digits;
+	size_t n_runs, runs_cap;
+	uint32_t *by_template; /* first runs of segments, grouped by template */
+	struct buf bytes;      /* of all templates */
+	struct buf lines, ids, numbers, head;
+};
+
+static void pack_release(struct pack *p)
+{
+	free(p->templates);
+	free(p->index);
+	free(p->segments);
+	free(p->values);
+	free(p->digits);
+	free(p->by_template);
+	buf_release(&p->bytes);
+	buf_release(&p->lines);
+	buf_release(&p->ids);
+	buf_release(&p->numbers);
+	buf_release(&p->head);
+}
+
+/* ---- taking segments apart ---- */
+
+static int grow_runs(struct pack *p)
+{
+	size_t cap = p->runs_cap ? p->runs_cap * 2 : 4096;
+	uint64_t *values = realloc(p->values, cap * sizeof *values);
+	uint8_t *digits;
+
+	if (!values)
+		return ERR_NOMEM;
+	p->values = values;
+	digits = realloc(p->digits, cap);
+	if (!digits)
+		return ERR_NOMEM;
+	p->digits = digits;
+	p->runs_cap = cap;
+	return 0;
+}
+
+/* One run of at most RUN_DIGITS_MAX digits; returns its end. */
+static const uint8_t *take_run(struct pack *p, const uint8_t *at, const uint8_t *end)
+{
+	const uint8_t *from = at;
+	uint64_t value = 0;
+
+	while (at < end && is_digit(*at) && at - from < RUN_DIGITS_MAX)
+		value = value * 10 + (uint64_t)(*at++ - '0');
+	p->values[p->n_runs] = value;
+	p->digits[p->n_runs++] = (uint8_t)(at - from);
+	return at;
+}
+
+/* Appends the segment's template to bytes, and its runs to the runs. */
+static int take_apart(struct pack *p, struct span segment, uint32_t *ret_slots)
+{
+	const uint8_t *at = segment.data, *end = at + segment.len;
+	size_t before = p->n_runs;
+	uint8_t *out;
+	int err = buf_reserve(&p->bytes, segment.len);
+
+	if (err < 0)
+		return err;
+	out = p->bytes.data + p->bytes.len;
+	while (at < end) {
+		if (!is_digit(*at)) {
+			*out++ = *at++;
+			continue;
+		}
+		if (p->n_runs == p->runs_cap && grow_runs(p) < 0)
+			return ERR_NOMEM;
+		at = take_run(p, at, end);
+		*out++ = SLOT;
+	}
+	*ret_slots = (uint32_t)(p->n_runs - before);
+	p->bytes.len = (size_t)(out - p->bytes.data);
+	return 0;
+}
+
+/* ---- templates ---- */
+
+static int grow_templates(struct pack *p)
+{
+	size_t cap = p->templates_cap ? p->templates_cap * 2 : 1024, mask = cap * 2 - 1;
+	struct template *t = realloc(p->templates, cap * sizeof *t);
+	uint32_t *index;
+
+	if (!t)
+		return ERR_NOMEM;
+	p->templates = t;
+	index = calloc(mask + 1, sizeof *index);
+	if (!index)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < p->n_templates; i++) {
+		size_t at = p->templates[i].hash & mask;
+
+		while (index[at])
+			at = (at + 1) & mask;
+		index[at] = (uint32_t)i + 1;
+	}
+	free(p->index);
+	p->index = index;
+	p->index_mask = mask;
+	p->templates_cap = cap;
+	return 0;
+}
+
+/* The template that lies at the end of bytes from `at` on; one that is there already is dropped. */
+static int find_template(struct pack *p, uint32_t at, uint32_t slots, uint32_t *ret)
+{
+	struct span text = span_of(p->bytes.data + at, p->bytes.len - at);
+	uint64_t hash = XXH3_64bits(text.data, text.len);
+	size_t i;
+
+	if (p->n_templates == p->templates_cap && grow_templates(p) < 0)
+		return ERR_NOMEM;
+	for (i = hash & p->index_mask; p->index[i]; i = (i + 1) & p->index_mask) {
+		struct template *t = &p->templates[p->index[i] - 1];
+
+		if (t->hash != hash || !span_equal(text, span_of(p->bytes.data + t->at, t->len)))
+			continue;
+		p->bytes.len = at;
+		t->count++;
+		*ret = p->index[i] - 1;
+		return 0;
+	}
+	p->templates[p->n_templates++] = (struct template){
+		.hash = hash, .at = at, .len = (uint32_t)text.len, .slots = slots, .count = 1
+	};
+	p->index[i] = (uint32_t)p->n_templates;
+	*ret = (uint32_t)p->n_templates - 1;
+	return 0;
+}
+
+static int add_segment(struct pack *p, struct span segment)
+{
+	struct segment s = { .first_run = (uint32_t)p->n_runs };
+	uint32_t at = (uint32_t)p->bytes.len, slots;
+	int err = take_apart(p, segment, &slots);
+
+	if (err == 0)
+		err = find_template(p, at, slots, &s.template);
+	if (err < 0)
+		return err;
+	if (p->n_segments == p->segments_cap) {
+		size_t cap = p->segments_cap ? p->segments_cap * 2 : 4096;
+		struct segment *more = realloc(p->segments, cap * sizeof *more);
+
+		if (!more)
+			return ERR_NOMEM;
+		p->segments = more;
+		p->segments_cap = cap;
+	}
+	p->segments[p->n_segments++] = s;
+	return buf_add_varint(&p->ids, s.template);
+}
+
+/* Length of the first segment of a text that is not empty. */
+static size_t segment_len(struct span text)
+{
+	const uint8_t *end = text.data + text.len;
+	const uint8_t *newline = memchr(text.data, '\n', text.len);
+	const uint8_t *stop = newline ? newline + 1 : end;
+	const uint8_t *back = memchr(text.data, '\r', (size_t)(stop - text.data));
+
+	while (back && back + 1 < end && back[1] == '\n')
+		back = back + 2 < stop ? memchr(back + 2, '\r', (size_t)(stop - back - 2)) : NULL;
+	return (size_t)((back ? back + 1 : stop) - text.data);
+}
+
+static int add_text(struct pack *p, struct span text)
+{
+	size_t before = p->n_segments;
+	int err = 0;
+
+	while (text.len && err == 0) {
+		size_t n = segment_len(text);
+
+		err = add_segment(p, span_of(text.data, n));
+		text = span_of(text.data + n, text.len - n);
+	}
+	return err < 0 ? err : buf_add_varint(&p->lines, p->n_segments - before);
+}
+
+/* ---- columns ---- */
+
+static size_t varint_bytes(uint64_t v) { return (size_t)(70 - __builtin_clzll(v | 1)) / 7; }
+
+/* What the runs of a column have in common. */
+struct shape {
+	bool same, canonical, one_width;
+	size_t plain_bytes, delta_bytes, digits;
+};
+
+static struct shape shape_of(const struct pack *p, const uint32_t *runs, size_t n, uint32_t slot)
+{
+	struct shape s = { .same = true, .canonical = true, .one_width = true };
+	size_t first = runs[0] + slot;
+	uint64_t before = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t v = p->values[runs[i] + slot];
+		uint8_t digits = p->digits[runs[i] + slot];
+
+		s.one_width &= digits == p->digits[first];
+		s.same &= v == p->values[first];
+		s.canonical = s.canonical && digits == digits_of(v);
+		s.plain_bytes += varint_bytes(v);
+		s.delta_bytes += varint_bytes(i ? zigzag((int64_t)(v - before)) : v);
+		s.digits += digits;
+		before = v;
+	}
+	s.same &= s.one_width;
+	return s;
+}
+
+static uint8_t *put_values(uint8_t *out, const struct pack *p, const uint32_t *runs, size_t n, uint32_t slot,
+			   bool delta)
+{
+	uint64_t before = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t v = p->values[runs[i] + slot];
+
+		out = put_varint(out, delta && i ? zigzag((int64_t)(v - before)) : v);
+		before = v;
+	}
+	return out;
+}
+
+static uint8_t *put_digits(uint8_t *out, const struct pack *p, const uint32_t *runs, size_t n, uint32_t slot)
+{
+	for (size_t i = 0; i < n; i++)
+		*out++ = p->digits[runs[i] + slot];
+	for (size_t i = 0; i < n; i++) {
+		size_t run = runs[i] + slot;
+
+		print_run(out, p->values[run], p->digits[run]);
+		out += p->digits[run];
+	}
+	return out;
+}
+
+static int put_column(struct pack *p, const uint32_t *runs, size_t n, uint32_t slot)
+{
+	struct shape s = shape_of(p, runs, n, slot);
+	uint8_t digits = s.canonical ? 0 : p->digits[runs[0] + slot], *out;
+	int err = buf_reserve(&p->numbers, 2 + n * (VARINT_MAX + RUN_DIGITS_MAX));
+
+	if (err < 0)
+		return err;
+	out = p->numbers.data + p->numbers.len;
+	if (s.same) {
+		*out++ = COLUMN_SAME;
+		*out++ = digits;
+		out = put_varint(out, p->values[runs[0] + slot]);
+	} else if (s.canonical || s.one_width) {
+		bool delta = s.delta_bytes <= s.plain_bytes;
+
+		*out++ = delta ? COLUMN_DELTA : COLUMN_PLAIN;
+		*out++ = digits;
+		out = put_values(out, p, runs, n, slot, delta);
+	} else {
+		*out++ = COLUMN_DIGITS;
+		out = put_digits(out, p, runs, n, slot);
+	}
+	p->numbers.len = (size_t)(out - p->numbers.data);
+	return 0;
+}
+
+static int put_columns(struct pack *p)
+{
+	uint32_t next = 0;
+	int err = 0;
+
+	p->by_template = malloc((p->n_segments + 1) * sizeof *p->by_template);
+	if (!p->by_template)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < p->n_templates; i++) {
+		p->templates[i].first = next;
+		next += p->templates[i].count;
+		p->templates[i].count = 0;
+	}
+	for (size_t i = 0; i < p->n_segments; i++) {
+		struct template *t = &p->templates[p->segments[i].template];
+
+		p->by_template[t->first + t->count++] = p->segments[i].first_run;
+	}
+	for (size_t i = 0; i < p->n_templates && err == 0; i++) {
+		struct template *t = &p->templates[i];
+		size_t before = p->numbers.len;
+
+		for (uint32_t slot = 0; slot < t->slots && err == 0; slot++)
+			err = put_column(p, p->by_template + t->first, t->count, slot);
+		t->column_bytes = (uint32_t)(p->numbers.len - before);
+	}
+	return err;
+}
+
+/* ---- the packed form ---- */
+
+static int put_frame(struct span raw, struct buf *out)
+{
+	struct buf packed;
+	struct span body = raw;
+	int err = ERR_FULL;
+
+	buf_init(&packed, raw.len ? raw.len - 1 : 0);
+	if (raw.len > FRAME_PLAIN_MAX)
+		err = compress_block(raw, LEVEL, &packed);
+	if (err == 0)
+		body = buf_span(&packed);
+	if (err == 0 || err == ERR_FULL) {
+		err = buf_add_varint(out, raw.len);
+		if (err == 0)
+			err = buf_add_varint(out, body.len);
+		if (err == 0)
+			err = buf_add(out, body.data, body.len);
+	}
+	buf_release(&packed);
+	return err;
+}
+
+static int put_all(struct pack *p, struct buf *out)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < p->n_templates && err == 0; i++) {
+		err = buf_add_varint(&p->head, p->templates[i].len);
+		if (err == 0)
+			err = buf_add_varint(&p->head, p->templates[i].column_bytes);
+	}
+	if (err == 0)
+		err = buf_add(&p->head, p->bytes.data, p->bytes.len);
+	if (err == 0)
+		err = buf_add_varint(out, p->n_segments);
+	if (err == 0)
+		err = buf_add_varint(out, p->n_templates);
+	if (err == 0)
+		err = buf_add_varint(out, p->bytes.len);
+	if (err == 0)
+		err = put_frame(buf_span(&p->head), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->lines), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->ids), out);
+	return err < 0 ? err : put_frame(buf_span(&p->numbers), out);
+}
+
+int logtext_pack(const struct span *texts, size_t n, struct buf *out)
+{
+	struct pack p = { 0 };
+	size_t before = out->len, raw = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		raw += texts[i].len;
+	if (raw > LOGTEXT_RAW_MAX)
+		return ERR_TOO_LARGE;
+	buf_init(&p.bytes, 2 * LOGTEXT_RAW_MAX);
+	buf_init(&p.lines, SIZE_MAX / 2);
+	buf_init(&p.ids, SIZE_MAX / 2);
+	buf_init(&p.numbers, SIZE_MAX / 2);
+	buf_init(&p.head, SIZE_MAX / 2);
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = add_text(&p, texts[i]);
+	if (err == 0)
+		err = put_columns(&p);
+	if (err == 0)
+		err = put_all(&p, out);
+	if (err < 0)
+		out->len = before;
+	pack_release(&p);
+	return err;
+}
