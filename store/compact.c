@@ -1,7 +1,5 @@
 #include "store/compact.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -608,57 +606,5 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 		err = compact(s->compactor, &task);
 	} while (err == 0 && report.parts > made);
 	*ret = report;
-	return err;
-}
-
-/* ---- leftovers ---- */
-
-static bool is_named(const struct manifest *m, const char *name)
-{
-	char file[MANIFEST_FILE_MAX];
-
-	for (size_t i = 0; i < m->n; i++) {
-		manifest_file(&m->rows[i].id, file);
-		if (strcmp(file, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int sweep_directory(const struct store *s, const char *name, const struct manifest *keep)
-{
-	char dir[FILE_PATH_MAX], path[FILE_PATH_MAX];
-	struct dirent *e;
-	int err = file_path(s->dir, name, dir);
-	DIR *d = err < 0 ? NULL : opendir(dir);
-
-	if (!d)
-		return err < 0 ? err : file_error();
-	while (err == 0 && (e = readdir(d))) {
-		if (e->d_name[0] == '.' || is_named(keep, e->d_name))
-			continue;
-		err = file_path(dir, e->d_name, path);
-		if (err == 0 && unlink(path) != 0 && errno != ENOENT)
-			err = file_error();
-	}
-	closedir(d);
-	return err;
-}
-
-int compact_sweep(struct store *s)
-{
-	struct manifest m = { 0 }, none = { 0 };
-	struct kv_txn *t;
-	int err = kv_begin(s->kv, false, &t);
-
-	if (err < 0)
-		return err;
-	err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
-	if (err == 0)
-		err = sweep_directory(s, "parts", &m);
-	if (err == 0)
-		err = sweep_directory(s, "tmp", &none);
-	manifest_release(&m);
-	kv_abort(t);
 	return err;
 }

@@ -14,9 +14,6 @@
 
 struct compactor; /* compact.c */
 
-/* Removes what no row of the manifest names from DIR/parts, and all of DIR/tmp.  Before anybody reads. */
-int compact_sweep(struct store *s);
-
 int compactor_new(struct store *s, struct compactor **ret);
 void compactor_stop(struct compactor *c); /* ends what it does, soon; NULL is fine */
 void compactor_free(struct compactor *c);

@@ -98,6 +98,30 @@ int manifest_read(struct kv_txn *t, int64_t tier_ns, int64_t from_ns, int64_t to
 	return err;
 }
 
+int manifest_read_all(struct kv_txn *t, struct manifest *ret)
+{
+	struct manifest m = { 0 };
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(t, KV_PART, &c), moved;
+
+	if (err < 0)
+		return err;
+	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
+		struct part_row row;
+
+		err = manifest_row_decode(key, value, &row);
+		if (err == 0)
+			err = add_row(&m, &row);
+	}
+	kv_cursor_close(c);
+	if (err < 0)
+		manifest_release(&m);
+	else
+		*ret = m;
+	return err;
+}
+
 void manifest_release(struct manifest *m)
 {
 	free(m->rows);

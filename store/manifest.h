@@ -29,6 +29,9 @@ struct manifest {
 int manifest_read(struct kv_txn *t, int64_t tier_ns, int64_t from_ns, int64_t to_ns, struct manifest *ret);
 void manifest_release(struct manifest *m);
 
+/* All rows, of every tier. */
+int manifest_read_all(struct kv_txn *t, struct manifest *ret);
+
 /* Up to which flush buckets that start then are in a part; 0: none. */
 uint64_t manifest_folded(const struct manifest *m, int64_t start_ns);
 

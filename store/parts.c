@@ -1,8 +1,12 @@
 #include "store/parts.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "store/file.h"
 
@@ -43,12 +47,17 @@ void parts_free(struct parts *p)
 	free(p);
 }
 
-int parts_path(const struct parts *p, const struct part_id *id, char *ret)
+static int path_in(const char *dir, const struct part_id *id, char *ret)
 {
 	char name[MANIFEST_FILE_MAX + sizeof("parts/")] = "parts/";
 
 	manifest_file(id, name + strlen(name));
-	return file_path(p->dir, name, ret);
+	return file_path(dir, name, ret);
+}
+
+int parts_path(const struct parts *p, const struct part_id *id, char *ret)
+{
+	return path_in(p->dir, id, ret);
 }
 
 static int open_row(struct parts *p, const struct part_row *row, struct part **ret)
@@ -153,4 +162,124 @@ void parts_put(struct parts *p, struct part *part)
 	pthread_mutex_unlock(&p->lock);
 	if (!kept)
 		part_close(part);
+}
+
+/* ---- files ---- */
+
+static int copy_bytes(int from, int to)
+{
+	uint8_t room[65536];
+	ssize_t n;
+	int err = 0;
+
+	while (err == 0 && (n = read(from, room, sizeof(room))) != 0)
+		err = n < 0 ? file_error() : file_write(to, span_of(room, (size_t)n));
+	return err == 0 && fsync(to) != 0 ? ERR_IO : err;
+}
+
+static int copy_file(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC), out, err;
+
+	if (in < 0)
+		return errno == ENOENT ? ERR_GONE : file_error();
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (out < 0) {
+		err = errno == EEXIST ? 0 : file_error();
+		close(in);
+		return err;
+	}
+	err = copy_bytes(in, out);
+	close(in);
+	close(out);
+	if (err < 0)
+		unlink(to);
+	return err;
+}
+
+static int copy_rows(const struct manifest *m, const char *from, const char *to)
+{
+	char source[FILE_PATH_MAX], target[FILE_PATH_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < m->n && err == 0; i++) {
+		err = path_in(from, &m->rows[i].id, source);
+		if (err == 0)
+			err = path_in(to, &m->rows[i].id, target);
+		if (err == 0)
+			err = copy_file(source, target);
+	}
+	if (err == 0)
+		err = file_path(to, "parts", target);
+	return err < 0 ? err : file_sync_path(target);
+}
+
+static int rows_of(struct kv *kv, struct manifest *ret)
+{
+	struct kv_txn *t;
+	int err = kv_begin(kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = manifest_read_all(t, ret);
+	for (size_t i = 0; err == 0 && i < ret->n; i++)
+		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
+	kv_abort(t);
+	return err;
+}
+
+int parts_copy(struct kv *kv, const char *from, const char *to)
+{
+	struct manifest m = { 0 };
+	int err = rows_of(kv, &m);
+
+	if (err == 0)
+		err = copy_rows(&m, from, to);
+	manifest_release(&m);
+	return err;
+}
+
+static bool is_named(const struct manifest *m, const char *name)
+{
+	char file[MANIFEST_FILE_MAX];
+
+	for (size_t i = 0; i < m->n; i++) {
+		manifest_file(&m->rows[i].id, file);
+		if (strcmp(file, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int sweep_directory(const char *in, const char *name, const struct manifest *keep)
+{
+	char dir[FILE_PATH_MAX], path[FILE_PATH_MAX];
+	struct dirent *e;
+	int err = file_path(in, name, dir);
+	DIR *d = err < 0 ? NULL : opendir(dir);
+
+	if (!d)
+		return err < 0 ? err : file_error();
+	while (err == 0 && (e = readdir(d))) {
+		if (e->d_name[0] == '.' || is_named(keep, e->d_name))
+			continue;
+		err = file_path(dir, e->d_name, path);
+		if (err == 0 && unlink(path) != 0 && errno != ENOENT)
+			err = file_error();
+	}
+	closedir(d);
+	return err;
+}
+
+int parts_sweep(struct kv *kv, const char *dir)
+{
+	struct manifest m = { 0 }, none = { 0 };
+	int err = kv ? rows_of(kv, &m) : 0;
+
+	if (err == 0)
+		err = sweep_directory(dir, "parts", &m);
+	if (err == 0)
+		err = sweep_directory(dir, "tmp", &none);
+	manifest_release(&m);
+	return err;
 }

@@ -19,6 +19,13 @@ void parts_free(struct parts *p); /* NULL is fine; nobody holds a part any more 
 int parts_get(struct parts *p, const struct part_row *row, struct part **ret);
 void parts_put(struct parts *p, struct part *part);
 
+/* Copies the files of all parts that kv's manifest names from one data directory into another, synced;
+ * those that are there already stay.  ERR_GONE: one is not in `from`, so it may have been replaced. */
+int parts_copy(struct kv *kv, const char *from, const char *to);
+
+/* Removes the files in DIR/parts and DIR/tmp that kv's manifest does not name; kv NULL: all of them. */
+int parts_sweep(struct kv *kv, const char *dir);
+
 /* The path of a row's file, into ret of FILE_PATH_MAX bytes. */
 int parts_path(const struct parts *p, const struct part_id *id, char *ret);
 

@@ -91,7 +91,7 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err == 0)
 		err = recover(s, f);
 	if (err == 0)
-		err = fault_default(f, compact_sweep(s));
+		err = fault_default(f, parts_sweep(s->kv, s->dir));
 	if (err == 0)
 		err = fault_default(f, writer_start(s));
 	if (err == 0)

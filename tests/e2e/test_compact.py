@@ -161,6 +161,23 @@ def test_damaged_and_lost_parts():
     equal(json.loads(ok("get", "r", "*", "--json", "--data", data))["series"], whole["series"], "mended")
 
 
+def test_backup_has_the_parts():
+    data = imported()
+    compact(data)
+    before = answers(data)
+    copy, back = (os.path.join(harness.scratch(), name) for name in ("copy", "back"))
+    ok("backup", copy, "--data", data)
+    equal(parts(copy), parts(data), "parts of the backup")
+    same(answers(copy), before, "the backup")
+    ok("restore", copy, "--data", back)
+    same(answers(back), before, "restored")
+    os.unlink(os.path.join(data, "parts", parts(data)[0]))
+    r = cli("backup", copy, "--data", data)
+    equal(r.returncode, 5, "backup of a store that lacks a part")
+    check(b"parts/" in r.stderr, r.stderr)
+    same(answers(copy), before, "the backup of before stays")
+
+
 def test_leftovers_are_swept():
     with harness.Server() as server:
         server.client().create_run("r")
