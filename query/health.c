@@ -95,6 +95,7 @@ static void out_counts(struct out *o, int troubles, const struct verify_counts *
 	out_limit(o, ",\"journal_entries\":", n->journal_entries);
 	out_limit(o, ",\"blocks\":", n->blocks);
 	out_limit(o, ",\"buckets\":", n->buckets);
+	out_limit(o, ",\"parts\":", n->parts);
 	out_limit(o, ",\"log_blocks\":", n->log_blocks);
 	out_limit(o, ",\"log_records\":", n->log_records);
 	out_raw(o, "}}\n");

@@ -6,6 +6,8 @@
  *   DIR/owner.token    the owner's token (0600), written once
  *   DIR/BACKUP         in a backup only
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
+ *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
+ *   DIR/tmp/           files in the making; swept at the start
  *
  * A process that only reads needs write access to hot/lock.mdb: LMDB keeps its reader table there.
  */
@@ -25,6 +27,10 @@ struct store_options {
 	int64_t flush_every_ns;   /* least time between flushes that no cap asks for; 0: 30 s */
 	size_t log_block_bytes;   /* text of a sealed log block; 0: 4 MiB, which is also the most */
 	size_t map_max_bytes;     /* the hot environment's bound; 0: 256 GiB */
+	bool no_compactor;        /* only store_compact seals */
+	int64_t compact_every_ns; /* between looks for something to seal; 0: 30 s */
+	int64_t settle_ns;        /* after an hour's or a day's end, before it is sealed; 0: 10 min */
+	int64_t late_ns;          /* how long little that comes late for a part waits; 0: 10 min */
 };
 
 /* Creates the directory when it is not there (unless read_only).  ERR_HELD: another process writes
@@ -60,13 +66,32 @@ int store_authenticate(struct store *s, struct span token, struct caller *ret);
  * cannot see, or ERR_DENIED.  Every handler asks this and only this. */
 int caller_may(const struct caller *c, const char *project, enum role least, struct fault *f);
 
+/* ---- compaction ---- */
+
+struct compact_report {
+	uint64_t parts, buckets, bytes; /* made */
+	uint64_t replaced;              /* parts taken into these */
+	uint64_t flushes;               /* whose blocks went */
+	uint64_t failed;                /* slots that could not be sealed; the log says why */
+};
+
+/* Flushes what is in memory, seals every hour and day that ended by until_ns, with all that came late,
+ * and drops blocks that are folded.  dry_run: only tells what it would seal.  tell (may be NULL) gets
+ * a sentence for each slot.  The store was opened for writing; beside the compactor's thread or
+ * without one. */
+typedef void (*compact_fn)(void *arg, const char *sentence);
+int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
+		  struct compact_report *ret);
+
 /* ---- health ---- */
 
 struct store_stats {
 	uint64_t runs, series, open_buckets, open_bytes;
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
 	uint64_t journal_bytes, journal_batches;            /* in the file; not yet flushed */
-	uint64_t flushes, flushed_buckets, blocks, block_bytes;
+	uint64_t flushes;                                   /* ever done */
+	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
+	uint64_t parts, part_buckets, part_bytes;
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
@@ -88,7 +113,7 @@ int64_t store_complete_until(struct store *s);
 typedef void (*verify_fn)(void *arg, const char *sentence);
 typedef void (*progress_fn)(void *arg, uint64_t done, uint64_t all);
 struct verify_counts {
-	uint64_t values, runs, series, journal_entries, blocks, buckets, log_blocks, log_records;
+	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, log_blocks, log_records;
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
 

@@ -1,8 +1,9 @@
 /*
  * backup.c - a copy of the store that is whole, and back.
  *
- * A copy is made in DIR.new, one snapshot of LMDB; it is synced, opened and verified there, and only
- * then renamed to DIR, so that DIR is always a whole one.
+ * A copy is made in DIR.new: one snapshot of LMDB, and the files of the parts that it names.  Parts
+ * never change; when one was replaced before it was copied, a new snapshot names its successor.  It is
+ * synced, opened and verified there, and only then renamed to DIR, so that DIR is always a whole one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +14,11 @@
 
 #include "store/base/bytes.h"
 #include "store/dir.h"
+#include "store/parts.h"
 #include "store/store.h"
 
 #define PATH_BYTES 4096
+#define TRIES      20 /* snapshots whose parts went away before they were copied */
 
 struct copy {
 	const char *dir;                        /* where it goes */
@@ -38,14 +41,18 @@ static int trouble_of(struct copy *c, const char *what, const char *path)
 static void remove_copy(const char *dir)
 {
 	static const char *const files[] = { "hot/data.mdb", "hot/lock.mdb", "VERSION", "BACKUP", "LOCK" };
+	static const char *const folders[] = { "hot", "parts", "tmp" };
 	char path[PATH_BYTES + 32];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
 		unlink(path);
 	}
-	snprintf(path, sizeof(path), "%s/hot", dir);
-	rmdir(path);
+	parts_sweep(NULL, dir);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+		rmdir(path);
+	}
 	rmdir(dir);
 }
 
@@ -99,6 +106,43 @@ static int copy_data(struct copy *c, struct kv *kv)
 	else if (fsync(fd) != 0)
 		err = trouble_of(c, "sync", c->data);
 	close(fd);
+	return err;
+}
+
+static int copy_parts(struct copy *c, const char *from)
+{
+	char hot[PATH_BYTES + 8];
+	struct kv *kv;
+	int err;
+
+	snprintf(hot, sizeof(hot), "%s/hot", c->made);
+	err = kv_open(hot, true, 0, &kv, c->f);
+	if (err < 0)
+		return err;
+	errno = 0;
+	err = parts_copy(kv, from, c->made);
+	if (err == 0)
+		err = parts_sweep(kv, c->made);
+	kv_close(kv);
+	if (err == 0 || err == ERR_GONE)
+		return err;
+	return errno ? trouble_of(c, "copy parts into", c->made) : fault_default(c->f, err);
+}
+
+/* The data file, and the parts that it names. */
+static int copy_all(struct copy *c, struct kv *kv, const char *from)
+{
+	int err = ERR_GONE;
+
+	for (int i = 0; i < TRIES && err == ERR_GONE; i++) {
+		unlink(c->data);
+		err = copy_data(c, kv);
+		if (err == 0)
+			err = copy_parts(c, from);
+	}
+	if (err == ERR_GONE)
+		return fault_set(c->f, ERR_CORRUPT, "data",
+				 "a part that %s names is not in its parts/; run astraml verify", from);
 	return err;
 }
 
@@ -169,7 +213,7 @@ int store_backup(struct store *s, const char *to, struct verify_counts *ret, str
 	if (err < 0)
 		err = trouble_of(&c, "write BACKUP in", c.made);
 	if (err == 0)
-		err = copy_data(&c, s->kv);
+		err = copy_all(&c, s->kv, s->dir);
 	if (err == 0)
 		err = check(&c);
 	return end(&c, err);
@@ -233,7 +277,7 @@ int store_restore(const char *from, const char *dir, struct verify_counts *ret, 
 		return err;
 	err = begin(&c, false);
 	if (err == 0) {
-		err = copy_data(&c, s->kv);
+		err = copy_all(&c, s->kv, from);
 		if (err == 0)
 			err = forget_owners_of(&c);
 		if (err == 0)

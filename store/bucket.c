@@ -75,6 +75,38 @@ int bucket_copy(struct bucket *dst, const struct bucket *src)
 	return 0;
 }
 
+static bool same_point(const struct point *a, const struct point *b)
+{
+	return a->t_ns == b->t_ns && a->step == b->step && double_bits(a->value) == double_bits(b->value);
+}
+
+static bool same_rare(const struct bucket_rare *a, const struct bucket_rare *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->nan == b->nan && a->pos_inf == b->pos_inf && a->neg_inf == b->neg_inf &&
+	       a->bad_t_ns == b->bad_t_ns && a->bad_step == b->bad_step;
+}
+
+static bool same_sum(const struct sum *a, const struct sum *b)
+{
+	uint8_t room[2][SUM_BYTES_MAX];
+	struct buf x = { room[0], 0, SUM_BYTES_MAX, SUM_BYTES_MAX };
+	struct buf y = { room[1], 0, SUM_BYTES_MAX, SUM_BYTES_MAX };
+
+	return sum_encode(a, &x) == 0 && sum_encode(b, &y) == 0 && span_equal(buf_span(&x), buf_span(&y));
+}
+
+int bucket_differs(const struct bucket *a, const struct bucket *b)
+{
+	bool same = a->count == b->count && double_bits(a->min) == double_bits(b->min) &&
+		    double_bits(a->max) == double_bits(b->max) && same_point(&a->first, &b->first) &&
+		    same_point(&a->last, &b->last) && a->step_min == b->step_min &&
+		    a->step_max == b->step_max && same_rare(a->rare, b->rare) && same_sum(&a->sum, &b->sum);
+
+	return same ? 0 : ERR_CORRUPT;
+}
+
 uint64_t bucket_samples(const struct bucket *b)
 {
 	return b->count + (b->rare ? b->rare->nan + b->rare->pos_inf + b->rare->neg_inf : 0);

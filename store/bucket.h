@@ -60,6 +60,10 @@ int bucket_start(struct bucket *b, struct point p);
 int bucket_add(struct bucket *b, struct point p);
 int bucket_merge(struct bucket *dst, const struct bucket *src);
 
+/* 0 when the two are the same to the last bit, the canonical sum included; else ERR_CORRUPT, for who
+ * compares what was read back with what was written. */
+int bucket_differs(const struct bucket *a, const struct bucket *b);
+
 /* (time, step, value) as above: negative, 0, positive. */
 int point_compare(const struct point *a, const struct point *b);
 

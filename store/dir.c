@@ -10,94 +10,56 @@
 #include <unistd.h>
 
 #include "store/admin.h"
+#include "store/file.h"
 #include "store/format.h"
-
-#define PATH_BYTES 4096
-
-static int error_of_errno(void)
-{
-	switch (errno) {
-	case ENOENT:
-	case ENOTDIR:
-		return ERR_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-	case EROFS:
-		return ERR_DENIED;
-	case ENOSPC:
-	case EDQUOT:
-		return ERR_DISK_FULL;
-	case ENOMEM:
-		return ERR_NOMEM;
-	default:
-		return ERR_IO;
-	}
-}
 
 static int fail(struct fault *f, const char *dir, const char *what)
 {
-	int err = error_of_errno();
+	int err = file_error();
 
 	return fault_set(f, err, "data", "cannot %s in %s: %s; choose a directory this user may write to",
 			 what, dir, strerror(errno));
 }
 
-static int path_of(const char *dir, const char *name, char *ret)
-{
-	int n = snprintf(ret, PATH_BYTES, "%s/%s", dir, name);
-
-	return n < PATH_BYTES ? 0 : ERR_TOO_LARGE;
-}
-
-static int sync_path(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return error_of_errno();
-	rc = fsync(fd);
-	close(fd);
-	return rc == 0 ? 0 : ERR_IO;
-}
-
 int dir_sync(const char *dir)
 {
-	char path[PATH_BYTES];
-	int err = path_of(dir, "hot", path);
+	char path[FILE_PATH_MAX];
+	int err = file_path(dir, "hot", path);
 
 	if (err == 0)
-		err = sync_path(path);
-	return err < 0 ? err : sync_path(dir);
+		err = file_sync_path(path);
+	return err < 0 ? err : file_sync_path(dir);
 }
 
 /* The name stands in the parent: that must reach the disk too. */
 void dir_sync_parent(const char *dir)
 {
-	char path[PATH_BYTES];
+	char path[FILE_PATH_MAX];
 
-	if (path_of(dir, "..", path) == 0)
-		(void)sync_path(path); /* a parent we may not read is not ours to sync */
+	if (file_path(dir, "..", path) == 0)
+		(void)file_sync_path(path); /* a parent we may not read is not ours to sync */
 }
 
 static int write_file(const char *dir, const char *name, const char *text, mode_t mode)
 {
-	char path[PATH_BYTES], tmp[PATH_BYTES];
+	char path[FILE_PATH_MAX], tmp[FILE_PATH_MAX];
 	size_t len = strlen(text);
 	int fd, err = 0;
 
-	if (path_of(dir, name, path) < 0 || snprintf(tmp, sizeof(tmp), "%s/%s.tmp", dir, name) >= PATH_BYTES)
+	if (file_path(dir, name, path) < 0 ||
+	    snprintf(tmp, sizeof(tmp), "%s/%s.tmp", dir, name) >= FILE_PATH_MAX)
 		return ERR_TOO_LARGE;
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 	if (fd < 0)
-		return error_of_errno();
+		return file_error();
 	if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0)
 		err = errno == ENOSPC ? ERR_DISK_FULL : ERR_IO;
 	close(fd);
 	if (err == 0 && rename(tmp, path) != 0)
-		err = error_of_errno();
+		err = file_error();
 	if (err < 0)
 		unlink(tmp);
-	return err < 0 ? err : sync_path(dir);
+	return err < 0 ? err : file_sync_path(dir);
 }
 
 int dir_write_secret(const char *dir, const char *name, const char *text)
@@ -107,11 +69,11 @@ int dir_write_secret(const char *dir, const char *name, const char *text)
 
 static ssize_t read_file(const char *dir, const char *name, char *ret, size_t max)
 {
-	char path[PATH_BYTES];
+	char path[FILE_PATH_MAX];
 	ssize_t n;
 	int fd;
 
-	if (path_of(dir, name, path) < 0)
+	if (file_path(dir, name, path) < 0)
 		return -1;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -128,7 +90,7 @@ int owner_token_read(const char *dir, char *ret, size_t max)
 	ssize_t n = read_file(dir, "owner.token", ret, max);
 
 	if (n < 0)
-		return error_of_errno();
+		return file_error();
 	ret[strcspn(ret, "\r\n")] = 0;
 	return 0;
 }
@@ -140,7 +102,7 @@ static int check_version(const char *dir, struct fault *f)
 	int major, minor, page;
 
 	if (read_file(dir, "VERSION", text, sizeof(text)) < 0)
-		return error_of_errno();
+		return file_error();
 	if (sscanf(text, "astraml-data %d.%d page %d", &major, &minor, &page) != 3)
 		return fault_set(f, ERR_CORRUPT, "data",
 				 "%s/VERSION is not one of ours; is this the right directory?", dir);
@@ -217,12 +179,12 @@ static struct flock whole_file(void) { return (struct flock){ .l_type = F_WRLCK,
 static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 {
 	struct flock lock = whole_file();
-	char path[PATH_BYTES];
+	char path[FILE_PATH_MAX];
 	int fd;
 
-	if (path_of(dir, "LOCK", path) < 0)
+	if (file_path(dir, "LOCK", path) < 0)
 		return fault_set(f, ERR_TOO_LARGE, "data", "the path of the directory is over %d bytes",
-				 PATH_BYTES);
+				 FILE_PATH_MAX);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(f, dir, "create LOCK");
@@ -236,7 +198,8 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 
 int dir_make(const char *dir, struct fault *f)
 {
-	char path[PATH_BYTES];
+	static const char *const folders[] = { "hot", "parts", "tmp" };
+	char path[FILE_PATH_MAX];
 	int err;
 
 	if (mkdir(dir, 0755) != 0 && errno != EEXIST)
@@ -244,18 +207,19 @@ int dir_make(const char *dir, struct fault *f)
 	err = check_version(dir, f);
 	if (err == ERR_NOT_FOUND)
 		err = make_version(dir, f);
-	if (err == 0)
-		err = path_of(dir, "hot", path);
-	if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
-		err = fail(f, dir, "make hot/");
+	for (size_t i = 0; err == 0 && i < sizeof(folders) / sizeof(*folders); i++) {
+		err = file_path(dir, folders[i], path);
+		if (err == 0 && mkdir(path, 0755) != 0 && errno != EEXIST)
+			err = fail(f, dir, "make hot/, parts/ or tmp/");
+	}
 	return fault_default(f, err);
 }
 
 bool dir_is_backup(const char *dir)
 {
-	char path[PATH_BYTES];
+	char path[FILE_PATH_MAX];
 
-	return path_of(dir, "BACKUP", path) == 0 && access(path, F_OK) == 0;
+	return file_path(dir, "BACKUP", path) == 0 && access(path, F_OK) == 0;
 }
 
 int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
@@ -310,17 +274,17 @@ int dir_announce(int lock_fd, const char *url)
 
 int store_holder(const char *dir, long *ret_pid, char *ret_url, size_t url_max)
 {
-	char path[PATH_BYTES], text[320] = "", url[256] = "";
+	char path[FILE_PATH_MAX], text[320] = "", url[256] = "";
 	struct flock lock = whole_file();
 	long pid = 0;
 	bool held;
 	int fd;
 
-	if (path_of(dir, "LOCK", path) < 0)
+	if (file_path(dir, "LOCK", path) < 0)
 		return ERR_TOO_LARGE;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return error_of_errno();
+		return file_error();
 	/* asks without taking, so that a server starting at this instant does not find it taken */
 	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 	close(fd);

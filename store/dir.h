@@ -13,7 +13,7 @@
 #include "store/base/err.h"
 
 /* Makes the directory where it is missing, takes the lock (*ret_lock_fd, close gives it back),
- * checks or writes VERSION, makes DIR/hot.  ERR_HELD names the holder; ERR_VERSION; ERR_DENIED
+ * checks or writes VERSION, makes DIR/hot, parts and tmp.  ERR_HELD names the holder; ERR_VERSION; ERR_DENIED
  * where it cannot be written; ERR_REFUSED when it holds files that are not ours. */
 int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f);
 

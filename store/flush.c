@@ -3,11 +3,7 @@
 #include <stdlib.h>
 
 #include "store/base/bytes.h"
-
-struct run_range {
-	uint32_t rid;
-	int64_t least, greatest;
-};
+#include "store/manifest.h"
 
 struct flush {
 	struct store *store;

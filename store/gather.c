@@ -1,11 +1,13 @@
 /*
- * gather.c - buckets of a view: those in memory and those in blocks, of exactly one state, partials
- * of one window merged.
+ * gather.c - buckets of a view: those in memory, in blocks and in parts, of exactly one state,
+ * partials of one window merged.
  */
 #include <stdlib.h>
 
 #include "store/base/bytes.h"
 #include "store/flush.h"
+#include "store/gather.h"
+#include "store/parts.h"
 #include "store/view.h"
 
 /* ---- memory and snapshot as one pair ---- */
@@ -72,7 +74,7 @@ static int pair(struct store *s, uint32_t rid, struct kv_txn **ret)
 
 struct found {
 	uint32_t position; /* of the series in the caller's list */
-	int64_t start_ns;
+	int64_t start_ns, window_ns;
 	struct bucket bucket;
 };
 
@@ -81,7 +83,9 @@ struct wanted_sid {
 };
 
 struct gather {
-	uint64_t flush;
+	uint64_t upto;                 /* flushes up to here; 0: all that are done */
+	uint64_t flush;                /* being read */
+	struct manifest manifest;      /* parts of the range */
 	const struct wanted_sid *sids; /* by rising sid */
 	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
@@ -89,6 +93,7 @@ struct gather {
 	struct found *found;
 	size_t n, cap;
 	bool partial;
+	bool last_try; /* a part that is not there is lost */
 };
 
 static int compare_wanted(const void *a, const void *b)
@@ -98,15 +103,15 @@ static int compare_wanted(const void *a, const void *b)
 	return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
-static int gather_add(struct gather *g, uint32_t sid, int64_t start_ns, const struct bucket *b)
+static int gather_add(struct gather *g, struct block_key key, const struct bucket *b)
 {
-	struct wanted_sid key = { .sid = sid };
+	struct wanted_sid wanted = { .sid = key.sid };
 	const struct wanted_sid *w;
 	int err;
 
-	if (start_ns < g->from_ns || start_ns >= g->to_ns)
+	if (key.start_ns < g->from_ns || key.start_ns >= g->to_ns)
 		return 0;
-	w = bsearch(&key, g->sids, g->n_sids, sizeof(key), compare_wanted);
+	w = bsearch(&wanted, g->sids, g->n_sids, sizeof(wanted), compare_wanted);
 	if (!w)
 		return 0;
 	if (g->n == g->cap) {
@@ -122,19 +127,30 @@ static int gather_add(struct gather *g, uint32_t sid, int64_t start_ns, const st
 	if (err < 0)
 		return err;
 	g->found[g->n].position = w->position;
-	g->found[g->n].start_ns = start_ns;
+	g->found[g->n].start_ns = key.start_ns;
+	g->found[g->n].window_ns = key.window_ns;
 	g->n++;
 	return 0;
 }
 
 static int gather_entry(void *arg, const struct entry *e)
 {
-	return gather_add(arg, e->key.sid, e->key.start_ns, e->bucket);
+	struct block_key key = { e->key.sid, e->key.start_ns, (int64_t)e->key.window_ms * NS_PER_MS };
+
+	return gather_add(arg, key, e->bucket);
 }
 
+/* What a part has folded is read there. */
 static int gather_block_bucket(void *arg, struct block_key key, const struct bucket *b)
 {
-	return gather_add(arg, key.sid, key.start_ns, b);
+	struct gather *g = arg;
+
+	return manifest_folded(&g->manifest, key.start_ns) >= g->flush ? 0 : gather_add(g, key, b);
+}
+
+static int gather_part_bucket(void *arg, struct block_key key, const struct bucket *b)
+{
+	return gather_add(arg, key, b);
 }
 
 static void gather_truncate(struct gather *g, size_t n)
@@ -211,6 +227,7 @@ static int gather_flush(struct gather *g, struct kv_cursor *c, uint64_t flush)
 	size_t i = 0;
 	int err = 0;
 
+	g->flush = flush;
 	while (i < g->n_sids && err == 0) {
 		seek_block(&b, flush, g->sids[i].sid, g->from_ns);
 		while (at_block(&b, flush) && err == 0) {
@@ -252,15 +269,104 @@ static int gather_flushes(struct gather *g, struct kv_txn *t, uint32_t rid)
 		int64_t least, greatest;
 
 		err = flush_row_decode(key, value, &row);
-		if (err < 0 || row.number > state.flush)
+		if (err < 0 || row.number > state.flush || (g->upto && row.number > g->upto))
 			break;
 		if (row.greatest_start >= g->from_ns && row.least_start < g->to_ns &&
-		    flush_row_run(&row, rid, &least, &greatest) && greatest >= g->from_ns && least < g->to_ns)
+		    (rid == 0 || (flush_row_run(&row, rid, &least, &greatest) && greatest >= g->from_ns &&
+				  least < g->to_ns)))
 			err = gather_flush(g, blocks, row.number);
 	}
 	kv_cursor_close(blocks);
 	kv_cursor_close(flushes);
 	return err;
+}
+
+/* ---- parts ---- */
+
+struct part_room {
+	struct partblock_reader *reader;
+	struct buf block;
+};
+
+static void part_room_release(struct part_room *room)
+{
+	partblock_reader_free(room->reader);
+	buf_release(&room->block);
+}
+
+static int part_room_init(struct part_room *room)
+{
+	*room = (struct part_room){ 0 };
+	buf_init(&room->block, PARTBLOCK_BYTES_MAX);
+	return partblock_reader_new(&room->reader);
+}
+
+/* As with blocks of a flush, one that is damaged is left out whole, and told. */
+static int gather_part(struct gather *g, const struct part *part, struct part_room *room)
+{
+	size_t i = 0;
+	int err = 0;
+
+	for (; err == 0 && part_find(part, g->only_sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
+		size_t before = g->n;
+
+		err = part_read(part, i, room->reader, &room->block, g->only_sids, g->n_sids,
+				gather_part_bucket, g);
+		if (err == ERR_CORRUPT || err == ERR_IO) {
+			gather_truncate(g, before);
+			g->partial = true;
+			err = 0;
+		}
+	}
+	return err;
+}
+
+static int gather_row(struct store *s, struct gather *g, const struct part_row *row, struct part_room *room)
+{
+	struct part *part;
+	int err = parts_get(s->parts, row, &part);
+
+	if (err == ERR_NOT_FOUND && !g->last_try)
+		return ERR_GONE;
+	if (err == ERR_NOT_FOUND || err == ERR_CORRUPT || err == ERR_IO) {
+		g->partial = true;
+		return 0;
+	}
+	if (err < 0)
+		return err;
+	err = gather_part(g, part, room);
+	parts_put(s->parts, part);
+	return err;
+}
+
+static int gather_parts(struct store *s, struct gather *g, uint32_t rid)
+{
+	struct part_room room;
+	int err = 0;
+
+	if (g->manifest.n == 0)
+		return 0;
+	err = part_room_init(&room);
+	for (size_t i = 0; i < g->manifest.n && err == 0; i++) {
+		const struct part_row *row = &g->manifest.rows[i];
+		int64_t least, greatest;
+
+		if (rid == 0 ||
+		    (manifest_run(row, rid, &least, &greatest) && greatest >= g->from_ns && least < g->to_ns))
+			err = gather_row(s, g, row, &room);
+	}
+	part_room_release(&room);
+	return err;
+}
+
+/* All that t's snapshot has stored. */
+static int gather_snapshot(struct store *s, struct gather *g, struct kv_txn *t, uint32_t rid)
+{
+	int err = manifest_read(t, 0, g->from_ns, g->to_ns, &g->manifest);
+
+	if (err == 0)
+		err = gather_parts(s, g, rid);
+	return err < 0 ? err : gather_flushes(g, t, rid);
 }
 
 /* ---- in order ---- */
@@ -311,7 +417,7 @@ static void sort_windows(const struct gather *g, uint32_t *order, size_t n)
 }
 
 /* The windows of one series; partials of one window lie side by side now. */
-static int tell_windows(const struct gather *g, const uint32_t *order, size_t n, uint32_t sid, bucket_fn fn,
+static int tell_windows(const struct gather *g, const uint32_t *order, size_t n, uint32_t sid, block_fn fn,
 			void *arg)
 {
 	int err = 0;
@@ -323,12 +429,12 @@ static int tell_windows(const struct gather *g, const uint32_t *order, size_t n,
 		     next++)
 			err = bucket_merge(&f->bucket, &g->found[order[next]].bucket);
 		if (err == 0)
-			err = fn(arg, sid, f->start_ns, &f->bucket);
+			err = fn(arg, (struct block_key){ sid, f->start_ns, f->window_ns }, &f->bucket);
 	}
 	return err;
 }
 
-static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, void *arg)
+static int merge_and_tell(struct gather *g, const uint32_t *sids, block_fn fn, void *arg)
 {
 	struct by_series b = { 0 };
 	int err = by_series_init(&b, g);
@@ -342,6 +448,15 @@ static int merge_and_tell(struct gather *g, const uint32_t *sids, bucket_fn fn, 
 	return err;
 }
 
+static void gather_release(struct gather *g)
+{
+	gather_truncate(g, 0);
+	manifest_release(&g->manifest);
+	free(g->found);
+	g->found = NULL;
+	g->cap = 0;
+}
+
 static int gather_all(struct store *s, struct gather *g, uint32_t rid, const uint32_t *sids, size_t n_sids)
 {
 	struct kv_txn *t = NULL;
@@ -353,36 +468,92 @@ static int gather_all(struct store *s, struct gather *g, uint32_t rid, const uin
 		err = memory_find(&s->memory, sids, n_sids, g->from_ns, g->to_ns, gather_entry, g);
 	pthread_mutex_unlock(&s->memory_lock);
 	if (err == 0)
-		err = gather_flushes(g, t, rid);
+		err = gather_snapshot(s, g, t, rid);
 	kv_abort(t);
 	return err;
+}
+
+/* A part that its successor has replaced meanwhile is gone: a new snapshot knows the successor.  One
+ * that the newest snapshot names and that is not there is lost. */
+static int gather_again(struct store *s, struct gather *g, uint32_t rid, const uint32_t *sids, size_t n_sids)
+{
+	int err = ERR_GONE;
+
+	for (int left = 4; left > 0 && err == ERR_GONE; left--) {
+		gather_release(g);
+		g->last_try = left == 1;
+		err = gather_all(s, g, rid, sids, n_sids);
+	}
+	return err;
+}
+
+/* By rising sid, with their places in the caller's list. */
+static int want(struct gather *g, const uint32_t *sids, size_t n_sids)
+{
+	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
+
+	g->sids = wanted;
+	g->only_sids = malloc((n_sids + 1) * sizeof(*g->only_sids));
+	if (!wanted || !g->only_sids)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n_sids; i++)
+		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
+	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
+	for (size_t i = 0; i < n_sids; i++)
+		g->only_sids[i] = wanted[i].sid;
+	g->n_sids = n_sids;
+	return 0;
+}
+
+static void gather_end(struct gather *g)
+{
+	gather_release(g);
+	free((void *)g->sids);
+	free(g->only_sids);
+}
+
+struct bucket_call {
+	bucket_fn fn;
+	void *arg;
+};
+
+static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct bucket_call *c = arg;
+
+	return c->fn(c->arg, key.sid, key.start_ns, b);
 }
 
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)
 {
-	struct wanted_sid *wanted = malloc((n_sids + 1) * sizeof(*wanted));
-	struct gather g = { .sids = wanted, .n_sids = n_sids, .from_ns = from_ns, .to_ns = to_ns };
-	int err = ERR_NOMEM;
+	struct gather g = { .from_ns = from_ns, .to_ns = to_ns };
+	struct bucket_call call = { fn, arg };
+	int err = want(&g, sids, n_sids);
 
-	g.only_sids = malloc((n_sids + 1) * sizeof(*g.only_sids));
-	if (!wanted || !g.only_sids)
-		goto done;
-	for (size_t i = 0; i < n_sids; i++)
-		wanted[i] = (struct wanted_sid){ sids[i], (uint32_t)i };
-	qsort(wanted, n_sids, sizeof(*wanted), compare_wanted);
-	for (size_t i = 0; i < n_sids; i++)
-		g.only_sids[i] = wanted[i].sid;
-	err = gather_all(v->store, &g, rid, sids, n_sids);
 	if (err == 0)
-		err = merge_and_tell(&g, sids, fn, arg);
+		err = gather_again(v->store, &g, rid, sids, n_sids);
+	if (err == 0)
+		err = merge_and_tell(&g, sids, tell_bucket, &call);
 	if (g.partial && ret_partial)
 		*ret_partial = true;
-done:
-	gather_truncate(&g, 0);
-	free(g.found);
-	free(g.only_sids);
-	free(wanted);
+	gather_end(&g);
+	return err;
+}
+
+int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *range, block_fn fn, void *arg,
+		  bool *ret_partial)
+{
+	struct gather g = { .from_ns = range->from_ns, .to_ns = range->to_ns, .upto = range->upto };
+	int err = want(&g, range->sids, range->n_sids);
+
+	if (err == 0)
+		err = gather_snapshot(s, &g, t, range->rid);
+	if (err == 0)
+		err = merge_and_tell(&g, range->sids, fn, arg);
+	if (g.partial)
+		*ret_partial = true;
+	gather_end(&g);
 	return err;
 }
 
@@ -450,6 +621,23 @@ static int range_flushes(struct kv_txn *t, uint32_t rid, struct range *r)
 	return err;
 }
 
+static int range_parts(struct kv_txn *t, uint32_t rid, struct range *r)
+{
+	struct manifest m;
+	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < m.n; i++) {
+		int64_t least, greatest;
+
+		if (manifest_run(&m.rows[i], rid, &least, &greatest))
+			widen(r, least, greatest);
+	}
+	manifest_release(&m);
+	return 0;
+}
+
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns)
 {
 	struct range r = { .from_ns = INT64_MAX, .to_ns = INT64_MIN };
@@ -466,6 +654,8 @@ int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t 
 	pthread_mutex_unlock(&s->memory_lock);
 	if (err == 0)
 		err = range_flushes(t, rid, &r);
+	if (err == 0)
+		err = range_parts(t, rid, &r);
 	kv_abort(t);
 	if (err == 0 && r.from_ns > r.to_ns)
 		err = ERR_NOT_FOUND;

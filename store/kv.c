@@ -21,8 +21,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject",  "idem",
-	"idemage", "journal", "flush", "block", "log",    "logseq",   "logseal", "token",
+	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
+	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }
@@ -116,8 +116,12 @@ int kv_open(const char *dir, bool read_only, size_t map_max_bytes, struct kv **r
 		*ret = kv;
 		return 0;
 	}
-	err = rc == MDB_NOTFOUND ? ERR_CORRUPT : error_of(rc);
-	if (err == ERR_DENIED)
+	err = rc == MDB_NOTFOUND ? ERR_VERSION : error_of(rc);
+	if (rc == MDB_NOTFOUND)
+		fault_set(f, err, "data",
+			  "%s was made by an older version of astraml; let `astraml serve` open it once",
+			  dir);
+	else if (err == ERR_DENIED)
 		fault_set(f, err, "data",
 			  "%s: %s; the directory and its lock.mdb must be writable, also for a reader", dir,
 			  mdb_strerror(rc));

@@ -34,6 +34,7 @@ enum kv_db {
 	KV_LOGSEQ,
 	KV_LOGSEAL,
 	KV_TOKEN,
+	KV_PART,
 	KV_DBS,
 };
 

@@ -9,8 +9,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "store/compact.h"
 #include "store/dir.h"
 #include "store/flush.h"
+#include "store/parts.h"
 #include "store/seal.h"
 
 #define MIB ((size_t)1024 * 1024)
@@ -31,6 +33,12 @@ static void set_defaults(struct store_options *o)
 		o->log_block_bytes = SEAL_BYTES_MAX;
 	if (!o->map_max_bytes)
 		o->map_max_bytes = 256 * 1024 * MIB;
+	if (!o->compact_every_ns)
+		o->compact_every_ns = 30 * NS_PER_S;
+	if (!o->settle_ns)
+		o->settle_ns = 600 * NS_PER_S;
+	if (!o->late_ns)
+		o->late_ns = 600 * NS_PER_S;
 }
 
 /* Blocks kept ahead so that flushes run on a full disk: 64 MiB, less on a small file system. */
@@ -83,7 +91,13 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err == 0)
 		err = recover(s, f);
 	if (err == 0)
+		err = fault_default(f, parts_sweep(s->kv, s->dir));
+	if (err == 0)
 		err = fault_default(f, writer_start(s));
+	if (err == 0)
+		err = fault_default(f, compactor_new(s, &s->compactor));
+	if (err == 0 && !s->options.no_compactor)
+		err = fault_default(f, compactor_start(s->compactor));
 	return err;
 }
 
@@ -110,7 +124,9 @@ int store_open(const char *dir, const struct store_options *o, struct store **re
 	set_defaults(&s->options);
 	init_locks(s);
 	memory_init(&s->memory);
-	err = runs_init(&s->runs);
+	err = parts_new(s->dir, &s->parts);
+	if (err == 0)
+		err = runs_init(&s->runs);
 	if (err == 0)
 		err = registry_init(&s->series);
 	if (err == 0)
@@ -127,8 +143,11 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	compactor_stop(s->compactor);
 	writer_stop(s);
+	compactor_free(s->compactor);
 	kv_close(s->kv);
+	parts_free(s->parts);
 	memory_release(&s->memory);
 	runs_release(&s->runs);
 	registry_release(&s->series);
@@ -174,13 +193,28 @@ static int sum_flushes(struct kv_txn *t, const struct state *state, struct store
 		err = flush_row_decode(key, value, &row);
 		if (err < 0 || row.number > state->flush)
 			break;
-		st->flushes++;
 		st->flushed_buckets += row.buckets;
 		st->blocks += row.blocks;
 		st->block_bytes += row.bytes;
 	}
 	kv_cursor_close(c);
 	return err;
+}
+
+static int sum_parts(struct kv_txn *t, struct store_stats *st)
+{
+	struct manifest m;
+	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+
+	if (err < 0)
+		return err;
+	st->parts = m.n;
+	for (size_t i = 0; i < m.n; i++) {
+		st->part_buckets += m.rows[i].summary.buckets;
+		st->part_bytes += m.rows[i].summary.bytes;
+	}
+	manifest_release(&m);
+	return 0;
 }
 
 static int copy_sizes(struct store *s, struct store_stats *st)
@@ -197,6 +231,10 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 		err = state_get(t, &state);
 	if (err == 0)
 		err = sum_flushes(t, &state, st);
+	if (err == 0)
+		st->flushes = state.flush;
+	if (err == 0)
+		err = sum_parts(t, st);
 	kv_abort(t);
 	if (err < 0)
 		return err;

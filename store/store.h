@@ -2,8 +2,8 @@
  * store.h - the open store, for the files of store/ alone.
  *
  * Threads: the writer (writer.c) is the only one that writes LMDB; the flusher (flush.c) encodes
- * frozen buckets into blocks, the sealer (seal.c) young log blocks into large ones; everybody else
- * submits and reads.
+ * frozen buckets into blocks, the sealer (seal.c) young log blocks into large ones; the compactor
+ * (compact.c) seals parts; everybody else submits and reads.
  *
  *   lock order: queue_lock, then memory_lock; the registries' own locks are innermost.
  *
@@ -38,9 +38,12 @@ struct token {
 	struct caller caller;
 };
 
-struct creation; /* turn.h */
-struct flush;    /* flush.c */
-struct seal;     /* seal.c */
+struct creation;  /* turn.h */
+struct compactor; /* compact.h */
+struct errand;    /* turn.h */
+struct flush;     /* flush.c */
+struct parts;     /* parts.h */
+struct seal;      /* seal.c */
 
 struct counters {
 	atomic_uint_fast64_t batches, samples, log_records, duplicates;
@@ -56,6 +59,8 @@ struct store {
 	int lock_fd; /* -1: read only */
 	struct store_options options;
 	struct kv *kv;
+	struct parts *parts;
+	struct compactor *compactor; /* NULL: read only */
 	struct runs runs;
 	struct registry series;
 	struct token *tokens;
@@ -64,11 +69,12 @@ struct store {
 
 	/* queue_lock */
 	pthread_mutex_t queue_lock;
-	pthread_cond_t queue_news; /* to the writer */
-	pthread_cond_t creation_done;
+	pthread_cond_t queue_news;    /* to the writer */
+	pthread_cond_t creation_done; /* an errand too */
 	struct batch *queue_head, **queue_tail;
 	size_t queued;
 	struct creation *creations;
+	struct errand *errands;
 	bool closing;
 	bool writer_started, flusher_started, sealer_started;
 	pthread_t writer, flusher, sealer;
@@ -90,7 +96,7 @@ struct store {
 	struct buf turn_journal;
 	bool stuck; /* the last turn failed */
 	size_t room_least, room_more;
-	atomic_bool disk_full, broken;
+	atomic_bool disk_full, broken, flush_wanted;
 
 	/* log news */
 	pthread_mutex_t news_lock;

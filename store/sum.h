@@ -66,6 +66,7 @@ int sum_terms(const struct sum *s, double ret[SUM_TERMS_MAX]);
 /* Canonical bytes: varint n_terms and the doubles (le64 bits), or varint SUM_TERMS_MAX + 1, a sign
  * byte, varint index of the lowest limb, varint number of limbs, limbs le64.  The decoder accepts
  * canonical bytes only (anything else: ERR_CORRUPT). */
+#define SUM_BYTES_MAX 512
 int sum_encode(const struct sum *s, struct buf *out);
 int sum_decode(struct reader *r, struct sum *ret);
 

@@ -381,6 +381,8 @@ int turn_fill(struct store *s, struct turn *t)
 		err = create_run(s, t, c);
 	for (struct batch *b = t->batches; b && err == 0; b = b->next)
 		err = apply(s, t, b);
+	for (struct errand *e = t->errands; e && err == 0; e = e->next)
+		err = e->fn(e->arg, t->txn);
 	if (err == 0 && t->journal.len)
 		err = journal_put(t->txn, ++s->state.batch, buf_span(&t->journal));
 	if (err == 0)

@@ -1,7 +1,8 @@
 /*
  * turn.h - what the writer puts into one transaction.
  *
- * A turn takes all that is queued: runs to create, batches, and the piece that a flush has ready.
+ * A turn takes all that is queued: runs to create, batches, errands, and the piece that a flush has
+ * ready.
  * A batch or run that is refused leaves no trace in the transaction; an error of the store itself
  * ends the turn, and turn_undo takes back what it did to tables in memory.  Writer thread only.
  */
@@ -23,9 +24,23 @@ struct creation {
 	int err;
 };
 
+/* A small change that another thread of the store wants made; it waits.  fn must not fail for what it
+ * was asked, only for what befalls the store: its error ends the turn for everybody. */
+struct errand {
+	struct errand *next;
+	int (*fn)(void *arg, struct kv_txn *t);
+	void *arg;
+	bool done;
+	int err;
+};
+
+/* Has fn called within a transaction, and waits until that is durable.  ERR_BUSY: closing. */
+int writer_errand(struct store *s, int (*fn)(void *arg, struct kv_txn *t), void *arg);
+
 struct turn {
 	struct batch *batches;
 	struct creation *creations;
+	struct errand *errands;
 	struct kv_txn *txn;
 	int64_t now_ns;
 	struct buf journal; /* records of this turn */

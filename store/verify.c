@@ -8,9 +8,11 @@
 #include "store/flush.h"
 #include "store/logblock.h"
 #include "store/logs.h"
+#include "store/parts.h"
 #include "store/producer.h"
 
 struct verify {
+	struct store *store;
 	struct kv_txn *txn;
 	verify_fn fn;
 	progress_fn progress;
@@ -66,6 +68,82 @@ static int check_block(struct verify *v, struct span key, const struct stored *s
 	v->flush = flush;
 	v->counts.blocks++;
 	return flush ? block_read(s->body, s->count, check_bucket, v) : ERR_CORRUPT;
+}
+
+/* ---- parts: every block of the file, and what the row says of it ---- */
+
+struct part_walk {
+	const struct part_row *row;
+	struct block_key last;
+	uint64_t buckets;
+};
+
+static int check_part_bucket(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct part_walk *w = arg;
+	bool rises = key.sid > w->last.sid || (key.sid == w->last.sid && key.start_ns > w->last.start_ns);
+
+	if (!rises || bucket_samples(b) == 0 || key.start_ns < w->row->id.from_ns ||
+	    key.start_ns >= w->row->id.to_ns)
+		return ERR_CORRUPT;
+	w->last = key;
+	w->buckets++;
+	return 0;
+}
+
+static int walk_part(const struct part *part, struct part_walk *w)
+{
+	struct partblock_reader *reader;
+	struct buf room;
+	size_t i = 0;
+	int err = partblock_reader_new(&reader);
+
+	if (err < 0)
+		return err;
+	buf_init(&room, PARTBLOCK_BYTES_MAX);
+	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++)
+		err = part_read(part, i, reader, &room, NULL, 0, check_part_bucket, w);
+	buf_release(&room);
+	partblock_reader_free(reader);
+	return err == 0 && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
+}
+
+/* Whether the newest snapshot names the part too: one whose successor was published while we walk may
+ * go. */
+static bool still_there(struct verify *v, const struct part_row *row)
+{
+	struct manifest m = { 0 };
+	bool there = false;
+	struct kv_txn *t;
+
+	if (kv_begin(v->store->kv, false, &t) < 0)
+		return true;
+	if (manifest_read(t, row->id.tier_ns, row->id.from_ns, row->id.to_ns, &m) == 0)
+		for (size_t i = 0; i < m.n; i++)
+			there |= m.rows[i].id.number == row->id.number;
+	manifest_release(&m);
+	kv_abort(t);
+	return there;
+}
+
+static int check_part(struct verify *v, struct span key, struct span value)
+{
+	struct part_row row;
+	struct part_walk w = { .row = &row };
+	struct part *part;
+	int err = manifest_row_decode(key, value, &row);
+
+	if (err == 0)
+		err = parts_get(v->store->parts, &row, &part);
+	if (err == ERR_NOT_FOUND && !still_there(v, &row))
+		return 0;
+	if (err < 0)
+		return err;
+	err = walk_part(part, &w);
+	parts_put(v->store->parts, part);
+	v->counts.parts++;
+	v->counts.buckets += w.buckets;
+	return err;
 }
 
 static int check_log(struct verify *v, struct span key, const struct stored *s)
@@ -135,7 +213,7 @@ static const enum kind kinds[KV_DBS] = {
 	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
 	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
 	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_LOGSEAL] = KIND_LOGSEAL,
-	[KV_TOKEN] = KIND_TOKEN,
+	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
@@ -156,6 +234,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return check_flush(key, value);
 	case KV_BLOCK:
 		return check_block(v, key, &s);
+	case KV_PART:
+		return check_part(v, key, value);
 	case KV_LOG:
 		return check_log(v, key, &s);
 	default:
@@ -165,6 +245,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 
 static const char *sentence_of(int err)
 {
+	if (err == ERR_NOT_FOUND)
+		return "its file is not in parts/";
 	return err == ERR_VERSION ? "written by a newer version of astraml"
 				  : "damaged: its checksum or form is wrong";
 }
@@ -222,7 +304,7 @@ static int walk_all(struct verify *v)
 
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)
 {
-	struct verify v = { .fn = fn, .progress = progress, .arg = arg };
+	struct verify v = { .store = s, .fn = fn, .progress = progress, .arg = arg };
 	int err = logblock_new(&v.block);
 
 	if (err == 0)

@@ -97,9 +97,14 @@ static void finish(struct store *s, struct turn *t, int err, const struct fault 
 		}
 		b->done(b, b->arg);
 	}
-	if (!t->creations)
+	if (!t->creations && !t->errands)
 		return;
 	pthread_mutex_lock(&s->queue_lock);
+	for (struct errand *e = t->errands, *next; e; e = next) {
+		next = e->next;
+		e->err = err;
+		e->done = true;
+	}
 	for (struct creation *c = t->creations, *next; c; c = next) {
 		next = c->next;
 		if (err < 0) {
@@ -152,17 +157,20 @@ static int commit(struct store *s, struct turn *t)
 	return kv_commit(t->txn);
 }
 
-/* With the disk full only flushes and trims go on, in the blocks reserved for them. */
+/* With the disk full only flushes, trims and errands go on, in the blocks reserved for them. */
 static int check_room(struct store *s, struct turn *t, struct fault *f)
 {
 	if (atomic_load(&s->broken))
 		return fault_set(f, ERR_IO, "", "an earlier commit failed; restart the server");
 	if (!kv_room(s->kv, s->room_least, s->room_more)) {
+		struct errand *errands = t->errands;
 		int err = diagnose(s, ERR_DISK_FULL, f);
 
+		t->errands = NULL;
 		finish(s, t, err, f);
 		t->batches = NULL;
 		t->creations = NULL;
+		t->errands = errands;
 	} else if (atomic_exchange(&s->disk_full, false)) {
 		log_info("disk: there is room again in %s", s->dir);
 	}
@@ -205,13 +213,13 @@ static void run_turn(struct store *s, struct turn *t)
 
 /* ---- flushing ---- */
 
-/* What is to be frozen: epochs up to *ret_floor.  All, when a cap is reached; late data alone when
- * there is much of it, while it is still in the processor's cache; what is due, by the clock. */
+/* What is to be frozen: epochs up to *ret_floor.  All, when a cap is reached or somebody wants it; late data
+ * alone when there is much of it, while it is still in the processor's cache; what is due, by the clock. */
 static bool choose_flush(struct store *s, int64_t since_last_ns, int64_t due_ns, int64_t *ret_floor)
 {
 	const struct memory *m = &s->memory;
 
-	if (memory_bytes(m) > s->options.memory_max_bytes ||
+	if (atomic_exchange(&s->flush_wanted, false) || memory_bytes(m) > s->options.memory_max_bytes ||
 	    atomic_load(&s->journal_bytes) > s->options.journal_max_bytes)
 		*ret_floor = INT64_MAX;
 	else if (since_last_ns >= s->options.flush_every_ns && memory_due(m, due_ns))
@@ -288,6 +296,24 @@ int store_run_create(struct store *s, const struct run *run, struct span key, ui
 	return 0;
 }
 
+int writer_errand(struct store *s, int (*fn)(void *arg, struct kv_txn *t), void *arg)
+{
+	struct errand e = { .fn = fn, .arg = arg };
+
+	pthread_mutex_lock(&s->queue_lock);
+	if (s->closing || !s->writer_started) {
+		pthread_mutex_unlock(&s->queue_lock);
+		return ERR_BUSY;
+	}
+	e.next = s->errands;
+	s->errands = &e; /* cppcheck-suppress autoVariables ; we wait until it is done with */
+	pthread_cond_signal(&s->queue_news);
+	while (!e.done)
+		pthread_cond_wait(&s->creation_done, &s->queue_lock);
+	pthread_mutex_unlock(&s->queue_lock);
+	return e.err;
+}
+
 int store_submit(struct store *s, struct batch *b)
 {
 	int err = 0;
@@ -334,7 +360,7 @@ static bool seal_waits(struct store *s) { return seal_ready(s->seal) && !atomic_
 
 static bool has_work(struct store *s, bool hold)
 {
-	return (!hold && s->queue_head) || s->creations ||
+	return (!hold && s->queue_head) || s->creations || s->errands ||
 	       (!s->stuck && (flush_ready(s->flush) || seal_waits(s)));
 }
 
@@ -354,6 +380,8 @@ static bool wait_for_work(struct store *s, struct turn *t)
 	go_on = !s->closing || has_work(s, hold);
 	t->creations = s->creations;
 	s->creations = NULL;
+	t->errands = s->errands;
+	s->errands = NULL;
 	if (!hold || s->closing)
 		take(s, t);
 	pthread_mutex_unlock(&s->queue_lock);
@@ -371,7 +399,7 @@ static void *writer_main(void *arg)
 		if (!wait_for_work(s, &t))
 			return NULL;
 		t.now_ns = clock_now_ns();
-		if (t.batches || t.creations || flush_ready(s->flush) || seal_waits(s))
+		if (t.batches || t.creations || t.errands || flush_ready(s->flush) || seal_waits(s))
 			run_turn(s, &t);
 		begin_flush(s, &last_flush_ns);
 		if (clock_mono_ns() - reaped_ns > 10 * NS_PER_S) {

@@ -14,6 +14,7 @@ static inline struct point random_point(uint64_t *seed, struct block_key key, en
 	static const int64_t units[] = { 1, 1000, 1000000, 1000000000 };
 	int64_t unit = units[random_below(seed, 4)];
 	struct point p = { .step = STEP_NONE };
+	uint64_t bits;
 
 	p.t_ns = key.start_ns + (int64_t)random_below(seed, (uint64_t)(key.window_ns / unit)) * unit;
 	switch (random_below(seed, 4)) {
@@ -21,7 +22,8 @@ static inline struct point random_point(uint64_t *seed, struct block_key key, en
 		p.step = (int64_t)random_below(seed, 1000);
 		break;
 	case 1:
-		p.step = (int64_t)(random_bits(seed) >> random_below(seed, 64));
+		bits = random_bits(seed);
+		p.step = (int64_t)(bits >> random_below(seed, 64));
 		break;
 	case 2:
 		p.step = p.t_ns / 1000000000;

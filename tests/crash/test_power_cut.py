@@ -24,8 +24,9 @@ from harness import check, equal  # noqa: E402
 LONG = bool(os.environ.get("ASTRAML_TEST_LONG"))
 RECORDER = os.path.join(harness.BUILD, "tests/crash/recorder.so")
 CHECK_IMAGE = os.path.join(harness.BUILD, "tests/crash/check_image")
-# small caps, so that a short load flushes and trims its journal many times
-SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "200ms", "--grace", "100ms", "--log-block", "2KiB", "--map", "1GiB")
+# small caps, so that a short load flushes, trims its journal and seals parts many times
+SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "50ms", "--grace", "100ms", "--map", "1GiB",
+         "--log-block", "2KiB", "--compact-every", "20ms", "--late-wait", "20ms")
 
 Found = collections.namedtuple("Found", "texts buckets troubles")
 
@@ -103,6 +104,12 @@ def complaints_about(directory, recording, cut):
     return complaints + load.differences(found.buckets, load.expected_buckets(present, recording.producers))
 
 
+def part_renames(operations):
+    """Where in the log a part came into its place."""
+    return [i for i, op in enumerate(operations)
+            if op.kind == replay.RENAME and op.paths()[1].startswith("parts/")]
+
+
 def bad_images(recording, n_images, seed):
     """Images at random cuts, each examined: [(cut, complaints)] of the bad ones."""
     coin = random.Random(seed)
@@ -110,7 +117,16 @@ def bad_images(recording, n_images, seed):
     disk = replay.Disk(recording.operations)
     first, last = min(recording.runs_created.values()), len(recording.operations)
     early = n_images // 20  # while the directory is being made
-    cuts = sorted(coin.randint(0, first) if i < early else coin.randint(first, last) for i in range(n_images))
+    seals = part_renames(recording.operations)
+
+    def choose_cut(i):
+        if i < early:
+            return coin.randint(0, first)
+        if i < n_images // 4 and seals:  # between a part's last write and the end of the blocks it holds
+            return min(max(coin.choice(seals) + coin.randint(-6, 40), first), last)
+        return coin.randint(first, last)
+
+    cuts = sorted(choose_cut(i) for i in range(n_images))
     undecided = 0
 
     def examine_and_remove(number, cut):
@@ -165,6 +181,9 @@ def test_log_is_whole():
 def test_every_image_is_good():
     need_tools()
     recording = Recording(6000 if LONG else 1200)
+    seals = len(part_renames(recording.operations))
+    harness.diagnostics(f"{seals} parts were sealed")
+    check(seals >= 5, "hardly any part was sealed under this load")
     bad = bad_images(recording, 5000 if LONG else 400, seed=1)
     equal(bad[:3], [], f"{len(bad)} bad images, such as")
 

@@ -32,7 +32,8 @@ def small_store():
 def test_under_load():
     """Each backup holds what was acknowledged before it began, whole and once; a server on what is
     restored takes the resends of everything and has no batch twice."""
-    small = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "200ms", "--grace", "100ms", "--log-block", "2KiB")
+    small = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "50ms", "--grace", "100ms", "--log-block", "2KiB",
+             "--compact-every", "10ms", "--late-wait", "10ms")
     place = harness.scratch()
     producers = load.producers(4, runs=2)
     with harness.Server(arguments=small) as server:

@@ -1,7 +1,7 @@
 /*
- * The store against a plain oracle: random batches, some sent twice, some late, with flushes and
- * restarts in between; whatever happened, view_buckets tells what merging all samples tells, here
- * and in a reader beside the writer.
+ * The store against a plain oracle: random batches, some sent twice, some late, with flushes,
+ * compactions and restarts in between; whatever happened, view_buckets tells what merging all samples tells,
+ * here and in a reader beside the writer.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -51,6 +51,9 @@ static struct store *open_store(const char *dir, bool read_only)
 				   .journal_max_bytes = 60000,
 				   .flush_every_ns = 20 * NS_PER_MS,
 				   .grace_ns = 1,
+				   .compact_every_ns = 40 * NS_PER_MS,
+				   .settle_ns = 1,
+				   .late_ns = 100 * NS_PER_MS,
 				   .map_max_bytes = 1 << 30 };
 	struct fault f = { 0 };
 	struct store *s;
@@ -264,13 +267,24 @@ static void check_verify(struct store *s)
 	assert_true(counts.values > 0);
 }
 
+/* Everything into parts: all that is there, or what the clock or a time says. */
+static void compact(struct world *w, uint64_t *parts)
+{
+	int64_t until = rnd() % 3 ? T0 + (int64_t)(rnd() % WINDOWS) * 30 * NS_PER_S : INT64_MAX;
+	struct compact_report report;
+
+	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, &report), 0);
+	assert_int_equal(report.failed, 0);
+	*parts += report.parts;
+}
+
 static void test_random_life(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct store *reader;
 	struct store_stats stats;
 	struct run wanted = { .project = "p", .id = "r", .state = RUN_RUNNING, .window_ns = 30 * NS_PER_S };
-	uint64_t flushes = 0;
+	uint64_t parts = 0;
 	bool replayed;
 	char command[128];
 
@@ -301,6 +315,8 @@ static void test_random_life(void **state)
 			check_all(w, w->store);
 		if (rnd() % 10 == 0)
 			check_all(w, reader);
+		if (rnd() % 25 == 0)
+			compact(w, &parts);
 		if (rnd() % 40 == 0) {
 			store_close(reader);
 			store_close(w->store);
@@ -309,8 +325,10 @@ static void test_random_life(void **state)
 		}
 	}
 	assert_int_equal(store_stats(w->store, &stats), 0);
-	flushes = stats.flushes;
-	assert_true(flushes > 5);
+	assert_true(parts > 5);
+	assert_true(stats.parts > 0);
+	check_all(w, w->store);
+	check_all(w, reader);
 	check_verify(w->store);
 	check_verify(reader);
 	store_close(reader);

@@ -1,0 +1,440 @@
+#include "store/column.h"
+
+#include <assert.h>
+
+enum packing { PACK_SAME, PACK_BITS, PACK_LEAST, PACK_ZIGZAG };
+enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
+
+#define ORDERS 3
+#define UNITS  4
+
+/* Below that the planes of a column cost more to describe than they save. */
+#define PLANES_LEAST 32
+
+static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
+
+/* Modulo 2^64, without the overflow that C does not define. */
+static inline int64_t minus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+static inline int64_t plus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+
+static size_t varint_len(uint64_t v) { return (size_t)(70 - __builtin_clzll(v | 1)) / 7; }
+
+static unsigned bits_of(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(v) : 0; }
+
+/* ---- what is left over ---- */
+
+/* How a column is foretold, and what that leaves. */
+struct guess {
+	enum packing packing;
+	unsigned order, ref, unit;
+	size_t cost; /* about, in bytes */
+};
+
+/* The coarsest unit that divides all. */
+static unsigned unit_of(const int64_t *v, size_t n)
+{
+	unsigned unit = UNITS - 1;
+
+	for (size_t i = 0; i < n && unit; i++)
+		while (v[i] % units[unit])
+			unit--;
+	return unit;
+}
+
+static void take_reference(const int64_t *v, size_t n, const int64_t *ref, int64_t *ret)
+{
+	for (size_t i = 0; i < n; i++)
+		ret[i] = ref ? minus(v[i], ref[i]) : v[i];
+}
+
+/* Differences in place. */
+static void differ(int64_t *v, size_t n)
+{
+	for (size_t i = n; i-- > 1;)
+		v[i] = minus(v[i], v[i - 1]);
+}
+
+struct limits_of {
+	int64_t least, greatest;
+};
+
+static struct limits_of limits_of(const int64_t *v, size_t n)
+{
+	struct limits_of l = { v[0], v[0] };
+
+	for (size_t i = 1; i < n; i++) {
+		l.least = v[i] < l.least ? v[i] : l.least;
+		l.greatest = v[i] > l.greatest ? v[i] : l.greatest;
+	}
+	return l;
+}
+
+static size_t cost_bits(const int64_t *v, size_t n)
+{
+	size_t cost = 0;
+
+	for (size_t i = 0; i < n; i += COLUMN_RUN) {
+		size_t m = n - i < COLUMN_RUN ? n - i : COLUMN_RUN;
+		struct limits_of l = limits_of(v + i, m);
+
+		cost += varint_len(zigzag(l.least)) + 1 +
+			(m * bits_of((uint64_t)minus(l.greatest, l.least)) + 7) / 8;
+	}
+	return cost;
+}
+
+/* ---- planes ---- */
+
+static uint64_t plain(int64_t v, int64_t least, bool zigzagged)
+{
+	return zigzagged ? zigzag(v) : (uint64_t)minus(v, least);
+}
+
+static unsigned planes_of(const int64_t *v, size_t n, int64_t least, bool zigzagged)
+{
+	uint64_t any = 0;
+
+	for (size_t i = 0; i < n; i++)
+		any |= plain(v[i], least, zigzagged);
+	return (bits_of(any) + 7) / 8;
+}
+
+/* log2(c) * 256, to a part in a hundred. */
+static uint32_t log2_256(uint32_t c)
+{
+	unsigned k = 31 - (unsigned)__builtin_clz(c);
+	uint32_t f = (uint32_t)((uint64_t)c << 8 >> k) & 255;
+
+	return k * 256 + f + (f * (256 - f) * 88 >> 16);
+}
+
+/* What an entropy coder makes of a plane, in bytes, and how it is to be kept. */
+static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
+{
+	uint64_t bits = (uint64_t)n * log2_256((uint32_t)n);
+	size_t distinct = 0, loose;
+
+	for (int i = 0; i < 256; i++) {
+		if (!count[i])
+			continue;
+		distinct++;
+		bits -= (uint64_t)count[i] * log2_256(count[i]) < bits
+			    ? (uint64_t)count[i] * log2_256(count[i])
+			    : bits;
+	}
+	loose = (size_t)(bits >> 11) + distinct / 2 + 1;
+	*ret = distinct == 1 ? PLANE_SAME : loose < n ? PLANE_LOOSE : PLANE_DENSE;
+	return distinct == 1 ? 1 : loose < n ? loose : n;
+}
+
+static size_t cost_planes(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint8_t forms[8])
+{
+	unsigned planes = planes_of(v, n, least, zigzagged);
+	uint32_t count[8][256];
+	size_t cost = 2 + planes / 4;
+
+	memset(count, 0, planes * sizeof(count[0]));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t u = plain(v[i], least, zigzagged);
+
+		for (unsigned p = 0; p < planes; p++, u >>= 8)
+			count[p][u & 255]++;
+	}
+	for (unsigned p = 0; p < planes; p++) {
+		enum plane form;
+
+		cost += cost_plane(count[p], n, &form);
+		forms[p] = (uint8_t)form;
+	}
+	return cost;
+}
+
+static int put_u8(struct buf *b, unsigned v) { return buf_addch(b, (char)v); }
+
+static int put_planes(struct column_out *o, const int64_t *v, size_t n, int64_t least, bool zigzagged)
+{
+	unsigned planes = planes_of(v, n, least, zigzagged);
+	uint8_t forms[8] = { 0 };
+	int err = put_u8(&o->loose, planes);
+
+	cost_planes(v, n, least, zigzagged, forms);
+	for (unsigned p = 0; p < planes && err == 0; p += 4)
+		err = put_u8(&o->loose, forms[p] | forms[p + 1] << 2 | forms[p + 2] << 4 | forms[p + 3] << 6);
+	for (unsigned p = 0; p < planes && err == 0; p++) {
+		struct buf *b = forms[p] == PLANE_DENSE ? &o->dense : &o->loose;
+		size_t len = forms[p] == PLANE_SAME ? 1 : n;
+
+		err = buf_reserve(b, len);
+		for (size_t i = 0; i < len && err == 0; i++)
+			b->data[b->len++] = (uint8_t)(plain(v[i], least, zigzagged) >> 8 * p);
+	}
+	return err;
+}
+
+static void get_plane(struct column_in *in, unsigned form, unsigned shift, uint64_t *u, size_t n)
+{
+	struct span s = read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
+
+	for (size_t i = 0; i < n && s.len; i++)
+		u[i] |= (uint64_t)s.data[form == PLANE_SAME ? 0 : i] << shift;
+}
+
+static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t least, bool zigzagged)
+{
+	unsigned planes = read_u8(&in->loose);
+	uint64_t u[COLUMN_MAX];
+	uint8_t forms[2] = { 0 };
+
+	if (planes > 8)
+		return ERR_CORRUPT;
+	for (unsigned p = 0; p < planes; p += 4)
+		forms[p / 4] = read_u8(&in->loose);
+	memset(u, 0, n * sizeof(*u));
+	for (unsigned p = 0; p < planes; p++) {
+		unsigned form = forms[p / 4] >> 2 * (p % 4) & 3;
+
+		if (form == PLANE_FORMS)
+			return ERR_CORRUPT;
+		get_plane(in, form, 8 * p, u, n);
+	}
+	for (size_t i = 0; i < n; i++)
+		ret[i] = zigzagged ? unzigzag(u[i]) : plus((int64_t)u[i], least);
+	return 0;
+}
+
+/* ---- bits ---- */
+
+static int put_zigzag(struct buf *b, int64_t v) { return buf_add_varint(b, zigzag(v)); }
+
+static int put_run(struct column_out *o, const int64_t *v, size_t n)
+{
+	struct limits_of l = limits_of(v, n);
+	unsigned width = bits_of((uint64_t)minus(l.greatest, l.least)), filled = 0;
+	int err = put_zigzag(&o->loose, l.least);
+	unsigned __int128 waiting = 0;
+
+	if (err == 0)
+		err = put_u8(&o->loose, width);
+	if (err == 0)
+		err = buf_reserve(&o->dense, n * 8 + 8);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < n; i++) {
+		waiting |= (unsigned __int128)(uint64_t)minus(v[i], l.least) << filled;
+		for (filled += width; filled >= 8; filled -= 8, waiting >>= 8)
+			o->dense.data[o->dense.len++] = (uint8_t)waiting;
+	}
+	if (filled)
+		o->dense.data[o->dense.len++] = (uint8_t)waiting;
+	return 0;
+}
+
+static int get_run(struct column_in *in, int64_t *ret, size_t n)
+{
+	int64_t least = read_zigzag(&in->loose);
+	unsigned width = read_u8(&in->loose), filled = 0;
+	struct span s = read_bytes(&in->dense, width > 64 ? 0 : (n * width + 7) / 8);
+	uint64_t mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << (width & 63)) - 1;
+	unsigned __int128 waiting = 0;
+	size_t at = 0;
+
+	if (width > 64 || in->dense.bad)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < n; i++) {
+		for (; filled < width; filled += 8)
+			waiting |= (unsigned __int128)s.data[at++] << filled;
+		ret[i] = plus((int64_t)((uint64_t)waiting & mask), least);
+		waiting >>= width;
+		filled -= width;
+	}
+	return 0;
+}
+
+/* ---- columns ---- */
+
+/* The cheapest packing without planes. */
+static void guess_packing(const int64_t *v, size_t n, struct guess *g)
+{
+	struct limits_of l = limits_of(v, n);
+
+	g->packing = l.least == l.greatest ? PACK_SAME : PACK_BITS;
+	g->cost += g->packing == PACK_SAME ? varint_len(zigzag(l.least)) : cost_bits(v, n);
+}
+
+static void guess_planes(const int64_t *v, size_t n, size_t begin_cost, struct guess *g)
+{
+	int64_t least = limits_of(v, n).least;
+	uint8_t forms[8];
+	size_t cost = begin_cost + varint_len(zigzag(least)) + cost_planes(v, n, least, false, forms);
+
+	if (cost < g->cost) {
+		g->cost = cost;
+		g->packing = PACK_LEAST;
+	}
+	cost = begin_cost + cost_planes(v, n, 0, true, forms);
+	if (cost < g->cost) {
+		g->cost = cost;
+		g->packing = PACK_ZIGZAG;
+	}
+}
+
+/* Leaves in v what the guess's reference, unit and order leave; what begins the column stays in front. */
+static void reduce(const int64_t *from, size_t n, const int64_t *const *refs, const struct guess *g,
+		   int64_t *v)
+{
+	take_reference(from, n, g->ref ? refs[g->ref - 1] : NULL, v);
+	for (size_t i = 0; i < n && g->unit; i++)
+		v[i] /= units[g->unit];
+	if (g->order > 0)
+		differ(v, n);
+	if (g->order > 1)
+		differ(v + 1, n - 1);
+}
+
+static size_t begin_cost(const int64_t *v, unsigned order)
+{
+	size_t cost = 1;
+
+	for (unsigned i = 0; i < order; i++)
+		cost += varint_len(zigzag(v[i]));
+	return cost;
+}
+
+/* The guesses of one reference, by rising order; returns how many. */
+static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret)
+{
+	unsigned unit = unit_of(v, n), order = 0;
+
+	for (size_t i = 0; i < n && unit; i++)
+		v[i] /= units[unit];
+	for (; order < ORDERS && order < n; order++) {
+		struct guess *g = &ret[order];
+
+		if (order > 0)
+			differ(v + order - 1, n - order + 1);
+		*g = (struct guess){ .order = order, .ref = ref, .unit = unit, .cost = begin_cost(v, order) };
+		guess_packing(v + order, n - order, g);
+	}
+	return order;
+}
+
+/* The best of all.  Planes are tried for the two guesses whose bits are fewest: they take long. */
+static struct guess choose(const int64_t *from, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	struct guess guesses[ORDERS * (COLUMN_REFS_MAX + 1)];
+	int64_t v[COLUMN_MAX];
+	size_t found = 0, best[2] = { 0, 0 };
+
+	for (unsigned ref = 0; ref <= n_refs; ref++) {
+		take_reference(from, n, ref ? refs[ref - 1] : NULL, v);
+		found += guess_orders(v, n, ref, guesses + found);
+	}
+	for (size_t i = 1; i < found; i++)
+		if (guesses[i].cost < guesses[best[0]].cost)
+			best[0] = i;
+	best[1] = best[0] == 0 && found > 1 ? 1 : 0;
+	for (size_t i = 0; i < found; i++)
+		if (i != best[0] && guesses[i].cost < guesses[best[1]].cost)
+			best[1] = i;
+	for (int i = 0; i < 2 && n >= PLANES_LEAST && guesses[best[i]].packing != PACK_SAME; i++) {
+		struct guess *g = &guesses[best[i]];
+
+		reduce(from, n, refs, g, v);
+		guess_planes(v + g->order, n - g->order, begin_cost(v, g->order), g);
+	}
+	return guesses[best[1]].cost < guesses[best[0]].cost ? guesses[best[1]] : guesses[best[0]];
+}
+
+size_t column_cost(const int64_t *v, size_t n) { return n ? choose(v, n, NULL, 0).cost : 0; }
+
+static int put_packed(struct column_out *o, const int64_t *v, size_t n, enum packing packing)
+{
+	int64_t least = packing == PACK_LEAST ? limits_of(v, n).least : 0;
+	int err = 0;
+
+	switch (packing) {
+	case PACK_SAME:
+		return put_zigzag(&o->loose, v[0]);
+	case PACK_BITS:
+		for (size_t i = 0; i < n && err == 0; i += COLUMN_RUN)
+			err = put_run(o, v + i, n - i < COLUMN_RUN ? n - i : COLUMN_RUN);
+		return err;
+	default:
+		if (packing == PACK_LEAST)
+			err = put_zigzag(&o->loose, least);
+		return err < 0 ? err : put_planes(o, v, n, least, packing == PACK_ZIGZAG);
+	}
+}
+
+int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	int64_t left[COLUMN_MAX];
+	struct guess g;
+	int err;
+
+	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
+	if (n == 0)
+		return 0;
+	g = choose(v, n, refs, n_refs);
+	reduce(v, n, refs, &g, left);
+	err = put_u8(&o->loose, g.packing | g.order << 2 | g.ref << 4 | g.unit << 6);
+	for (unsigned i = 0; i < g.order && err == 0; i++)
+		err = put_zigzag(&o->loose, left[i]);
+	return err < 0 ? err : put_packed(o, left + g.order, n - g.order, g.packing);
+}
+
+static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing packing)
+{
+	int64_t least;
+	int err = 0;
+
+	switch (packing) {
+	case PACK_SAME:
+		least = read_zigzag(&in->loose);
+		for (size_t i = 0; i < n; i++)
+			ret[i] = least;
+		return 0;
+	case PACK_BITS:
+		for (size_t i = 0; i < n && err == 0; i += COLUMN_RUN)
+			err = get_run(in, ret + i, n - i < COLUMN_RUN ? n - i : COLUMN_RUN);
+		return err;
+	default:
+		least = packing == PACK_LEAST ? read_zigzag(&in->loose) : 0;
+		return get_planes(in, ret, n, least, packing == PACK_ZIGZAG);
+	}
+}
+
+static void add_up(int64_t *v, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		v[i] = plus(v[i], v[i - 1]);
+}
+
+int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	unsigned head, order, ref, unit;
+	int err;
+
+	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	order = head >> 2 & 3;
+	ref = head >> 4 & 3;
+	unit = head >> 6;
+	if (order >= ORDERS || order >= n || ref > n_refs)
+		return ERR_CORRUPT;
+	for (unsigned i = 0; i < order; i++)
+		ret[i] = read_zigzag(&in->loose);
+	err = get_packed(in, ret + order, n - order, (enum packing)(head & 3));
+	if (err < 0 || in->loose.bad || in->dense.bad)
+		return ERR_CORRUPT;
+	if (order > 1)
+		add_up(ret + 1, n - 1);
+	if (order > 0)
+		add_up(ret, n);
+	for (size_t i = 0; i < n; i++)
+		ret[i] =
+		    plus((int64_t)((uint64_t)ret[i] * (uint64_t)units[unit]), ref ? refs[ref - 1][i] : 0);
+	return 0;
+}

@@ -1,0 +1,104 @@
+/*
+ * part.h - sealed parts: immutable files of buckets, series-major.
+ *
+ * A part holds the buckets of a tier and a slot of time [from, to) that flushes up to one have
+ * brought, each window once.  It is made aside, synced, compared with what it was made from, and
+ * never changes; the manifest (manifest.h) says which parts count.
+ *
+ *   header   "ASTRPART", u8 FORMAT_MAJOR, u8 PART_METRICS, u16 0, u32 0, i64 tier (width of the windows in
+ *            ns, 0: as recorded), i64 from, i64 to, u64 number, u32 CRC-32C of all that
+ *   blocks   by rising (sid, start), see partblock.h
+ *   index    u8 STORED_MAGIC, u8 KIND_PART_INDEX, u8 FORMAT_MAJOR, u8 codec, u32 length decoded, u32 length
+ *            as stored, u32 CRC-32C of these 12 bytes, the index's offset (le64) and the body; body:
+ *              v blocks; each: v bytes, v buckets, v first sid - first sid before, v last sid - first
+ *              sid, z least start - that before, v greatest - least start
+ *              v runs; in the order of their first series: v rid, project s, id s, z least start, v
+ *              greatest - least
+ *              v series; by rising sid: v sid - before, v place of its run, v buckets, s row (series.h)
+ *   footer   u64 offset of the index, u64 buckets, u32 blocks, u32 CRC-32C of the header and these 20 bytes,
+ *            "ASTRPEND"
+ *
+ * So a part tells by itself what it holds, should the hot store be lost.
+ */
+#ifndef STORE_PART_H
+#define STORE_PART_H
+
+#include "store/model.h"
+#include "store/partblock.h"
+
+#define PART_METRICS      1
+#define PART_HEADER_BYTES 52
+#define PART_FOOTER_BYTES 32
+
+struct part_id {
+	int64_t tier_ns; /* 0: windows as recorded */
+	int64_t from_ns, to_ns;
+	uint64_t number; /* of the store's parts, never given twice */
+};
+
+struct part_summary {
+	uint64_t bytes, buckets;
+	uint32_t blocks, crc; /* the footer's */
+	int64_t least_start, greatest_start;
+};
+
+/* ---- writing: one thread, memory bounded by a block and the names ---- */
+
+struct part_writer; /* part_write.c */
+
+/* The names of a series, asked for once, at its first bucket: its run, and its row's body appended. */
+struct part_name {
+	uint32_t rid;
+	char project[ID_MAX + 1], id[ID_MAX + 1];
+};
+typedef int (*part_name_fn)(void *arg, uint32_t sid, struct part_name *ret, struct buf *row);
+
+/* Makes the file, which must not be there. */
+int part_create(const char *path, struct part_id id, part_name_fn names, void *arg, struct part_writer **ret);
+
+/* Keys rise by (sid, start) and lie in the slot. */
+int part_add(struct part_writer *w, struct block_key key, const struct bucket *b);
+
+/* Writes what is left, the index and the footer, and syncs.  At least one bucket was added.  The writer
+ * is freed either way; on failure the file may be there, and is worthless. */
+int part_finish(struct part_writer *w, struct part_summary *ret);
+void part_abandon(struct part_writer *w); /* frees it; NULL is fine */
+
+/* ---- reading: any number of threads; nothing is believed before its checksum ---- */
+
+struct part; /* part_read.c */
+
+/* Reads header, index and footer.  ERR_NOT_FOUND, ERR_CORRUPT, ERR_VERSION, ERR_IO. */
+int part_open(const char *path, struct part **ret);
+void part_close(struct part *p); /* NULL is fine */
+
+struct part_id part_id(const struct part *p);
+struct part_summary part_summary(const struct part *p);
+
+/* The first block from *i on that may hold buckets of these series (rising; NULL: of all) with start in
+ * [from, to): *i, or false. */
+bool part_find(const struct part *p, const uint32_t *sids, size_t n_sids, int64_t from_ns, int64_t to_ns,
+	       size_t *i);
+
+/* Reads a block into room, which is the caller's, and tells fn the buckets of these series, of any time
+ * in it.  Damage is found before fn is called, unless a writer went wrong.  ERR_CORRUPT, ERR_IO. */
+int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg);
+
+/* Its runs and series.  Spans are borrowed from p. */
+struct part_run {
+	uint32_t rid;
+	struct span project, id;
+	int64_t least_start, greatest_start;
+};
+struct part_series {
+	uint32_t sid, rid;
+	uint64_t buckets;
+	struct span row;
+};
+typedef int (*part_run_fn)(void *arg, const struct part_run *r);
+typedef int (*part_series_fn)(void *arg, const struct part_series *s);
+int part_runs(const struct part *p, part_run_fn fn, void *arg);
+int part_series(const struct part *p, part_series_fn fn, void *arg);
+
+#endif

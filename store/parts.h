@@ -1,0 +1,32 @@
+/*
+ * parts.h - the open part files of a store: a few handles, shared by all who read.
+ *
+ * A part never changes, so a handle stays good; the ones used longest ago are closed first.  Any thread.
+ */
+#ifndef STORE_PARTS_H
+#define STORE_PARTS_H
+
+#include "store/manifest.h"
+
+struct parts; /* parts.c */
+
+/* dir is the data directory, borrowed. */
+int parts_new(const char *dir, struct parts **ret);
+void parts_free(struct parts *p); /* NULL is fine; nobody holds a part any more */
+
+/* The part of a row, to be given back.  ERR_NOT_FOUND: the file is gone, so the row may be out of date;
+ * ERR_CORRUPT also when the file is another than the row says. */
+int parts_get(struct parts *p, const struct part_row *row, struct part **ret);
+void parts_put(struct parts *p, struct part *part);
+
+/* Copies the files of all parts that kv's manifest names from one data directory into another, synced;
+ * those that are there already stay.  ERR_GONE: one is not in `from`, so it may have been replaced. */
+int parts_copy(struct kv *kv, const char *from, const char *to);
+
+/* Removes the files in DIR/parts and DIR/tmp that kv's manifest does not name; kv NULL: all of them. */
+int parts_sweep(struct kv *kv, const char *dir);
+
+/* The path of a row's file, into ret of FILE_PATH_MAX bytes. */
+int parts_path(const struct parts *p, const struct part_id *id, char *ret);
+
+#endif

@@ -1,0 +1,198 @@
+"""Sealed parts: answers stay the same byte for byte when what is old is sealed, by a server or by
+`astraml compact`, whatever comes late; a part that is damaged or lost is told, and the rest served."""
+import glob
+import json
+import os
+import random
+
+import harness
+from harness import NS, Batch, check, cli, equal, wait_for
+
+DAY = 86400 * NS
+OLD = 1_600_000_000 * NS // DAY * DAY
+LOGS = sorted(glob.glob(os.path.join(harness.ROOT, "tests", "data", "mlperf_training", "v[025]*", "*.gz")))
+
+
+def ok(*arguments, **options):
+    r = cli(*arguments, **options)
+    equal(r.returncode, 0, f"{arguments}: {r.stdout[-500:]} {r.stderr}")
+    return r.stdout
+
+
+def answers(data):
+    """Every window of every metric of every run, and their totals."""
+    runs = [r["id"] for r in json.loads(ok("runs", "--json", "--data", data))["runs"]]
+    return {run: (ok("get", run, "*", "--json", "--data", data), ok("get", run, "*", "--every", "1d", "--json", "--data", data),
+                  ok("metrics", run, "--json", "--data", data)) for run in runs}
+
+
+def same(got, want, what):
+    equal(sorted(got), sorted(want), f"{what}: runs")
+    for run in want:
+        for g, w in zip(got[run], want[run]):
+            # how far data is complete moves on with the clock
+            g, w = json.loads(g), json.loads(w)
+            g.pop("complete_until", None), w.pop("complete_until", None)
+            equal(g, w, f"{what}: {run}")
+
+
+def parts(data):
+    return sorted(os.listdir(os.path.join(data, "parts")))
+
+
+def compact(data, *arguments):
+    return json.loads(ok("compact", "--json", "--data", data, *arguments))
+
+
+def imported():
+    data = os.path.join(harness.scratch(), "data")
+    ok("import", "mllog", "--data", data, *LOGS, timeout=120)
+    return data
+
+
+def test_real_runs_sealed():
+    data = imported()
+    before = answers(data)
+    check(len(before) >= 5, "imported runs")
+    dry = ok("compact", "--dry-run", "--data", data)
+    equal(parts(data), [], "parts after --dry-run")
+    report = compact(data)
+    check(report["parts"] >= 3 and report["failed"] == 0 and report["flushes"] > 0, report)
+    equal(len(parts(data)), report["parts"], "files in parts/")
+    same(answers(data), before, "sealed")
+    stats = json.loads(ok("stats", "--json", "--data", data))["store"]
+    equal((stats["parts"], stats["part_buckets"], stats["flushed_buckets"], stats["blocks"]),
+          (report["parts"], report["buckets"], 0, 0), "stats")
+    equal(compact(data)["parts"], 0, "a second time")
+    ok("verify", "--data", data)
+    check(b"0 parts made" in dry, dry)
+    with harness.Server(data) as server:  # a server on it gives the same
+        equal(len(json.loads(server.client().get("/runs").body)["runs"]), len(before), "runs over HTTP")
+        same(answers(data), before, "sealed, served")
+
+
+def fill(server, chance, n, days):
+    """n samples of old days, in any order; what they make is known to the server alone."""
+    client = server.client()
+    for _ in range(0, n, 500):
+        batch = Batch()
+        series = [batch.series(f"m{i}", {"rank": str(i % 2)}) for i in range(6)]
+        for _ in range(500):
+            t = OLD + chance.randrange(days) * DAY + chance.randrange(86400 * 20) * NS // 20
+            value = chance.choice((chance.random(), float("nan"), chance.randrange(1000) / 8, float("inf"), -0.0))
+            batch.sample(chance.choice(series), t, value, step=chance.choice((None, chance.randrange(10000))))
+        equal(client.ingest("r", batch).duplicate, False, "duplicate")
+
+
+def test_late_data_meets_its_part():
+    """The same samples in a server that seals all the time, and in one that never does."""
+    eager = harness.Server(arguments=("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "20ms",
+                                      "--late-wait", "1ms", "--memory", "256KiB"))
+    lazy = harness.Server(arguments=("--compact-every", "100m"))
+    for server in (eager, lazy):
+        server.client().create_run("r")
+    for _round in range(8):
+        for server in (eager, lazy):
+            fill(server, random.Random(_round), 3000, 3)
+        same(answers(eager.data), answers(lazy.data), f"round {_round}")
+    numbers = [int(name.split("-")[3].split(".")[0]) for name in wait_for(lambda: parts(eager.data), "parts")]
+    check(max(numbers) > 3, "parts were not replaced by their successors", numbers)
+    ok("verify", "--data", eager.data)
+    eager.stop()
+    lazy.stop()
+    same(answers(eager.data), answers(lazy.data), "stopped")
+    for data in (eager.data, lazy.data):
+        compact(data)
+        equal(len(parts(data)), 3, "a part for each day")
+    same(answers(eager.data), answers(lazy.data), "compacted")
+
+
+def test_until():
+    with harness.Server() as server:
+        server.client().create_run("r")
+        fill(server, random.Random(5), 2000, 3)
+    before = answers(server.data)
+    equal(compact(server.data, "--until", str((OLD + 2 * DAY) // 1_000_000))["parts"], 2, "days that ended by then")
+    same(answers(server.data), before, "two days sealed, one in blocks")
+    equal(compact(server.data)["parts"], 1, "the rest")
+    same(answers(server.data), before, "all sealed")
+    equal(cli("compact", "--until", "soon", "--data", server.data).returncode, 2, "--until soon")
+
+
+def test_refused_beside_a_server():
+    with harness.Server() as server:
+        r = cli("compact", "--data", server.data)
+        equal(r.returncode, 5, "exit status")
+        check(str(server.pid).encode() in r.stderr and server.url.encode() in r.stderr, r.stderr)
+    equal(cli("compact", env={"ASTRAML_DATA": ""}).returncode, 2, "no directory")
+
+
+def damaged(data, run):
+    """How verify and a query tell of damage."""
+    v = cli("verify", "--data", data)
+    equal(v.returncode, 5, f"verify: {v.stdout}")
+    answer = json.loads(ok("get", run, "*", "--json", "--data", data))
+    equal(answer["partial"], True, "partial")
+    return answer
+
+
+def test_damaged_and_lost_parts():
+    with harness.Server() as server:
+        server.client().create_run("r")
+        fill(server, random.Random(6), 4000, 2)
+    data = server.data
+    compact(data)
+    whole = json.loads(ok("get", "r", "*", "--json", "--data", data))
+    equal(whole["partial"], False, "partial")
+    path = os.path.join(data, "parts", parts(data)[0])
+    with open(path, "rb") as f:
+        good = f.read()
+    for at in (len(good) // 3, 3, len(good) - 20):  # a block; the header; the footer
+        with open(path, "wb") as f:
+            f.write(good[:at] + bytes([good[at] ^ 1]) + good[at + 1:])
+        answer = damaged(data, "r")
+        rows = [row for s in answer["series"] for row in s["rows"]]
+        known = [row for s in whole["series"] for row in s["rows"]]
+        check(0 < len(rows) < len(known) and all(row in known for row in rows), "rows that are not as they were")
+    os.unlink(path)
+    damaged(data, "r")
+    with open(path, "wb") as f:
+        f.write(good)
+    equal(json.loads(ok("get", "r", "*", "--json", "--data", data))["series"], whole["series"], "mended")
+
+
+def test_backup_has_the_parts():
+    data = imported()
+    compact(data)
+    before = answers(data)
+    copy, back = (os.path.join(harness.scratch(), name) for name in ("copy", "back"))
+    ok("backup", copy, "--data", data)
+    equal(parts(copy), parts(data), "parts of the backup")
+    same(answers(copy), before, "the backup")
+    ok("restore", copy, "--data", back)
+    same(answers(back), before, "restored")
+    os.unlink(os.path.join(data, "parts", parts(data)[0]))
+    r = cli("backup", copy, "--data", data)
+    equal(r.returncode, 5, "backup of a store that lacks a part")
+    check(b"parts/" in r.stderr, r.stderr)
+    same(answers(copy), before, "the backup of before stays")
+
+
+def test_leftovers_are_swept():
+    with harness.Server() as server:
+        server.client().create_run("r")
+        fill(server, random.Random(7), 1000, 1)
+    compact(server.data)
+    kept = parts(server.data)
+    for name in ("parts/metrics-20200101T000000Z-3600-99.part", "tmp/metrics-20200101T000000Z-3600-98.part"):
+        with open(os.path.join(server.data, name), "wb") as f:
+            f.write(b"half a part")
+    before = answers(server.data)
+    server.start()
+    equal(parts(server.data), kept, "parts/")
+    equal(os.listdir(os.path.join(server.data, "tmp")), [], "tmp/")
+    same(answers(server.data), before, "answers")
+
+
+if __name__ == "__main__":
+    harness.main(globals())

@@ -1,0 +1,244 @@
+/*
+ * Columns and scales: whatever the numbers, they come back bit for bit, in no more than 16 bytes above
+ * their own; and what is regular takes next to nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/base/compress.h"
+#include "store/scale.h"
+#include "tests/values.h"
+
+static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 4095, 4096 };
+#define LENGTHS (sizeof(lengths) / sizeof(*lengths))
+
+static uint64_t seed = 4711;
+
+static void open_out(struct column_out *o)
+{
+	buf_init(&o->dense, 1 << 20);
+	buf_init(&o->loose, 1 << 20);
+}
+
+static void release_out(struct column_out *o)
+{
+	buf_release(&o->dense);
+	buf_release(&o->loose);
+}
+
+static struct column_in in_of(const struct column_out *o)
+{
+	return (struct column_in){ reader_of(buf_span(&o->dense)), reader_of(buf_span(&o->loose)) };
+}
+
+static bool read_whole(const struct column_in *in)
+{
+	return !in->dense.bad && !in->loose.bad && reader_left(&in->dense) == 0 &&
+	       reader_left(&in->loose) == 0;
+}
+
+/* As a block has it: the loose stream is compressed where that pays. */
+static size_t stored_len(const struct column_out *o)
+{
+	struct buf packed;
+	size_t len = o->loose.len;
+
+	buf_init(&packed, 1 << 20);
+	assert_int_equal(compress_block(buf_span(&o->loose), 3, &packed), 0);
+	if (packed.len < len)
+		len = packed.len;
+	buf_release(&packed);
+	return o->dense.len + len;
+}
+
+/* ---- integers ---- */
+
+enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, FAMILIES };
+
+static int64_t integer(enum family f, size_t i, int64_t before)
+{
+	int64_t k = (int64_t)i;
+
+	switch (f) {
+	case ANY:
+		return (int64_t)random_bits(&seed);
+	case SMALL:
+		return (int64_t)random_below(&seed, 200) - 100;
+	case RISING:
+		return before + (int64_t)random_below(&seed, 50);
+	case LINE:
+		return 1700000000 + 30 * k;
+	case SQUARES:
+		return k * k - 7 * k;
+	case SAME:
+		return -77;
+	case TIMES:
+		return (INT64_C(1700000000000) + 30000 * k + (int64_t)random_below(&seed, 9)) * 1000000;
+	case SPIKES:
+		return random_below(&seed, 100) ? k : (int64_t)random_bits(&seed);
+	case RUNS:
+		return k / 500;
+	default:
+		return (int64_t[]){ INT64_MIN, INT64_MAX, 0, -1, INT64_MIN + 1 }[random_below(&seed, 5)];
+	}
+}
+
+static void fill(int64_t *v, size_t n, enum family f)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = integer(f, i, i ? v[i - 1] : 0);
+}
+
+static size_t check_integers(const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	struct column_out o;
+	struct column_in in;
+	int64_t got[COLUMN_MAX];
+	size_t len;
+
+	open_out(&o);
+	assert_int_equal(column_put(&o, v, n, refs, n_refs), 0);
+	assert_true(o.dense.len + o.loose.len <= 8 * n + 16);
+	len = stored_len(&o);
+	in = in_of(&o);
+	assert_int_equal(column_get(&in, got, n, refs, n_refs), 0);
+	assert_true(read_whole(&in));
+	assert_true(n == 0 || memcmp(got, v, n * sizeof(*v)) == 0);
+	release_out(&o);
+	return len;
+}
+
+static void test_integers(void **state)
+{
+	int64_t v[COLUMN_MAX], ref[3][COLUMN_MAX];
+	const int64_t *refs[3] = { ref[0], ref[1], ref[2] };
+
+	(void)state;
+	for (int f = 0; f < FAMILIES; f++)
+		for (size_t l = 0; l < LENGTHS; l++) {
+			size_t n = lengths[l];
+
+			fill(v, n, (enum family)f);
+			check_integers(v, n, NULL, 0);
+			fill(ref[0], n, (enum family)random_below(&seed, FAMILIES));
+			fill(ref[1], n, ANY);
+			for (size_t i = 0; i < n; i++)
+				ref[2][i] = (int64_t)((uint64_t)v[i] - random_below(&seed, 4) * 1000);
+			check_integers(v, n, refs, 1 + random_below(&seed, 3));
+		}
+}
+
+static void test_regular_integers_are_small(void **state)
+{
+	int64_t v[COLUMN_MAX], ref[COLUMN_MAX];
+	const int64_t *refs[1] = { ref };
+
+	(void)state;
+	fill(v, 4096, SAME);
+	assert_true(check_integers(v, 4096, NULL, 0) <= 3);
+	fill(v, 4096, LINE);
+	assert_true(check_integers(v, 4096, NULL, 0) <= 8);
+	fill(v, 4096, SQUARES);
+	assert_true(check_integers(v, 4096, NULL, 0) <= 8);
+	fill(v, 4096, TIMES);
+	assert_true(check_integers(v, 4096, NULL, 0) < 4096 * 5 / 8 + 200); /* 5 bits of jitter */
+	fill(ref, 4096, ANY);
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = (int64_t)((uint64_t)ref[i] + 5);
+	assert_true(check_integers(v, 4096, refs, 1) <= 3);
+}
+
+/* ---- doubles ---- */
+
+static size_t check_numbers(struct scale s, const double *v, size_t n)
+{
+	struct column_out o;
+	struct column_in in;
+	struct scale got_scale;
+	int64_t m[COLUMN_MAX], got_m[COLUMN_MAX];
+	double got[COLUMN_MAX];
+	size_t len;
+
+	open_out(&o);
+	assert_int_equal(scale_put(&o, s), 0);
+	assert_int_equal(numbers_put(&o, s, v, n, NULL, 0, m), 0);
+	len = stored_len(&o);
+	in = in_of(&o);
+	assert_int_equal(scale_get(&in, &got_scale), 0);
+	assert_int_equal(numbers_get(&in, got_scale, got, n, NULL, 0, got_m), 0);
+	assert_true(read_whole(&in));
+	assert_true(n == 0 || memcmp(got, v, n * sizeof(*v)) == 0);
+	assert_true(n == 0 || memcmp(got_m, m, n * sizeof(*m)) == 0);
+	release_out(&o);
+	return len;
+}
+
+static void test_doubles(void **state)
+{
+	static const struct scale scales[] = { { SCALE_DECIMAL, 0 },    { SCALE_DECIMAL, 14 },
+					       { SCALE_BINARY, -1074 }, { SCALE_BINARY, 971 },
+					       { SCALE_BINARY, -23 },   { SCALE_DOUBLE, 0 } };
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (int kind = 0; kind < VALUE_KINDS; kind++)
+		for (size_t l = 0; l < LENGTHS; l++) {
+			size_t n = lengths[l];
+
+			for (size_t i = 0; i < n; i++)
+				v[i] = random_value(&seed, (enum value_kind)kind);
+			assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
+			check_numbers(scales[random_below(&seed, 6)], v, n);
+		}
+}
+
+/* Kinds mixed: a series that turns to NaN, decimals with a few odd ones among them. */
+static void test_mixtures(void **state)
+{
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		size_t n = lengths[random_below(&seed, LENGTHS)], odd = 2 + random_below(&seed, 40);
+		enum value_kind other = (enum value_kind)random_below(&seed, VALUE_KINDS);
+
+		for (size_t i = 0; i < n; i++)
+			v[i] = random_below(&seed, odd) ? (double)random_below(&seed, 100000) / 1000
+							: random_value(&seed, other);
+		assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
+	}
+}
+
+static void test_plain_kinds_are_small(void **state)
+{
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = (double)(10000 + random_below(&seed, 1000)) / 1000;
+	assert_int_equal(scale_choose(v, 4096).kind, SCALE_DECIMAL);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 11 / 8);
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = (float)(2 + (double)random_below(&seed, 1 << 20) * 0x1p-22);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 21 / 8);
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = i < 100 ? 0.5 : 0.0 / 0.0;
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 700);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_regular_integers_are_small),
+		cmocka_unit_test(test_doubles),
+		cmocka_unit_test(test_mixtures),
+		cmocka_unit_test(test_plain_kinds_are_small),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+/*
+ * Blocks of a part: any buckets come back bit for bit, wanted series alone when only these are asked
+ * for; and a block with a byte changed or missing is refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/base/clock.h"
+#include "store/partblock.h"
+#include "tests/buckets.h"
+
+static uint64_t seed = 1507;
+static struct partblock_writer *writer;
+static struct partblock_reader *reader;
+
+struct kept {
+	size_t n, at;
+	uint32_t only; /* 0: all */
+	struct block_key key[PARTBLOCK_BUCKETS_MAX];
+	struct bucket bucket[PARTBLOCK_BUCKETS_MAX];
+};
+
+static struct kept kept;
+
+static void forget(void)
+{
+	while (kept.n)
+		bucket_release(&kept.bucket[--kept.n]);
+}
+
+static void add(struct block_key key, struct bucket *b)
+{
+	assert_int_equal(partblock_writer_add(writer, key, b), 0);
+	kept.key[kept.n] = key;
+	kept.bucket[kept.n++] = *b;
+}
+
+static int check(void *arg, struct block_key key, const struct bucket *b)
+{
+	(void)arg;
+	while (kept.only && kept.at < kept.n && kept.key[kept.at].sid != kept.only)
+		kept.at++;
+	assert_true(kept.at < kept.n);
+	assert_memory_equal(&key.start_ns, &kept.key[kept.at].start_ns, sizeof(key.start_ns));
+	assert_int_equal(key.sid, kept.key[kept.at].sid);
+	assert_int_equal(key.window_ns, kept.key[kept.at].window_ns);
+	assert_true(same_bucket(b, &kept.bucket[kept.at]));
+	kept.at++;
+	return 0;
+}
+
+static void check_block(struct span block, uint64_t offset)
+{
+	kept.only = 0;
+	kept.at = 0;
+	assert_int_equal(partblock_read(reader, block, offset, NULL, 0, check, NULL), 0);
+	assert_int_equal(kept.at, kept.n);
+	kept.only = kept.key[random_below(&seed, kept.n)].sid;
+	kept.at = 0;
+	assert_int_equal(partblock_read(reader, block, offset, &kept.only, 1, check, NULL), 0);
+	while (kept.at < kept.n)
+		assert_int_not_equal(kept.key[kept.at++].sid, kept.only);
+}
+
+/* Series of random length; buckets of anything, or of one kind. */
+static void random_block(size_t n)
+{
+	struct block_key key = { 0, 0, TEST_WINDOW_NS };
+	size_t left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct bucket b;
+
+		if (left-- == 0) {
+			key.sid += 1 + (uint32_t)random_below(&seed, 3);
+			key.start_ns = (int64_t)random_below(&seed, 1u << 20) * TEST_WINDOW_NS;
+			left = random_below(&seed, random_below(&seed, 2) ? 5 : 2000);
+		}
+		key.start_ns +=
+		    TEST_WINDOW_NS * (random_below(&seed, 9) ? 1 : 1 + (int64_t)random_below(&seed, 99));
+		assert_int_equal(random_bucket(&seed, key, &b), 0);
+		add(key, &b);
+	}
+}
+
+/* A live run: equal steps, float32 values, some windows with one sample. */
+static void live_block(size_t n, size_t samples)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct block_key key = { 5, INT64_C(1700000010) * NS_PER_S + (int64_t)i * TEST_WINDOW_NS,
+					 TEST_WINDOW_NS };
+		struct bucket b;
+
+		bucket_init(&b);
+		for (size_t j = 0; j < samples; j++) {
+			struct point p = { key.start_ns + (int64_t)j * NS_PER_S, (int64_t)(i * samples + j),
+					   (float)(2 + (double)random_below(&seed, 1 << 20) * 0x1p-24) };
+			assert_int_equal(bucket_add(&b, p), 0);
+		}
+		add(key, &b);
+	}
+}
+
+static struct buf finish(uint64_t offset)
+{
+	struct buf out;
+
+	buf_init(&out, PARTBLOCK_BYTES_MAX);
+	assert_int_equal(partblock_writer_finish(writer, offset, &out), 0);
+	assert_int_equal(partblock_writer_count(writer), 0);
+	return out;
+}
+
+static void test_random_blocks(void **state)
+{
+	static const size_t lengths[] = { 1, 2, 3, 31, 127, 128, 129, 1000, 4096 };
+
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		uint64_t offset = random_bits(&seed);
+		struct buf out;
+
+		random_block(lengths[random_below(&seed, 9)]);
+		out = finish(offset);
+		check_block(buf_span(&out), offset);
+		buf_release(&out);
+		forget();
+	}
+}
+
+static void test_full_block_says_so(void **state)
+{
+	struct block_key key = { 6, INT64_C(3000000000) * NS_PER_S, TEST_WINDOW_NS };
+	struct bucket b;
+	struct buf out;
+
+	(void)state;
+	live_block(PARTBLOCK_BUCKETS_MAX, 1);
+	assert_int_equal(bucket_start(&b, (struct point){ key.start_ns, 1, 1 }), 0);
+	assert_int_equal(partblock_writer_add(writer, key, &b), ERR_FULL);
+	out = finish(0);
+	check_block(buf_span(&out), 0);
+	buf_release(&out);
+	forget();
+}
+
+static void test_live_blocks_are_small(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	live_block(2880, 1); /* a value of 20 random bits; the rest can be foretold */
+	out = finish(64);
+	assert_true(out.len < 2880 * 21 / 8 + 200);
+	check_block(buf_span(&out), 64);
+	buf_release(&out);
+	forget();
+	live_block(2880, 30); /* first, last, sum and two ends of a narrow range */
+	out = finish(64);
+	assert_true(out.len < 2880 * 12);
+	buf_release(&out);
+	forget();
+}
+
+static int ignore(void *arg, struct block_key key, const struct bucket *b)
+{
+	(void)arg;
+	(void)key;
+	(void)b;
+	return 0;
+}
+
+static void test_damage_is_found(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	random_block(100);
+	out = finish(7);
+	assert_int_equal(partblock_read(reader, buf_span(&out), 8, NULL, 0, ignore, NULL), ERR_CORRUPT);
+	for (size_t i = 0; i < out.len; i++) {
+		uint8_t flip = (uint8_t)(1 + random_below(&seed, 255));
+
+		out.data[i] ^= flip;
+		assert_int_equal(partblock_read(reader, buf_span(&out), 7, NULL, 0, ignore, NULL),
+				 ERR_CORRUPT);
+		out.data[i] ^= flip;
+	}
+	for (size_t len = 0; len < out.len; len++)
+		assert_int_equal(partblock_read(reader, span_of(out.data, len), 7, NULL, 0, ignore, NULL),
+				 ERR_CORRUPT);
+	buf_release(&out);
+	forget();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_blocks),
+		cmocka_unit_test(test_full_block_says_so),
+		cmocka_unit_test(test_live_blocks_are_small),
+		cmocka_unit_test(test_damage_is_found),
+	};
+	int failed;
+
+	if (partblock_writer_new(&writer) < 0 || partblock_reader_new(&reader) < 0)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	partblock_writer_free(writer);
+	partblock_reader_free(reader);
+	return failed;
+}
