@@ -1,0 +1,428 @@
+/*
+ * Adding to a cell is tried in its form first; what that cannot take goes the long way: the cell
+ * becomes a struct bucket, takes the sample, and is packed again.
+ */
+#include "store/pane.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "store/base/clock.h"
+
+#define OFFSET_BITS 40 /* of a time, from the window's start */
+#define SMALL_BITS  24
+#define SMALL_MAX   ((UINT64_C(1) << SMALL_BITS) - 1)
+
+struct one {
+	uint64_t offset_ns;
+	int64_t step;
+	double value;
+};
+
+/* Steps go from step to step + steps, or there is none. */
+struct head {
+	uint64_t first_ns : OFFSET_BITS, count : SMALL_BITS;
+	uint64_t last_ns : OFFSET_BITS, steps : SMALL_BITS;
+	int64_t step;
+};
+
+struct singles {
+	struct head head;
+	float first, last, min, max;
+	double sum;
+};
+
+struct doubles {
+	struct head head;
+	double first, last, min, max, hi, lo;
+};
+
+static const size_t sizes[] = { sizeof(struct one), sizeof(struct singles), sizeof(struct doubles) };
+_Static_assert(sizeof(struct one) == 24 && sizeof(struct singles) == 48 && sizeof(struct doubles) == 72,
+	       "as pane.h says");
+
+static inline bool is_finite(double v) { return (~double_bits(v) & UINT64_C(0x7ff0000000000000)) != 0; }
+
+static inline bool is_single(double v) { return double_bits((double)(float)v) == double_bits(v); }
+
+/* Number of bits set: the processors we build for need not have an instruction for it. */
+static inline unsigned bits_of(uint64_t v)
+{
+	v -= v >> 1 & UINT64_C(0x5555555555555555);
+	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
+static inline uint64_t bit_of(uint32_t sid) { return UINT64_C(1) << sid % PANE_SERIES; }
+
+static inline void *cell_at(const struct pane *p, unsigned rank)
+{
+	return (char *)p->cells + rank * sizes[p->form];
+}
+
+static struct bucket **apart_at(const struct pane *p, unsigned rank) { return cell_at(p, rank); }
+
+/* ---- life ---- */
+
+void pane_init(struct pane *p, int64_t start_ns, uint32_t window_ms, uint32_t group)
+{
+	*p = (struct pane){ .start_ns = start_ns, .window_ms = window_ms, .group = group };
+}
+
+void pane_release(struct pane *p)
+{
+	for (uint64_t left = p->apart; left; left &= left - 1) {
+		struct bucket *b = *apart_at(p, bits_of(p->there & ((left & (0 - left)) - 1)));
+
+		bucket_release(b);
+		free(b);
+	}
+	free(p->cells);
+}
+
+size_t pane_bytes(const struct pane *p)
+{
+	return sizeof(*p) + p->cap * sizes[p->form] + bits_of(p->apart) * sizeof(struct bucket);
+}
+
+/* ---- a cell as a bucket, and back ---- */
+
+static void from_head(const struct pane *p, const struct head *h, struct bucket *ret)
+{
+	int64_t last = h->step == STEP_NONE ? STEP_NONE : h->step + (int64_t)h->steps;
+
+	ret->count = h->count;
+	ret->first.t_ns = p->start_ns + (int64_t)h->first_ns;
+	ret->last.t_ns = p->start_ns + (int64_t)h->last_ns;
+	ret->first.step = ret->step_min = h->step;
+	ret->last.step = ret->step_max = last;
+	ret->rare = NULL;
+}
+
+static void from_one(const struct pane *p, const struct one *c, struct bucket *ret)
+{
+	struct point at = { p->start_ns + (int64_t)c->offset_ns, c->step, c->value };
+
+	bucket_start(ret, at); /* finite, so it cannot fail */
+}
+
+static void from_singles(const struct pane *p, const struct singles *c, struct bucket *ret)
+{
+	from_head(p, &c->head, ret);
+	ret->first.value = (double)c->first;
+	ret->last.value = (double)c->last;
+	ret->min = (double)c->min;
+	ret->max = (double)c->max;
+	ret->sum = (struct sum){ .hi = c->sum };
+}
+
+static void from_doubles(const struct pane *p, const struct doubles *c, struct bucket *ret)
+{
+	from_head(p, &c->head, ret);
+	ret->first.value = c->first;
+	ret->last.value = c->last;
+	ret->min = c->min;
+	ret->max = c->max;
+	ret->sum = (struct sum){ .hi = c->hi, .lo = c->lo };
+}
+
+static void from_cell(const struct pane *p, const void *cell, struct bucket *ret)
+{
+	if (p->form == PANE_ONE)
+		from_one(p, cell, ret);
+	else if (p->form == PANE_SINGLE)
+		from_singles(p, cell, ret);
+	else
+		from_doubles(p, cell, ret);
+}
+
+const struct bucket *pane_bucket(const struct pane *p, uint32_t sid, struct bucket *room)
+{
+	unsigned rank = bits_of(p->there & (bit_of(sid) - 1));
+
+	assert(pane_has(p, sid));
+	if (p->apart & bit_of(sid))
+		return *apart_at(p, rank);
+	from_cell(p, cell_at(p, rank), room);
+	return room;
+}
+
+/* The narrowest form of many samples that holds the bucket; -1: none does. */
+static int form_of(const struct pane *p, const struct bucket *b)
+{
+	uint64_t steps = (uint64_t)b->step_max - (uint64_t)b->step_min;
+
+	if (b->rare || b->sum.wide || b->count > SMALL_MAX || steps > SMALL_MAX ||
+	    b->first.step != b->step_min || b->last.step != b->step_max ||
+	    (uint64_t)b->last.t_ns - (uint64_t)p->start_ns >= UINT64_C(1) << OFFSET_BITS)
+		return -1;
+	return is_single(b->first.value) && is_single(b->last.value) && is_single(b->min) &&
+		       is_single(b->max) && b->sum.lo == 0
+		   ? PANE_SINGLE
+		   : PANE_DOUBLE;
+}
+
+static struct head head_of(const struct pane *p, const struct bucket *b)
+{
+	return (struct head){ .first_ns = (uint64_t)(b->first.t_ns - p->start_ns),
+			      .last_ns = (uint64_t)(b->last.t_ns - p->start_ns),
+			      .count = b->count,
+			      .steps = (uint64_t)b->step_max - (uint64_t)b->step_min,
+			      .step = b->step_min };
+}
+
+/* The bucket fits the pane's form, or has one sample and the pane only such. */
+static void to_cell(const struct pane *p, const struct bucket *b, void *cell)
+{
+	if (p->form == PANE_ONE)
+		*(struct one *)cell =
+		    (struct one){ (uint64_t)(b->first.t_ns - p->start_ns), b->first.step, b->first.value };
+	else if (p->form == PANE_SINGLE)
+		*(struct singles *)cell =
+		    (struct singles){ head_of(p, b), (float)b->first.value, (float)b->last.value,
+				      (float)b->min, (float)b->max,         b->sum.hi };
+	else
+		*(struct doubles *)cell =
+		    (struct doubles){ head_of(p, b), b->first.value, b->last.value, b->min,
+				      b->max,        b->sum.hi,      b->sum.lo };
+}
+
+/* ---- room ---- */
+
+static int grow(struct pane *p, size_t cap)
+{
+	void *cells = realloc(p->cells, cap * sizes[p->form]);
+
+	if (!cells)
+		return ERR_NOMEM;
+	p->cells = cells;
+	p->cap = (uint8_t)cap;
+	return 0;
+}
+
+/* The form that a pane of single samples can be widened to, if `form` is wanted. */
+static enum pane_form form_of_all(const struct pane *p, enum pane_form form)
+{
+	const struct one *c = p->cells;
+	uint64_t left = p->there;
+
+	for (unsigned rank = 0; form == PANE_SINGLE && rank < p->n; rank++, left &= left - 1)
+		if (!(p->apart & left & (0 - left)) && !is_single(c[rank].value))
+			form = PANE_DOUBLE;
+	return form;
+}
+
+static int widen(struct pane *p, enum pane_form form)
+{
+	struct pane wide = *p;
+	uint64_t left = p->there;
+
+	wide.form = p->form == PANE_ONE ? form_of_all(p, form) : form;
+	wide.cells = malloc(p->cap * sizes[wide.form]);
+	if (!wide.cells)
+		return ERR_NOMEM;
+	for (unsigned rank = 0; rank < p->n; rank++, left &= left - 1) {
+		struct bucket b;
+
+		if (p->apart & left & (0 - left)) {
+			*apart_at(&wide, rank) = *apart_at(p, rank);
+			continue;
+		}
+		from_cell(p, cell_at(p, rank), &b);
+		to_cell(&wide, &b, cell_at(&wide, rank));
+	}
+	free(p->cells);
+	*p = wide;
+	return 0;
+}
+
+/* Widens the pane to what the bucket needs.  1: no form holds it. */
+static int make_fit(struct pane *p, const struct bucket *b)
+{
+	int form = form_of(p, b);
+
+	if (form < 0)
+		return 1;
+	return form <= p->form || (p->form == PANE_ONE && b->count == 1) ? 0 : widen(p, (enum pane_form)form);
+}
+
+/* The bucket becomes the cell's, and what it owns. */
+static int put_apart(struct pane *p, unsigned rank, uint64_t bit, const struct bucket *b)
+{
+	struct bucket *own = malloc(sizeof(*own));
+
+	if (!own)
+		return ERR_NOMEM;
+	*own = *b;
+	*apart_at(p, rank) = own;
+	p->apart |= bit;
+	return 0;
+}
+
+/* ---- folding ---- */
+
+static inline void widen_values(double *min, double *max, double v)
+{
+	double min_1 = v < *min ? v : *min, min_2 = *min < v ? *min : v;
+	double max_1 = v > *max ? v : *max, max_2 = *max > v ? *max : v;
+
+	/* two zeros are equal: bucket.c */
+	*min = bits_double(double_bits(min_1) | double_bits(min_2));
+	*max = bits_double(double_bits(max_1) & double_bits(max_2));
+}
+
+enum place { BEFORE, BETWEEN, AFTER, NOWHERE };
+
+/* Where a sample lies among those of a cell, if its step fits in there. */
+static inline enum place place_of(const struct head *h, uint64_t offset_ns, int64_t step)
+{
+	uint64_t above = (uint64_t)step - (uint64_t)h->step; /* of the least step */
+
+	if ((step == STEP_NONE) != (h->step == STEP_NONE) || h->count == SMALL_MAX)
+		return NOWHERE;
+	if (offset_ns > h->last_ns)
+		return step >= h->step && above >= h->steps && above <= SMALL_MAX ? AFTER : NOWHERE;
+	if (offset_ns < h->first_ns)
+		return step <= h->step && 0 - above <= SMALL_MAX - h->steps ? BEFORE : NOWHERE;
+	return offset_ns > h->first_ns && offset_ns < h->last_ns && step >= h->step && above <= h->steps
+		   ? BETWEEN
+		   : NOWHERE;
+}
+
+static inline void put_place(struct head *h, enum place place, uint64_t offset_ns, int64_t step)
+{
+	h->count++;
+	if (place == AFTER) {
+		h->last_ns = offset_ns;
+		h->steps = (uint64_t)step - (uint64_t)h->step;
+	} else if (place == BEFORE) {
+		h->first_ns = offset_ns;
+		h->steps += (uint64_t)h->step - (uint64_t)step;
+		h->step = step;
+	}
+}
+
+static inline bool add_single(struct singles *c, uint64_t offset_ns, int64_t step, double v)
+{
+	enum place place = place_of(&c->head, offset_ns, step);
+	double sum = c->sum + v, a = sum - c->sum, rest = (c->sum - (sum - a)) + (v - a);
+	double min = (double)c->min, max = (double)c->max;
+
+	if (place == NOWHERE || rest != 0 || !is_single(v) || !is_finite(v))
+		return false;
+	put_place(&c->head, place, offset_ns, step);
+	if (place == AFTER)
+		c->last = (float)v;
+	else if (place == BEFORE)
+		c->first = (float)v;
+	widen_values(&min, &max, v);
+	c->min = (float)min;
+	c->max = (float)max;
+	c->sum = sum;
+	return true;
+}
+
+static inline bool add_double(struct doubles *c, uint64_t offset_ns, int64_t step, double v)
+{
+	enum place place = place_of(&c->head, offset_ns, step);
+	struct sum sum = { c->hi, c->lo, NULL };
+
+	if (place == NOWHERE || !is_finite(v) || !sum_add_quick(&sum, v))
+		return false;
+	put_place(&c->head, place, offset_ns, step);
+	if (place == AFTER)
+		c->last = v;
+	else if (place == BEFORE)
+		c->first = v;
+	widen_values(&c->min, &c->max, v);
+	c->hi = sum.hi;
+	c->lo = sum.lo;
+	return true;
+}
+
+static int add_slow(struct pane *p, unsigned rank, uint64_t bit, struct point point)
+{
+	struct bucket b;
+	int err;
+
+	if (p->apart & bit)
+		return bucket_add(*apart_at(p, rank), point);
+	from_cell(p, cell_at(p, rank), &b);
+	err = bucket_add(&b, point);
+	if (err == 0)
+		err = make_fit(p, &b);
+	if (err == 0)
+		to_cell(p, &b, cell_at(p, rank));
+	else if (err > 0)
+		err = put_apart(p, rank, bit, &b);
+	if (err < 0 && bucket_owns(&b))
+		bucket_release(&b);
+	return err;
+}
+
+static int add(struct pane *p, unsigned rank, uint64_t bit, struct point point)
+{
+	uint64_t offset_ns = (uint64_t)(point.t_ns - p->start_ns);
+	void *cell = cell_at(p, rank);
+	bool added = false;
+
+	if (!(p->apart & bit) && p->form == PANE_SINGLE)
+		added = add_single(cell, offset_ns, point.step, point.value);
+	else if (!(p->apart & bit) && p->form == PANE_DOUBLE)
+		added = add_double(cell, offset_ns, point.step, point.value);
+	return added ? 0 : add_slow(p, rank, bit, point);
+}
+
+static void open_cell(struct pane *p, unsigned rank, uint64_t bit)
+{
+	char *cell = cell_at(p, rank);
+
+	if (rank < p->n)
+		memmove(cell + sizes[p->form], cell, (p->n - rank) * sizes[p->form]);
+	p->n++;
+	p->there |= bit;
+}
+
+/* The series' first sample; there is room for a cell. */
+static int start(struct pane *p, unsigned rank, uint64_t bit, struct point point)
+{
+	uint64_t offset_ns = (uint64_t)(point.t_ns - p->start_ns);
+	struct bucket b;
+	int err;
+
+	if (p->form == PANE_ONE && is_finite(point.value) && offset_ns >> OFFSET_BITS == 0) {
+		open_cell(p, rank, bit);
+		*(struct one *)cell_at(p, rank) = (struct one){ offset_ns, point.step, point.value };
+		return 0;
+	}
+	err = bucket_start(&b, point);
+	if (err == 0)
+		err = make_fit(p, &b);
+	if (err >= 0)
+		open_cell(p, rank, bit);
+	if (err == 0)
+		to_cell(p, &b, cell_at(p, rank));
+	return err > 0 ? put_apart(p, rank, bit, &b) : err;
+}
+
+int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, size_t to)
+{
+	int err = 0;
+
+	for (size_t i = from; i < to && err == 0; i++) {
+		struct point point = { rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
+		uint64_t bit = bit_of(rec->sid[i]);
+		unsigned rank = bits_of(p->there & (bit - 1));
+
+		if (p->there & bit) {
+			err = add(p, rank, bit, point);
+			continue;
+		}
+		if (p->n == p->cap)
+			err = grow(p, p->n + (to - i) < PANE_SERIES ? p->n + (to - i) : PANE_SERIES);
+		if (err == 0)
+			err = start(p, rank, bit, point);
+	}
+	return err;
+}
