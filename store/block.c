@@ -5,11 +5,13 @@
 #include "store/block.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "store/block_layout.h"
 
 #define BUCKET_MAX 512 /* bytes one bucket can take: 4 + 34 * 8 of it a sum in limbs */
+#define PLAIN_MAX  160 /* the same without a rare part, and a sum of at most two doubles */
 #define HEAD_MAX   (2 + COLUMNS * 3)
 
 struct state {
@@ -23,7 +25,7 @@ struct state {
 
 struct block_writer {
 	size_t body_max;
-	size_t sure; /* buckets that fit whatever they are, while the unit stays */
+	size_t room; /* bytes that are left at least, while the unit stays */
 	struct state state;
 	uint8_t *column[COLUMNS];
 	uint8_t *shapes; /* one per bucket */
@@ -37,7 +39,7 @@ struct offsets {
 
 static void writer_clear(struct block_writer *w)
 {
-	w->sure = 0;
+	w->room = 0;
 	w->state = (struct state){ .before = before_first };
 	for (int i = 0; i < COLUMNS; i++)
 		w->state.end[i] = w->column[i];
@@ -165,15 +167,25 @@ static unsigned put_high_bytes(uint8_t *p, double v)
 	return 8 - zero;
 }
 
-static bool same_sum(const struct sum *a, const struct sum *b)
+static inline struct sum normal(const struct sum *s)
 {
-	double x[SUM_TERMS_MAX], y[SUM_TERMS_MAX];
-	int n;
+	double hi = s->hi + s->lo, a = hi - s->hi;
 
-	if (a->lo == 0 && b->lo == 0 && !a->wide && !b->wide)
+	return (struct sum){ .hi = hi, .lo = (s->hi - (hi - a)) + (s->lo - a) };
+}
+
+/* b is not wide.  Two sums beyond the largest double are not found out to be the same. */
+static inline bool same_sum(const struct sum *a, const struct sum *b)
+{
+	struct sum x, y;
+
+	if (a->wide)
+		return false;
+	if (a->lo == 0 && b->lo == 0)
 		return a->hi == b->hi;
-	n = sum_terms(a, x);
-	return n >= 0 && n == sum_terms(b, y) && memcmp(x, y, (size_t)n * sizeof(*x)) == 0;
+	x = normal(a);
+	y = normal(b);
+	return x.hi == y.hi && x.lo == y.lo;
 }
 
 /* Returns its form. */
@@ -186,7 +198,7 @@ static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored
 	unsigned hi, lo;
 	int n, err;
 
-	if (!b->rare && foretell_sum(b, min_stored, &told) && same_sum(&told, &b->sum))
+	if (!b->rare && foretell_sum(b, min_stored, &told) && same_sum(&b->sum, &told))
 		return SUM_FORETOLD;
 	n = sum_terms(&b->sum, terms);
 	if (n == 0)
@@ -214,23 +226,28 @@ static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored
 static uint64_t beyond_float(double v) { return double_bits((double)(float)v) ^ double_bits(v); }
 
 /* Each value is written, and the end moved where it counts: which ones do is not to be foretold. */
-static unsigned put_values(struct state *s, const struct bucket *b, const unsigned stored[4])
+static inline unsigned put_values(struct state *s, const struct bucket *b, const unsigned stored[4])
 {
-	double v[4] = { b->first.value, b->last.value, b->min, b->max };
+	const double v[4] = { b->first.value, b->last.value, b->min, b->max };
+	uint8_t *p;
 
 	if (beyond_float(v[0]) | beyond_float(v[1]) | beyond_float(v[2]) | beyond_float(v[3])) {
+		p = s->end[DOUBLES];
 		for (int i = 0; i < 4; i++) {
-			put_le64(s->end[DOUBLES], double_bits(v[i]));
-			s->end[DOUBLES] += 8 * stored[i];
+			put_le64(p, double_bits(v[i]));
+			p += 8 * stored[i];
 		}
+		s->end[DOUBLES] = p;
 		return SHAPE_WIDE;
 	}
+	p = s->end[SINGLES];
 	for (int i = 0; i < 4; i++) {
 		float f = (float)v[i];
 
-		memcpy(s->end[SINGLES], &f, 4);
-		s->end[SINGLES] += 4 * stored[i];
+		memcpy(p, &f, 4);
+		p += 4 * stored[i];
 	}
+	s->end[SINGLES] = p;
 	return 0;
 }
 
@@ -267,7 +284,7 @@ static void put_rare(struct state *s, const struct bucket_rare *r)
 
 static unsigned finer_unit(unsigned unit, uint64_t offset_ns)
 {
-	while (offset_ns % (uint64_t)time_units[unit])
+	while (offset_ns && offset_ns % (uint64_t)time_units[unit])
 		unit++;
 	return unit;
 }
@@ -318,10 +335,10 @@ static void add_shape(struct block_writer *w, unsigned shape)
 	if (s->count == 0 || w->shapes[s->count - 1] != shape) {
 		s->run = 1;
 		s->shapes_len++;
+	} else if (++s->run == 2) {
+		s->shapes_len += 2;
 	} else {
-		size_t run = ++s->run;
-
-		s->shapes_len += run == 2 ? 2 : varint_len(run - 2) - varint_len(run - 3);
+		s->shapes_len += s->run - 2 == 1 << 7 || s->run - 2 == 1 << 14;
 	}
 	s->count++;
 }
@@ -403,28 +420,39 @@ static unsigned unit_with(const struct state *s, const struct offsets *o)
 	return same_times(&s->before, o) ? unit : finer_unit(finer_unit(unit, o->first), o->last);
 }
 
+static bool is_plain(const struct bucket *b) { return !bucket_owns(b) && isfinite(b->sum.hi + b->sum.lo); }
+
+/* Near the end of a block: what does not fit is taken back. */
+static int add_carefully(struct block_writer *w, const struct block_key *key, const struct bucket *b,
+			 const struct offsets *o, unsigned unit)
+{
+	struct state before = w->state;
+
+	if (unit != before.unit)
+		set_unit(w, unit);
+	add_bucket(w, key, b, o);
+	if (before.count && body_bound(w) > w->body_max) {
+		w->state = before;
+		return ERR_FULL;
+	}
+	w->room = 0;
+	return 0;
+}
+
 int block_writer_add(struct block_writer *w, struct block_key key, const struct bucket *b)
 {
 	struct offsets o = offsets_of(&key, b);
 	unsigned unit = unit_with(&w->state, &o);
-	struct state before;
-	size_t bound;
+	size_t most = is_plain(b) ? PLAIN_MAX : BUCKET_MAX, bound;
 
-	if (w->sure && unit == w->state.unit) {
-		w->sure--;
-		add_bucket(w, &key, b, &o);
-		return 0;
+	if (w->room < most) {
+		bound = body_bound(w);
+		w->room = bound < w->body_max ? w->body_max - bound : 0;
 	}
-	before = w->state;
-	if (unit != before.unit)
-		set_unit(w, unit);
+	if (w->room < most || unit != w->state.unit)
+		return add_carefully(w, &key, b, &o, unit);
+	w->room -= most;
 	add_bucket(w, &key, b, &o);
-	bound = body_bound(w);
-	if (before.count && bound > w->body_max) {
-		w->state = before;
-		return ERR_FULL;
-	}
-	w->sure = bound < w->body_max ? (w->body_max - bound) / BUCKET_MAX : 0;
 	return 0;
 }
 

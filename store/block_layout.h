@@ -88,15 +88,11 @@ static inline uint64_t step_base(const struct before *before)
  * be told.  A sum is only foretold where two doubles hold it, so there is nothing to release. */
 static inline bool foretell_sum(const struct bucket *b, bool min_stored, struct sum *ret)
 {
-	if (b->count != 2 && b->count != 3)
-		return false;
-	*ret = (struct sum){ 0 };
-	if (sum_add(ret, b->first.value) < 0 || sum_add(ret, b->last.value) < 0 ||
-	    (b->count == 3 && sum_add(ret, min_stored ? b->min : b->max) < 0) || ret->wide) {
-		sum_release(ret);
-		return false;
-	}
-	return true;
+	*ret = (struct sum){ .hi = b->first.value + 0.0 }; /* -0.0 adds up to +0.0 */
+	if (b->count == 2)
+		return sum_add_quick(ret, b->last.value);
+	return b->count == 3 && sum_add_quick(ret, b->last.value) &&
+	       sum_add_quick(ret, min_stored ? b->min : b->max);
 }
 
 #endif

@@ -56,6 +56,12 @@ static inline unsigned bits_of(uint64_t v)
 
 static inline uint64_t bit_of(uint32_t sid) { return UINT64_C(1) << sid % PANE_SERIES; }
 
+/* Number of cells before that of the bit. */
+static inline unsigned rank_of(const struct pane *p, uint64_t bit)
+{
+	return p->n == PANE_SERIES ? (unsigned)__builtin_ctzll(bit) : bits_of(p->there & (bit - 1));
+}
+
 static inline void *cell_at(const struct pane *p, unsigned rank)
 {
 	return (char *)p->cells + rank * sizes[p->form];
@@ -73,7 +79,7 @@ void pane_init(struct pane *p, int64_t start_ns, uint32_t window_ms, uint32_t gr
 void pane_release(struct pane *p)
 {
 	for (uint64_t left = p->apart; left; left &= left - 1) {
-		struct bucket *b = *apart_at(p, bits_of(p->there & ((left & (0 - left)) - 1)));
+		struct bucket *b = *apart_at(p, rank_of(p, left & (0 - left)));
 
 		bucket_release(b);
 		free(b);
@@ -88,7 +94,7 @@ size_t pane_bytes(const struct pane *p)
 
 /* ---- a cell as a bucket, and back ---- */
 
-static void from_head(const struct pane *p, const struct head *h, struct bucket *ret)
+static inline void from_head(const struct pane *p, const struct head *h, struct bucket *ret)
 {
 	int64_t last = h->step == STEP_NONE ? STEP_NONE : h->step + (int64_t)h->steps;
 
@@ -100,14 +106,23 @@ static void from_head(const struct pane *p, const struct head *h, struct bucket 
 	ret->rare = NULL;
 }
 
-static void from_one(const struct pane *p, const struct one *c, struct bucket *ret)
+static inline void from_one(const struct pane *p, const struct one *c, struct bucket *ret)
 {
 	struct point at = { p->start_ns + (int64_t)c->offset_ns, c->step, c->value };
 
-	bucket_start(ret, at); /* finite, so it cannot fail */
+	*ret = (struct bucket){
+		.count = 1,
+		.min = c->value,
+		.max = c->value,
+		.sum = { .hi = c->value == 0 ? 0 : c->value }, /* the sum of -0.0 is +0.0 */
+		.first = at,
+		.last = at,
+		.step_min = c->step,
+		.step_max = c->step,
+	};
 }
 
-static void from_singles(const struct pane *p, const struct singles *c, struct bucket *ret)
+static inline void from_singles(const struct pane *p, const struct singles *c, struct bucket *ret)
 {
 	from_head(p, &c->head, ret);
 	ret->first.value = (double)c->first;
@@ -117,7 +132,7 @@ static void from_singles(const struct pane *p, const struct singles *c, struct b
 	ret->sum = (struct sum){ .hi = c->sum };
 }
 
-static void from_doubles(const struct pane *p, const struct doubles *c, struct bucket *ret)
+static inline void from_doubles(const struct pane *p, const struct doubles *c, struct bucket *ret)
 {
 	from_head(p, &c->head, ret);
 	ret->first.value = c->first;
@@ -127,24 +142,26 @@ static void from_doubles(const struct pane *p, const struct doubles *c, struct b
 	ret->sum = (struct sum){ .hi = c->hi, .lo = c->lo };
 }
 
-static void from_cell(const struct pane *p, const void *cell, struct bucket *ret)
+static inline void from_cell(const struct pane *p, enum pane_form form, const void *cell, struct bucket *ret)
 {
-	if (p->form == PANE_ONE)
+	if (form == PANE_ONE)
 		from_one(p, cell, ret);
-	else if (p->form == PANE_SINGLE)
+	else if (form == PANE_SINGLE)
 		from_singles(p, cell, ret);
 	else
 		from_doubles(p, cell, ret);
 }
 
+/* A walk over many panes touches each again only after a while: a line is fetched ahead for it. */
 const struct bucket *pane_bucket(const struct pane *p, uint32_t sid, struct bucket *room)
 {
-	unsigned rank = bits_of(p->there & (bit_of(sid) - 1));
+	unsigned rank = rank_of(p, bit_of(sid));
 
 	assert(pane_has(p, sid));
+	__builtin_prefetch(cell_at(p, rank + 2));
 	if (p->apart & bit_of(sid))
 		return *apart_at(p, rank);
-	from_cell(p, cell_at(p, rank), room);
+	from_cell(p, p->form, cell_at(p, rank), room);
 	return room;
 }
 
@@ -163,7 +180,7 @@ static int form_of(const struct pane *p, const struct bucket *b)
 		   : PANE_DOUBLE;
 }
 
-static struct head head_of(const struct pane *p, const struct bucket *b)
+static inline struct head head_of(const struct pane *p, const struct bucket *b)
 {
 	return (struct head){ .first_ns = (uint64_t)(b->first.t_ns - p->start_ns),
 			      .last_ns = (uint64_t)(b->last.t_ns - p->start_ns),
@@ -172,20 +189,32 @@ static struct head head_of(const struct pane *p, const struct bucket *b)
 			      .step = b->step_min };
 }
 
-/* The bucket fits the pane's form, or has one sample and the pane only such. */
-static void to_cell(const struct pane *p, const struct bucket *b, void *cell)
+/* The bucket fits the form, or has one sample and the form takes no more. */
+static inline void to_cell(const struct pane *p, enum pane_form form, const struct bucket *b, void *cell)
 {
-	if (p->form == PANE_ONE)
+	if (form == PANE_ONE) {
 		*(struct one *)cell =
 		    (struct one){ (uint64_t)(b->first.t_ns - p->start_ns), b->first.step, b->first.value };
-	else if (p->form == PANE_SINGLE)
-		*(struct singles *)cell =
-		    (struct singles){ head_of(p, b), (float)b->first.value, (float)b->last.value,
-				      (float)b->min, (float)b->max,         b->sum.hi };
-	else
-		*(struct doubles *)cell =
-		    (struct doubles){ head_of(p, b), b->first.value, b->last.value, b->min,
-				      b->max,        b->sum.hi,      b->sum.lo };
+	} else if (form == PANE_SINGLE) {
+		struct singles *c = cell;
+
+		c->head = head_of(p, b);
+		c->first = (float)b->first.value;
+		c->last = (float)b->last.value;
+		c->min = (float)b->min;
+		c->max = (float)b->max;
+		c->sum = b->sum.hi;
+	} else {
+		struct doubles *c = cell;
+
+		c->head = head_of(p, b);
+		c->first = b->first.value;
+		c->last = b->last.value;
+		c->min = b->min;
+		c->max = b->max;
+		c->hi = b->sum.hi;
+		c->lo = b->sum.lo;
+	}
 }
 
 /* ---- room ---- */
@@ -213,25 +242,38 @@ static enum pane_form form_of_all(const struct pane *p, enum pane_form form)
 	return form;
 }
 
+/* Inlined for each pair of forms, with all that it calls. */
+static inline __attribute__((always_inline)) void
+copy_cells(const struct pane *from, enum pane_form from_form, struct pane *to, enum pane_form to_form)
+{
+	uint64_t left = from->there;
+
+	for (unsigned rank = 0; rank < from->n; rank++, left &= left - 1) {
+		struct bucket b;
+
+		if (from->apart & left & (0 - left)) {
+			*apart_at(to, rank) = *apart_at(from, rank);
+			continue;
+		}
+		from_cell(from, from_form, cell_at(from, rank), &b);
+		to_cell(to, to_form, &b, cell_at(to, rank));
+	}
+}
+
 static int widen(struct pane *p, enum pane_form form)
 {
 	struct pane wide = *p;
-	uint64_t left = p->there;
 
 	wide.form = p->form == PANE_ONE ? form_of_all(p, form) : form;
 	wide.cells = malloc(p->cap * sizes[wide.form]);
 	if (!wide.cells)
 		return ERR_NOMEM;
-	for (unsigned rank = 0; rank < p->n; rank++, left &= left - 1) {
-		struct bucket b;
-
-		if (p->apart & left & (0 - left)) {
-			*apart_at(&wide, rank) = *apart_at(p, rank);
-			continue;
-		}
-		from_cell(p, cell_at(p, rank), &b);
-		to_cell(&wide, &b, cell_at(&wide, rank));
-	}
+	if (wide.form == PANE_SINGLE)
+		copy_cells(p, PANE_ONE, &wide, PANE_SINGLE);
+	else if (p->form == PANE_ONE)
+		copy_cells(p, PANE_ONE, &wide, PANE_DOUBLE);
+	else
+		copy_cells(p, PANE_SINGLE, &wide, PANE_DOUBLE);
 	free(p->cells);
 	*p = wide;
 	return 0;
@@ -285,9 +327,7 @@ static inline enum place place_of(const struct head *h, uint64_t offset_ns, int6
 		return step >= h->step && above >= h->steps && above <= SMALL_MAX ? AFTER : NOWHERE;
 	if (offset_ns < h->first_ns)
 		return step <= h->step && 0 - above <= SMALL_MAX - h->steps ? BEFORE : NOWHERE;
-	return offset_ns > h->first_ns && offset_ns < h->last_ns && step >= h->step && above <= h->steps
-		   ? BETWEEN
-		   : NOWHERE;
+	return offset_ns > h->first_ns && offset_ns < h->last_ns && above <= h->steps ? BETWEEN : NOWHERE;
 }
 
 static inline void put_place(struct head *h, enum place place, uint64_t offset_ns, int64_t step)
@@ -303,13 +343,14 @@ static inline void put_place(struct head *h, enum place place, uint64_t offset_n
 	}
 }
 
+/* The first test is Knuth's TwoSum, whose rest is nothing; an infinity or NaN fails it. */
 static inline bool add_single(struct singles *c, uint64_t offset_ns, int64_t step, double v)
 {
 	enum place place = place_of(&c->head, offset_ns, step);
-	double sum = c->sum + v, a = sum - c->sum, rest = (c->sum - (sum - a)) + (v - a);
-	double min = (double)c->min, max = (double)c->max;
+	double sum = c->sum + v, min = (double)c->min, max = (double)c->max;
+	bool exact = sum - c->sum == v && sum - v == c->sum;
 
-	if (place == NOWHERE || rest != 0 || !is_single(v) || !is_finite(v))
+	if (!exact || place == NOWHERE || !is_single(v))
 		return false;
 	put_place(&c->head, place, offset_ns, step);
 	if (place == AFTER)
@@ -323,12 +364,13 @@ static inline bool add_single(struct singles *c, uint64_t offset_ns, int64_t ste
 	return true;
 }
 
+/* Nor does an infinity or NaN come past sum_add_quick. */
 static inline bool add_double(struct doubles *c, uint64_t offset_ns, int64_t step, double v)
 {
 	enum place place = place_of(&c->head, offset_ns, step);
 	struct sum sum = { c->hi, c->lo, NULL };
 
-	if (place == NOWHERE || !is_finite(v) || !sum_add_quick(&sum, v))
+	if (place == NOWHERE || !sum_add_quick(&sum, v))
 		return false;
 	put_place(&c->head, place, offset_ns, step);
 	if (place == AFTER)
@@ -348,30 +390,17 @@ static int add_slow(struct pane *p, unsigned rank, uint64_t bit, struct point po
 
 	if (p->apart & bit)
 		return bucket_add(*apart_at(p, rank), point);
-	from_cell(p, cell_at(p, rank), &b);
+	from_cell(p, p->form, cell_at(p, rank), &b);
 	err = bucket_add(&b, point);
 	if (err == 0)
 		err = make_fit(p, &b);
 	if (err == 0)
-		to_cell(p, &b, cell_at(p, rank));
+		to_cell(p, p->form, &b, cell_at(p, rank));
 	else if (err > 0)
 		err = put_apart(p, rank, bit, &b);
 	if (err < 0 && bucket_owns(&b))
 		bucket_release(&b);
 	return err;
-}
-
-static int add(struct pane *p, unsigned rank, uint64_t bit, struct point point)
-{
-	uint64_t offset_ns = (uint64_t)(point.t_ns - p->start_ns);
-	void *cell = cell_at(p, rank);
-	bool added = false;
-
-	if (!(p->apart & bit) && p->form == PANE_SINGLE)
-		added = add_single(cell, offset_ns, point.step, point.value);
-	else if (!(p->apart & bit) && p->form == PANE_DOUBLE)
-		added = add_double(cell, offset_ns, point.step, point.value);
-	return added ? 0 : add_slow(p, rank, bit, point);
 }
 
 static void open_cell(struct pane *p, unsigned rank, uint64_t bit)
@@ -402,8 +431,50 @@ static int start(struct pane *p, unsigned rank, uint64_t bit, struct point point
 	if (err >= 0)
 		open_cell(p, rank, bit);
 	if (err == 0)
-		to_cell(p, &b, cell_at(p, rank));
+		to_cell(p, p->form, &b, cell_at(p, rank));
 	return err > 0 ? put_apart(p, rank, bit, &b) : err;
+}
+
+static inline struct point point_at(const struct journal_record *rec, size_t i)
+{
+	return (struct point){ rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
+}
+
+/* Samples from i on, as long as the form takes them; returns the first that it does not. */
+static inline __attribute__((always_inline)) size_t
+fold_quick(const struct pane *p, enum pane_form form, const struct journal_record *rec, size_t i, size_t to)
+{
+	uint64_t quick = p->there & ~p->apart;
+
+	for (; i < to; i++) {
+		struct point at = point_at(rec, i);
+		uint64_t offset_ns = (uint64_t)(at.t_ns - p->start_ns), bit = bit_of(rec->sid[i]);
+		unsigned rank = rank_of(p, bit);
+		bool added;
+
+		if (!(quick & bit))
+			break;
+		if (form == PANE_SINGLE)
+			added = add_single((struct singles *)p->cells + rank, offset_ns, at.step, at.value);
+		else
+			added = add_double((struct doubles *)p->cells + rank, offset_ns, at.step, at.value);
+		if (!added)
+			break;
+	}
+	return i;
+}
+
+static int fold_slow(struct pane *p, const struct journal_record *rec, size_t i, size_t to)
+{
+	uint64_t bit = bit_of(rec->sid[i]);
+	unsigned rank = rank_of(p, bit);
+	int err = 0;
+
+	if (p->there & bit)
+		return add_slow(p, rank, bit, point_at(rec, i));
+	if (p->n == p->cap)
+		err = grow(p, p->n + (to - i) < PANE_SERIES ? p->n + (to - i) : PANE_SERIES);
+	return err < 0 ? err : start(p, rank, bit, point_at(rec, i));
 }
 
 int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, size_t to)
@@ -411,18 +482,12 @@ int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, siz
 	int err = 0;
 
 	for (size_t i = from; i < to && err == 0; i++) {
-		struct point point = { rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
-		uint64_t bit = bit_of(rec->sid[i]);
-		unsigned rank = bits_of(p->there & (bit - 1));
-
-		if (p->there & bit) {
-			err = add(p, rank, bit, point);
-			continue;
-		}
-		if (p->n == p->cap)
-			err = grow(p, p->n + (to - i) < PANE_SERIES ? p->n + (to - i) : PANE_SERIES);
-		if (err == 0)
-			err = start(p, rank, bit, point);
+		if (p->form == PANE_SINGLE)
+			i = fold_quick(p, PANE_SINGLE, rec, i, to);
+		else if (p->form == PANE_DOUBLE)
+			i = fold_quick(p, PANE_DOUBLE, rec, i, to);
+		if (i < to)
+			err = fold_slow(p, rec, i, to);
 	}
 	return err;
 }

@@ -14,7 +14,7 @@
  * made, bit for bit.
  *
  * Series come in order nearly always, so folding walks the cells in order, and so does a flush.
- * Not thread safe.  ERR_NOMEM leaves a pane whole, but some samples unfolded.
+ * Not thread safe.  After ERR_NOMEM a pane is good for nothing: memory.c ends the process then.
  */
 #ifndef STORE_PANE_H
 #define STORE_PANE_H
