@@ -19,7 +19,7 @@ struct flush {
 	struct buf piece;       /* per block: key, u32 length, value */
 	struct buf body;        /* of the block being made */
 	struct block_key first; /* of its buckets */
-	uint32_t sid, rid;      /* of the newest bucket */
+	uint32_t sid;           /* of the newest bucket */
 	struct run_range *runs;
 	size_t n_runs, runs_cap;
 };
@@ -288,29 +288,25 @@ static int compare_run(const void *a, const void *b)
 	return (x->rid > y->rid) - (x->rid < y->rid);
 }
 
-/* Series of one run mostly follow each other, so most notes widen the newest range. */
-static int note_run(struct flush *f, uint32_t rid, int64_t least, int64_t greatest)
+/* Makes the run's range the newest.  Series of one run mostly follow each other. */
+static int note_run(struct flush *f, uint32_t rid)
 {
-	struct run_range *r = f->n_runs ? &f->runs[f->n_runs - 1] : NULL;
+	if (f->n_runs && f->runs[f->n_runs - 1].rid == rid)
+		return 0;
+	if (f->n_runs == f->runs_cap) {
+		size_t cap = f->runs_cap ? f->runs_cap * 2 : 64;
+		struct run_range *p = realloc(f->runs, cap * sizeof(*p));
 
-	if (!r || r->rid != rid) {
-		if (f->n_runs == f->runs_cap) {
-			size_t cap = f->runs_cap ? f->runs_cap * 2 : 64;
-			struct run_range *p = realloc(f->runs, cap * sizeof(*p));
-
-			if (!p)
-				return ERR_NOMEM;
-			f->runs = p;
-			f->runs_cap = cap;
-		}
-		r = &f->runs[f->n_runs++];
-		*r = (struct run_range){ rid, least, greatest };
+		if (!p)
+			return ERR_NOMEM;
+		f->runs = p;
+		f->runs_cap = cap;
 	}
-	r->least = least < r->least ? least : r->least;
-	r->greatest = greatest > r->greatest ? greatest : r->greatest;
+	f->runs[f->n_runs++] = (struct run_range){ rid, INT64_MAX, INT64_MIN };
 	return 0;
 }
 
+/* One range for each run, by rising rid; the row's range is that of them all. */
 static void merge_runs(struct flush *f)
 {
 	size_t n = 0;
@@ -320,6 +316,10 @@ static void merge_runs(struct flush *f)
 	for (size_t i = 0; i < f->n_runs; i++) {
 		struct run_range *r = n ? &f->runs[n - 1] : NULL;
 
+		if (f->runs[i].least < f->row.least_start)
+			f->row.least_start = f->runs[i].least;
+		if (f->runs[i].greatest > f->row.greatest_start)
+			f->row.greatest_start = f->runs[i].greatest;
 		if (!r || r->rid != f->runs[i].rid) {
 			f->runs[n++] = f->runs[i];
 			continue;
@@ -332,15 +332,19 @@ static void merge_runs(struct flush *f)
 
 static int note_entry(struct flush *f, const struct entry_key *key)
 {
+	struct run_range *r;
+	int err;
+
 	if (key->sid != f->sid) {
 		f->sid = key->sid;
-		f->rid = registry_run(&f->store->series, key->sid);
+		err = note_run(f, registry_run(&f->store->series, key->sid));
+		if (err < 0)
+			return err;
 	}
-	if (key->start_ns < f->row.least_start)
-		f->row.least_start = key->start_ns;
-	if (key->start_ns > f->row.greatest_start)
-		f->row.greatest_start = key->start_ns;
-	return note_run(f, f->rid, key->start_ns, key->start_ns);
+	r = &f->runs[f->n_runs - 1];
+	r->least = key->start_ns < r->least ? key->start_ns : r->least;
+	r->greatest = key->start_ns > r->greatest ? key->start_ns : r->greatest;
+	return 0;
 }
 
 /* ERR_BUSY: stopping. */
@@ -373,7 +377,7 @@ static bool run_flush(struct flush *f)
 	int err;
 	bool go_on;
 
-	f->sid = f->rid = 0;
+	f->sid = 0;
 	err = memory_walk_frozen(&f->store->memory, add_entry, f);
 	if (err == ERR_BUSY)
 		return false;

@@ -440,6 +440,22 @@ static inline struct point point_at(const struct journal_record *rec, size_t i)
 	return (struct point){ rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
 }
 
+/* First samples of series above all that the pane has, from i on while there is room for them;
+ * returns the first that is none of these. */
+static inline size_t fold_first(struct pane *p, const struct journal_record *rec, size_t i, size_t to)
+{
+	for (; i < to && p->n < p->cap; i++) {
+		struct point at = point_at(rec, i);
+		uint64_t offset_ns = (uint64_t)(at.t_ns - p->start_ns), bit = bit_of(rec->sid[i]);
+
+		if (p->there >= bit || !is_finite(at.value) || offset_ns >> OFFSET_BITS)
+			break;
+		((struct one *)p->cells)[p->n++] = (struct one){ offset_ns, at.step, at.value };
+		p->there |= bit;
+	}
+	return i;
+}
+
 /* Samples from i on, as long as the form takes them; returns the first that it does not. */
 static inline __attribute__((always_inline)) size_t
 fold_quick(const struct pane *p, enum pane_form form, const struct journal_record *rec, size_t i, size_t to)
@@ -482,9 +498,11 @@ int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, siz
 	int err = 0;
 
 	for (size_t i = from; i < to && err == 0; i++) {
-		if (p->form == PANE_SINGLE)
+		if (p->form == PANE_ONE)
+			i = fold_first(p, rec, i, to);
+		else if (p->form == PANE_SINGLE)
 			i = fold_quick(p, PANE_SINGLE, rec, i, to);
-		else if (p->form == PANE_DOUBLE)
+		else
 			i = fold_quick(p, PANE_DOUBLE, rec, i, to);
 		if (i < to)
 			err = fold_slow(p, rec, i, to);
