@@ -91,8 +91,6 @@ static unsigned put_key(struct state *s, const struct block_key *key)
 	uint8_t *p = s->end[KEYS];
 	unsigned form = KEY_ANY;
 
-	assert(s->count == 0 || key->sid > before->sid ||
-	       (key->sid == before->sid && key->start_ns > before->start_ns));
 	if (key->window_ns == before->window_ns) {
 		if (key->sid == before->sid + 1 && key->start_ns == before->start_ns)
 			return KEY_NEXT_SID;
@@ -100,6 +98,8 @@ static unsigned put_key(struct state *s, const struct block_key *key)
 			return KEY_NEXT_WINDOW;
 		form = KEY_SAME_WIDTH;
 	}
+	assert(s->count == 0 || key->sid > before->sid ||
+	       (key->sid == before->sid && key->start_ns > before->start_ns));
 	assert(key->window_ns > 0 && key->start_ns % key->window_ns == 0);
 	p = put_varint(p, key->sid - before->sid);
 	if (form == KEY_ANY) {

@@ -302,6 +302,56 @@ static int put_apart(struct pane *p, unsigned rank, uint64_t bit, const struct b
 	return 0;
 }
 
+static void open_cell(struct pane *p, unsigned rank, uint64_t bit)
+{
+	char *cell = cell_at(p, rank);
+
+	if (rank < p->n)
+		memmove(cell + sizes[p->form], cell, (p->n - rank) * sizes[p->form]);
+	p->n++;
+	p->there |= bit;
+}
+
+/* Of a bucket that has a cell, or is to have one.  What it owns becomes the pane's. */
+static int put(struct pane *p, uint64_t bit, const struct bucket *b)
+{
+	int apart = make_fit(p, b);
+
+	if (apart < 0)
+		return apart;
+	if (!(p->there & bit))
+		open_cell(p, rank_of(p, bit), bit);
+	if (apart)
+		return put_apart(p, rank_of(p, bit), bit, b);
+	to_cell(p, p->form, b, cell_at(p, rank_of(p, bit)));
+	return 0;
+}
+
+int pane_merge(struct pane *p, uint32_t sid, struct bucket *b)
+{
+	uint64_t bit = bit_of(sid);
+	void *cell = cell_at(p, rank_of(p, bit));
+	struct bucket sum;
+	int err = 0;
+
+	if (!(p->there & bit)) {
+		if (p->n == p->cap)
+			err = grow(p, 2 * p->cap < PANE_SERIES ? 2 * p->cap + 1 : PANE_SERIES);
+		return err < 0 ? err : put(p, bit, b);
+	}
+	if (p->apart & bit) {
+		err = bucket_merge(*(struct bucket **)cell, b);
+	} else {
+		from_cell(p, p->form, cell, &sum);
+		err = bucket_merge(&sum, b);
+		if (err == 0)
+			err = put(p, bit, &sum);
+	}
+	if (bucket_owns(b))
+		bucket_release(b);
+	return err;
+}
+
 /* ---- folding ---- */
 
 static inline void widen_values(double *min, double *max, double v)
@@ -383,58 +433,6 @@ static inline bool add_double(struct doubles *c, uint64_t offset_ns, int64_t ste
 	return true;
 }
 
-static int add_slow(struct pane *p, unsigned rank, uint64_t bit, struct point point)
-{
-	struct bucket b;
-	int err;
-
-	if (p->apart & bit)
-		return bucket_add(*apart_at(p, rank), point);
-	from_cell(p, p->form, cell_at(p, rank), &b);
-	err = bucket_add(&b, point);
-	if (err == 0)
-		err = make_fit(p, &b);
-	if (err == 0)
-		to_cell(p, p->form, &b, cell_at(p, rank));
-	else if (err > 0)
-		err = put_apart(p, rank, bit, &b);
-	if (err < 0 && bucket_owns(&b))
-		bucket_release(&b);
-	return err;
-}
-
-static void open_cell(struct pane *p, unsigned rank, uint64_t bit)
-{
-	char *cell = cell_at(p, rank);
-
-	if (rank < p->n)
-		memmove(cell + sizes[p->form], cell, (p->n - rank) * sizes[p->form]);
-	p->n++;
-	p->there |= bit;
-}
-
-/* The series' first sample; there is room for a cell. */
-static int start(struct pane *p, unsigned rank, uint64_t bit, struct point point)
-{
-	uint64_t offset_ns = (uint64_t)(point.t_ns - p->start_ns);
-	struct bucket b;
-	int err;
-
-	if (p->form == PANE_ONE && is_finite(point.value) && offset_ns >> OFFSET_BITS == 0) {
-		open_cell(p, rank, bit);
-		*(struct one *)cell_at(p, rank) = (struct one){ offset_ns, point.step, point.value };
-		return 0;
-	}
-	err = bucket_start(&b, point);
-	if (err == 0)
-		err = make_fit(p, &b);
-	if (err >= 0)
-		open_cell(p, rank, bit);
-	if (err == 0)
-		to_cell(p, p->form, &b, cell_at(p, rank));
-	return err > 0 ? put_apart(p, rank, bit, &b) : err;
-}
-
 static inline struct point point_at(const struct journal_record *rec, size_t i)
 {
 	return (struct point){ rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
@@ -480,22 +478,18 @@ fold_quick(const struct pane *p, enum pane_form form, const struct journal_recor
 	return i;
 }
 
-static int fold_slow(struct pane *p, const struct journal_record *rec, size_t i, size_t to)
+static int fold_slow(struct pane *p, const struct journal_record *rec, size_t i)
 {
-	uint64_t bit = bit_of(rec->sid[i]);
-	unsigned rank = rank_of(p, bit);
-	int err = 0;
+	struct bucket b;
+	int err = bucket_start(&b, point_at(rec, i));
 
-	if (p->there & bit)
-		return add_slow(p, rank, bit, point_at(rec, i));
-	if (p->n == p->cap)
-		err = grow(p, p->n + (to - i) < PANE_SERIES ? p->n + (to - i) : PANE_SERIES);
-	return err < 0 ? err : start(p, rank, bit, point_at(rec, i));
+	return err < 0 ? err : pane_merge(p, rec->sid[i], &b);
 }
 
 int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, size_t to)
 {
-	int err = 0;
+	size_t fresh = p->n + (to - from) < PANE_SERIES ? p->n + (to - from) : PANE_SERIES;
+	int err = p->n == 0 ? grow(p, fresh) : 0;
 
 	for (size_t i = from; i < to && err == 0; i++) {
 		if (p->form == PANE_ONE)
@@ -505,7 +499,7 @@ int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, siz
 		else
 			i = fold_quick(p, PANE_DOUBLE, rec, i, to);
 		if (i < to)
-			err = fold_slow(p, rec, i, to);
+			err = fold_slow(p, rec, i);
 	}
 	return err;
 }

@@ -40,6 +40,9 @@ void pane_release(struct pane *p);
 /* Samples from <= i < to of the record, all of this window and group. */
 int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, size_t to);
 
+/* One bucket of the window; what it owns is handed over. */
+int pane_merge(struct pane *p, uint32_t sid, struct bucket *b);
+
 static inline bool pane_has(const struct pane *p, uint32_t sid)
 {
 	return sid / PANE_SERIES == p->group && p->there >> sid % PANE_SERIES & 1;
