@@ -120,10 +120,12 @@ static unsigned put_count(struct state *s, uint64_t count)
 	return SHAPE_COUNT;
 }
 
-static unsigned steps_form(const struct before *before, const struct bucket *b)
+static unsigned steps_form(const struct before *before, unsigned key_form, const struct bucket *b)
 {
-	if (b->first.step == before->first_step && b->last.step == before->last_step &&
-	    b->step_min == before->step_min && b->step_max == before->step_max)
+	struct steps same = same_steps(before, key_form);
+
+	if (b->first.step == same.first && b->last.step == same.last && b->step_min == same.min &&
+	    b->step_max == same.max)
 		return STEPS_SAME;
 	if (b->step_max == STEP_NONE)
 		return STEPS_NONE;
@@ -135,9 +137,9 @@ static uint8_t *put_step(uint8_t *p, int64_t step, uint64_t base)
 	return put_varint(p, zigzag((int64_t)((uint64_t)step - base)));
 }
 
-static unsigned put_steps(struct state *s, const struct bucket *b)
+static unsigned put_steps(struct state *s, unsigned key_form, const struct bucket *b)
 {
-	unsigned form = steps_form(&s->before, b);
+	unsigned form = steps_form(&s->before, key_form, b);
 	uint64_t base = step_base(&s->before), range = (uint64_t)b->step_max - (uint64_t)b->step_min;
 	uint8_t *p = s->end[STEPS];
 
@@ -174,18 +176,19 @@ static inline struct sum normal(const struct sum *s)
 	return (struct sum){ .hi = hi, .lo = (s->hi - (hi - a)) + (s->lo - a) };
 }
 
-/* b is not wide.  Two sums beyond the largest double are not found out to be the same. */
+/* Two sums beyond the largest double are not found out to be the same. */
 static inline bool same_sum(const struct sum *a, const struct sum *b)
 {
-	struct sum x, y;
+	double terms[SUM_TERMS_MAX] = { 0 };
+	struct sum x, y = normal(b); /* b is not wide */
+	int n;
 
-	if (a->wide)
-		return false;
-	if (a->lo == 0 && b->lo == 0)
-		return a->hi == b->hi;
-	x = normal(a);
-	y = normal(b);
-	return x.hi == y.hi && x.lo == y.lo;
+	if (!a->wide) {
+		x = normal(a);
+		return x.hi == y.hi && x.lo == y.lo;
+	}
+	n = sum_terms(a, terms);
+	return n >= 0 && n <= 2 && terms[0] == y.hi && terms[1] == y.lo;
 }
 
 /* Returns its form. */
@@ -193,9 +196,9 @@ static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored
 {
 	double terms[SUM_TERMS_MAX];
 	uint8_t *p = s->end[SUMS];
-	struct buf bytes = { p, 0, BUCKET_MAX, BUCKET_MAX };
 	struct sum told;
 	unsigned hi, lo;
+	struct buf bytes;
 	int n, err;
 
 	if (!b->rare && foretell_sum(b, min_stored, &told) && same_sum(&b->sum, &told))
@@ -215,6 +218,7 @@ static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored
 		s->end[SUMS] += 1 + hi + lo;
 		return SUM_TWO;
 	}
+	bytes = (struct buf){ p, 0, BUCKET_MAX, BUCKET_MAX };
 	err = sum_encode(&b->sum, &bytes);
 	assert(err == 0);
 	(void)err;
@@ -390,11 +394,10 @@ static void add_bucket(struct block_writer *w, const struct block_key *key, cons
 		       const struct offsets *o)
 {
 	struct state *s = &w->state;
-	unsigned shape = put_key(s, key);
+	unsigned key_form = put_key(s, key), shape = key_form | put_count(s, b->count);
 
-	shape |= put_count(s, b->count);
 	shape |= add_times(w, b, o);
-	shape |= put_steps(s, b);
+	shape |= put_steps(s, key_form, b);
 	shape |= put_numbers(s, b);
 	if (b->rare) {
 		shape |= SHAPE_RARE;

@@ -17,7 +17,8 @@
  *            with SHAPE_TIMES v first - start, and unless single v last - first;
  *            with SHAPE_RARE v bad - start
  *   STEPS    relative to the last step of the bucket before, 0 when it has none:
- *            STEPS_SAME, STEPS_NONE: nothing
+ *            STEPS_SAME, STEPS_NONE: nothing.  After KEY_NEXT_WINDOW the same is that they go on as
+ *            they did (same_steps below)
  *            STEPS_RISING (first is the least, last the greatest): z first, unless single v last - first
  *            STEPS_ANY: u8 (1: first has none, 2: last has none), z first, z last (those there are),
  *            z least, v greatest - least
@@ -82,6 +83,28 @@ static const struct before before_first = {
 static inline uint64_t step_base(const struct before *before)
 {
 	return before->last_step == STEP_NONE ? 0 : (uint64_t)before->last_step;
+}
+
+struct steps {
+	int64_t first, last, min, max;
+};
+
+/* What STEPS_SAME stands for: the steps of the bucket before; or, in its next window, as many more
+ * at the distance that its steps have on average, when they rise and there is room for them. */
+static inline struct steps same_steps(const struct before *b, unsigned key_form)
+{
+	struct steps s = { b->first_step, b->last_step, b->step_min, b->step_max };
+	uint64_t range = (uint64_t)s.last - (uint64_t)s.first, on;
+
+	if (key_form != KEY_NEXT_WINDOW || b->count < 2 || s.first == STEP_NONE || s.first != s.min ||
+	    s.last != s.max || range >> 62)
+		return s;
+	on = range + range / (b->count - 1);
+	if (on > (uint64_t)INT64_MAX - (uint64_t)s.last)
+		return s;
+	s.last = s.max = s.last + (int64_t)on;
+	s.first = s.min = s.last - (int64_t)range;
+	return s;
 }
 
 /* The sum of a bucket of two or three finite samples, from its other fields; false when it cannot
