@@ -176,54 +176,67 @@ static inline struct sum normal(const struct sum *s)
 	return (struct sum){ .hi = hi, .lo = (s->hi - (hi - a)) + (s->lo - a) };
 }
 
-/* Two sums beyond the largest double are not found out to be the same. */
-static inline bool same_sum(const struct sum *a, const struct sum *b)
+/* The sum's canonical doubles, zero where there is none; false when there are more than two. */
+static inline bool two_terms(const struct sum *s, struct sum *ret)
 {
 	double terms[SUM_TERMS_MAX] = { 0 };
-	struct sum x, y = normal(b); /* b is not wide */
 	int n;
 
-	if (!a->wide) {
-		x = normal(a);
-		return x.hi == y.hi && x.lo == y.lo;
-	}
-	n = sum_terms(a, terms);
-	return n >= 0 && n <= 2 && terms[0] == y.hi && terms[1] == y.lo;
+	*ret = normal(s);
+	if (!s->wide && isfinite(ret->lo))
+		return true;
+	n = sum_terms(s, terms);
+	*ret = (struct sum){ .hi = terms[0], .lo = terms[1] };
+	return n >= 0 && n <= 2;
 }
 
-/* Returns its form. */
-static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored)
+static unsigned put_any_sum(struct state *s, const struct sum *sum)
 {
-	double terms[SUM_TERMS_MAX];
-	uint8_t *p = s->end[SUMS];
-	struct sum told;
-	unsigned hi, lo;
-	struct buf bytes;
-	int n, err;
+	struct buf bytes = { s->end[SUMS], 0, BUCKET_MAX, BUCKET_MAX };
+	int err = sum_encode(sum, &bytes);
 
-	if (!b->rare && foretell_sum(b, min_stored, &told) && same_sum(&b->sum, &told))
-		return SUM_FORETOLD;
-	n = sum_terms(&b->sum, terms);
-	if (n == 0)
-		return SUM_ZERO;
-	if (n == 1) {
-		hi = put_high_bytes(p, terms[0]);
-		s->end[SUMS] += hi;
-		return hi;
-	}
-	if (n == 2) {
-		hi = put_high_bytes(p + 1, terms[0]);
-		lo = put_high_bytes(p + 1 + hi, terms[1]);
-		*p = (uint8_t)((hi - 1) | (lo - 1) << 4);
-		s->end[SUMS] += 1 + hi + lo;
-		return SUM_TWO;
-	}
-	bytes = (struct buf){ p, 0, BUCKET_MAX, BUCKET_MAX };
-	err = sum_encode(&b->sum, &bytes);
 	assert(err == 0);
 	(void)err;
 	s->end[SUMS] += bytes.len;
 	return SUM_ANY;
+}
+
+static inline bool is_foretold(const struct bucket *b, bool min_stored, const struct sum *sum)
+{
+	struct sum told;
+
+	if (b->rare || !foretell_sum(b, min_stored, &told))
+		return false;
+	told = normal(&told);
+	return (told.hi == sum->hi) & (told.lo == sum->lo);
+}
+
+/* Returns its form.  Bytes are written, and the end moved where they count: whether a sum is
+ * foretold is not. */
+static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored)
+{
+	uint8_t *p = s->end[SUMS];
+	unsigned hi, lo, len;
+	struct sum sum;
+	bool told;
+
+	if (!two_terms(&b->sum, &sum))
+		return put_any_sum(s, &b->sum);
+	told = is_foretold(b, min_stored, &sum);
+	if (sum.hi == 0)
+		return told ? SUM_FORETOLD : SUM_ZERO;
+	if (sum.lo == 0) {
+		hi = put_high_bytes(p, sum.hi);
+		len = told ? 0 : hi;
+		s->end[SUMS] = p + len;
+		return len;
+	}
+	hi = put_high_bytes(p + 1, sum.hi);
+	lo = put_high_bytes(p + 1 + hi, sum.lo);
+	*p = (uint8_t)((hi - 1) | (lo - 1) << 4);
+	len = told ? 0 : 1 + hi + lo;
+	s->end[SUMS] = p + len;
+	return told ? SUM_FORETOLD : SUM_TWO;
 }
 
 /* What in v a float32 would not hold: 0 for nothing. */
