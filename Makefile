@@ -12,7 +12,8 @@ B ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wvla -Wundef
 OPT ?= -O2
-FLAGS := $(OPT) -g -pthread $(WARN) -I. -I$(B)/gen -ffp-contract=off -fno-strict-aliasing -DASTRAML_VERSION='"$(VERSION)"' \
+# Structs written field by field and read back in pairs stall the processor: no SLP vectors.
+FLAGS := $(OPT) -fno-tree-slp-vectorize -g -pthread $(WARN) -I. -I$(B)/gen -ffp-contract=off -fno-strict-aliasing -DASTRAML_VERSION='"$(VERSION)"' \
 	 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # gcc's sanitizers and -O2 together invent maybe-uninitialized warnings
 FLAGS += $(if $(SAN),-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-overread)

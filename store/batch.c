@@ -50,7 +50,7 @@ int batch_name_samples(struct batch *b)
 {
 	if (b->n_samples == 0)
 		return 0;
-	for (size_t i = 0; i < b->n_samples; i++)
+	for (size_t i = 0; b->n_series && i < b->n_samples; i++)
 		if (b->sid[i] & BATCH_NEW)
 			b->sid[i] = b->series[b->sid[i] & ~BATCH_NEW].sid;
 	buf_clear(&b->journal_record);

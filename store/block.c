@@ -5,11 +5,13 @@
 #include "store/block.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "store/block_layout.h"
 
 #define BUCKET_MAX 512 /* bytes one bucket can take: 4 + 34 * 8 of it a sum in limbs */
+#define PLAIN_MAX  160 /* the same without a rare part, and a sum of at most two doubles */
 #define HEAD_MAX   (2 + COLUMNS * 3)
 
 struct state {
@@ -23,7 +25,7 @@ struct state {
 
 struct block_writer {
 	size_t body_max;
-	size_t sure; /* buckets that fit whatever they are, while the unit stays */
+	size_t room; /* bytes that are left at least, while the unit stays */
 	struct state state;
 	uint8_t *column[COLUMNS];
 	uint8_t *shapes; /* one per bucket */
@@ -37,7 +39,7 @@ struct offsets {
 
 static void writer_clear(struct block_writer *w)
 {
-	w->sure = 0;
+	w->room = 0;
 	w->state = (struct state){ .before = before_first };
 	for (int i = 0; i < COLUMNS; i++)
 		w->state.end[i] = w->column[i];
@@ -89,8 +91,6 @@ static unsigned put_key(struct state *s, const struct block_key *key)
 	uint8_t *p = s->end[KEYS];
 	unsigned form = KEY_ANY;
 
-	assert(s->count == 0 || key->sid > before->sid ||
-	       (key->sid == before->sid && key->start_ns > before->start_ns));
 	if (key->window_ns == before->window_ns) {
 		if (key->sid == before->sid + 1 && key->start_ns == before->start_ns)
 			return KEY_NEXT_SID;
@@ -98,6 +98,8 @@ static unsigned put_key(struct state *s, const struct block_key *key)
 			return KEY_NEXT_WINDOW;
 		form = KEY_SAME_WIDTH;
 	}
+	assert(s->count == 0 || key->sid > before->sid ||
+	       (key->sid == before->sid && key->start_ns > before->start_ns));
 	assert(key->window_ns > 0 && key->start_ns % key->window_ns == 0);
 	p = put_varint(p, key->sid - before->sid);
 	if (form == KEY_ANY) {
@@ -118,10 +120,12 @@ static unsigned put_count(struct state *s, uint64_t count)
 	return SHAPE_COUNT;
 }
 
-static unsigned steps_form(const struct before *before, const struct bucket *b)
+static unsigned steps_form(const struct before *before, unsigned key_form, const struct bucket *b)
 {
-	if (b->first.step == before->first_step && b->last.step == before->last_step &&
-	    b->step_min == before->step_min && b->step_max == before->step_max)
+	struct steps same = same_steps(before, key_form);
+
+	if (b->first.step == same.first && b->last.step == same.last && b->step_min == same.min &&
+	    b->step_max == same.max)
 		return STEPS_SAME;
 	if (b->step_max == STEP_NONE)
 		return STEPS_NONE;
@@ -133,9 +137,9 @@ static uint8_t *put_step(uint8_t *p, int64_t step, uint64_t base)
 	return put_varint(p, zigzag((int64_t)((uint64_t)step - base)));
 }
 
-static unsigned put_steps(struct state *s, const struct bucket *b)
+static unsigned put_steps(struct state *s, unsigned key_form, const struct bucket *b)
 {
-	unsigned form = steps_form(&s->before, b);
+	unsigned form = steps_form(&s->before, key_form, b);
 	uint64_t base = step_base(&s->before), range = (uint64_t)b->step_max - (uint64_t)b->step_min;
 	uint8_t *p = s->end[STEPS];
 
@@ -165,72 +169,102 @@ static unsigned put_high_bytes(uint8_t *p, double v)
 	return 8 - zero;
 }
 
-static bool same_sum(const struct sum *a, const struct sum *b)
+static inline struct sum normal(const struct sum *s)
 {
-	double x[SUM_TERMS_MAX], y[SUM_TERMS_MAX];
-	int n;
+	double hi = s->hi + s->lo, a = hi - s->hi;
 
-	if (a->lo == 0 && b->lo == 0 && !a->wide && !b->wide)
-		return a->hi == b->hi;
-	n = sum_terms(a, x);
-	return n >= 0 && n == sum_terms(b, y) && memcmp(x, y, (size_t)n * sizeof(*x)) == 0;
+	return (struct sum){ .hi = hi, .lo = (s->hi - (hi - a)) + (s->lo - a) };
 }
 
-/* Returns its form. */
-static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored)
+/* The sum's canonical doubles, zero where there is none; false when there are more than two. */
+static inline bool two_terms(const struct sum *s, struct sum *ret)
 {
-	double terms[SUM_TERMS_MAX];
-	uint8_t *p = s->end[SUMS];
-	struct buf bytes = { p, 0, BUCKET_MAX, BUCKET_MAX };
-	struct sum told;
-	unsigned hi, lo;
-	int n, err;
+	double terms[SUM_TERMS_MAX] = { 0 };
+	int n;
 
-	if (!b->rare && foretell_sum(b, min_stored, &told) && same_sum(&told, &b->sum))
-		return SUM_FORETOLD;
-	n = sum_terms(&b->sum, terms);
-	if (n == 0)
-		return SUM_ZERO;
-	if (n == 1) {
-		hi = put_high_bytes(p, terms[0]);
-		s->end[SUMS] += hi;
-		return hi;
-	}
-	if (n == 2) {
-		hi = put_high_bytes(p + 1, terms[0]);
-		lo = put_high_bytes(p + 1 + hi, terms[1]);
-		*p = (uint8_t)((hi - 1) | (lo - 1) << 4);
-		s->end[SUMS] += 1 + hi + lo;
-		return SUM_TWO;
-	}
-	err = sum_encode(&b->sum, &bytes);
+	*ret = normal(s);
+	if (!s->wide && isfinite(ret->lo))
+		return true;
+	n = sum_terms(s, terms);
+	*ret = (struct sum){ .hi = terms[0], .lo = terms[1] };
+	return n >= 0 && n <= 2;
+}
+
+static unsigned put_any_sum(struct state *s, const struct sum *sum)
+{
+	struct buf bytes = { s->end[SUMS], 0, BUCKET_MAX, BUCKET_MAX };
+	int err = sum_encode(sum, &bytes);
+
 	assert(err == 0);
 	(void)err;
 	s->end[SUMS] += bytes.len;
 	return SUM_ANY;
 }
 
+static inline bool is_foretold(const struct bucket *b, bool min_stored, const struct sum *sum)
+{
+	struct sum told;
+
+	if (b->rare || !foretell_sum(b, min_stored, &told))
+		return false;
+	told = normal(&told);
+	return (told.hi == sum->hi) & (told.lo == sum->lo);
+}
+
+/* Returns its form.  Bytes are written, and the end moved where they count: whether a sum is
+ * foretold is not. */
+static unsigned put_sum(struct state *s, const struct bucket *b, bool min_stored)
+{
+	uint8_t *p = s->end[SUMS];
+	unsigned hi, lo, len;
+	struct sum sum;
+	bool told;
+
+	if (!two_terms(&b->sum, &sum))
+		return put_any_sum(s, &b->sum);
+	told = is_foretold(b, min_stored, &sum);
+	if (sum.hi == 0)
+		return told ? SUM_FORETOLD : SUM_ZERO;
+	if (sum.lo == 0) {
+		hi = put_high_bytes(p, sum.hi);
+		len = told ? 0 : hi;
+		s->end[SUMS] = p + len;
+		return len;
+	}
+	hi = put_high_bytes(p + 1, sum.hi);
+	lo = put_high_bytes(p + 1 + hi, sum.lo);
+	*p = (uint8_t)((hi - 1) | (lo - 1) << 4);
+	len = told ? 0 : 1 + hi + lo;
+	s->end[SUMS] = p + len;
+	return told ? SUM_FORETOLD : SUM_TWO;
+}
+
 /* What in v a float32 would not hold: 0 for nothing. */
 static uint64_t beyond_float(double v) { return double_bits((double)(float)v) ^ double_bits(v); }
 
 /* Each value is written, and the end moved where it counts: which ones do is not to be foretold. */
-static unsigned put_values(struct state *s, const struct bucket *b, const unsigned stored[4])
+static inline unsigned put_values(struct state *s, const struct bucket *b, const unsigned stored[4])
 {
-	double v[4] = { b->first.value, b->last.value, b->min, b->max };
+	const double v[4] = { b->first.value, b->last.value, b->min, b->max };
+	uint8_t *p;
 
 	if (beyond_float(v[0]) | beyond_float(v[1]) | beyond_float(v[2]) | beyond_float(v[3])) {
+		p = s->end[DOUBLES];
 		for (int i = 0; i < 4; i++) {
-			put_le64(s->end[DOUBLES], double_bits(v[i]));
-			s->end[DOUBLES] += 8 * stored[i];
+			put_le64(p, double_bits(v[i]));
+			p += 8 * stored[i];
 		}
+		s->end[DOUBLES] = p;
 		return SHAPE_WIDE;
 	}
+	p = s->end[SINGLES];
 	for (int i = 0; i < 4; i++) {
 		float f = (float)v[i];
 
-		memcpy(s->end[SINGLES], &f, 4);
-		s->end[SINGLES] += 4 * stored[i];
+		memcpy(p, &f, 4);
+		p += 4 * stored[i];
 	}
+	s->end[SINGLES] = p;
 	return 0;
 }
 
@@ -267,7 +301,7 @@ static void put_rare(struct state *s, const struct bucket_rare *r)
 
 static unsigned finer_unit(unsigned unit, uint64_t offset_ns)
 {
-	while (offset_ns % (uint64_t)time_units[unit])
+	while (offset_ns && offset_ns % (uint64_t)time_units[unit])
 		unit++;
 	return unit;
 }
@@ -318,10 +352,10 @@ static void add_shape(struct block_writer *w, unsigned shape)
 	if (s->count == 0 || w->shapes[s->count - 1] != shape) {
 		s->run = 1;
 		s->shapes_len++;
+	} else if (++s->run == 2) {
+		s->shapes_len += 2;
 	} else {
-		size_t run = ++s->run;
-
-		s->shapes_len += run == 2 ? 2 : varint_len(run - 2) - varint_len(run - 3);
+		s->shapes_len += s->run - 2 == 1 << 7 || s->run - 2 == 1 << 14;
 	}
 	s->count++;
 }
@@ -373,11 +407,10 @@ static void add_bucket(struct block_writer *w, const struct block_key *key, cons
 		       const struct offsets *o)
 {
 	struct state *s = &w->state;
-	unsigned shape = put_key(s, key);
+	unsigned key_form = put_key(s, key), shape = key_form | put_count(s, b->count);
 
-	shape |= put_count(s, b->count);
 	shape |= add_times(w, b, o);
-	shape |= put_steps(s, b);
+	shape |= put_steps(s, key_form, b);
 	shape |= put_numbers(s, b);
 	if (b->rare) {
 		shape |= SHAPE_RARE;
@@ -403,28 +436,39 @@ static unsigned unit_with(const struct state *s, const struct offsets *o)
 	return same_times(&s->before, o) ? unit : finer_unit(finer_unit(unit, o->first), o->last);
 }
 
+static bool is_plain(const struct bucket *b) { return !bucket_owns(b) && isfinite(b->sum.hi + b->sum.lo); }
+
+/* Near the end of a block: what does not fit is taken back. */
+static int add_carefully(struct block_writer *w, const struct block_key *key, const struct bucket *b,
+			 const struct offsets *o, unsigned unit)
+{
+	struct state before = w->state;
+
+	if (unit != before.unit)
+		set_unit(w, unit);
+	add_bucket(w, key, b, o);
+	if (before.count && body_bound(w) > w->body_max) {
+		w->state = before;
+		return ERR_FULL;
+	}
+	w->room = 0;
+	return 0;
+}
+
 int block_writer_add(struct block_writer *w, struct block_key key, const struct bucket *b)
 {
 	struct offsets o = offsets_of(&key, b);
 	unsigned unit = unit_with(&w->state, &o);
-	struct state before;
-	size_t bound;
+	size_t most = is_plain(b) ? PLAIN_MAX : BUCKET_MAX, bound;
 
-	if (w->sure && unit == w->state.unit) {
-		w->sure--;
-		add_bucket(w, &key, b, &o);
-		return 0;
+	if (w->room < most) {
+		bound = body_bound(w);
+		w->room = bound < w->body_max ? w->body_max - bound : 0;
 	}
-	before = w->state;
-	if (unit != before.unit)
-		set_unit(w, unit);
+	if (w->room < most || unit != w->state.unit)
+		return add_carefully(w, &key, b, &o, unit);
+	w->room -= most;
 	add_bucket(w, &key, b, &o);
-	bound = body_bound(w);
-	if (before.count && bound > w->body_max) {
-		w->state = before;
-		return ERR_FULL;
-	}
-	w->sure = bound < w->body_max ? (w->body_max - bound) / BUCKET_MAX : 0;
 	return 0;
 }
 

@@ -17,7 +17,8 @@
  *            with SHAPE_TIMES v first - start, and unless single v last - first;
  *            with SHAPE_RARE v bad - start
  *   STEPS    relative to the last step of the bucket before, 0 when it has none:
- *            STEPS_SAME, STEPS_NONE: nothing
+ *            STEPS_SAME, STEPS_NONE: nothing.  After KEY_NEXT_WINDOW the same is that they go on as
+ *            they did (same_steps below)
  *            STEPS_RISING (first is the least, last the greatest): z first, unless single v last - first
  *            STEPS_ANY: u8 (1: first has none, 2: last has none), z first, z last (those there are),
  *            z least, v greatest - least
@@ -84,19 +85,37 @@ static inline uint64_t step_base(const struct before *before)
 	return before->last_step == STEP_NONE ? 0 : (uint64_t)before->last_step;
 }
 
+struct steps {
+	int64_t first, last, min, max;
+};
+
+/* What STEPS_SAME stands for: the steps of the bucket before; or, in its next window, as many more
+ * at the distance that its steps have on average, when they rise and there is room for them. */
+static inline struct steps same_steps(const struct before *b, unsigned key_form)
+{
+	struct steps s = { b->first_step, b->last_step, b->step_min, b->step_max };
+	uint64_t range = (uint64_t)s.last - (uint64_t)s.first, on;
+
+	if (key_form != KEY_NEXT_WINDOW || b->count < 2 || s.first == STEP_NONE || s.first != s.min ||
+	    s.last != s.max || range >> 62)
+		return s;
+	on = range + range / (b->count - 1);
+	if (on > (uint64_t)INT64_MAX - (uint64_t)s.last)
+		return s;
+	s.last = s.max = s.last + (int64_t)on;
+	s.first = s.min = s.last - (int64_t)range;
+	return s;
+}
+
 /* The sum of a bucket of two or three finite samples, from its other fields; false when it cannot
  * be told.  A sum is only foretold where two doubles hold it, so there is nothing to release. */
 static inline bool foretell_sum(const struct bucket *b, bool min_stored, struct sum *ret)
 {
-	if (b->count != 2 && b->count != 3)
-		return false;
-	*ret = (struct sum){ 0 };
-	if (sum_add(ret, b->first.value) < 0 || sum_add(ret, b->last.value) < 0 ||
-	    (b->count == 3 && sum_add(ret, min_stored ? b->min : b->max) < 0) || ret->wide) {
-		sum_release(ret);
-		return false;
-	}
-	return true;
+	*ret = (struct sum){ .hi = b->first.value + 0.0 }; /* -0.0 adds up to +0.0 */
+	if (b->count == 2)
+		return sum_add_quick(ret, b->last.value);
+	return b->count == 3 && sum_add_quick(ret, b->last.value) &&
+	       sum_add_quick(ret, min_stored ? b->min : b->max);
 }
 
 #endif

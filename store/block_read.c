@@ -156,17 +156,19 @@ static int read_any_steps(struct reader *r, uint64_t base, struct bucket *ret)
 	return 0;
 }
 
-static int read_steps(struct block_reader *b, unsigned form, struct bucket *ret)
+static int read_steps(struct block_reader *b, unsigned form, unsigned key_form, struct bucket *ret)
 {
 	struct reader *r = &b->column[STEPS];
 	uint64_t base = step_base(&b->before);
+	struct steps same;
 
 	switch (form) {
 	case STEPS_SAME:
-		ret->first.step = b->before.first_step;
-		ret->last.step = b->before.last_step;
-		ret->step_min = b->before.step_min;
-		ret->step_max = b->before.step_max;
+		same = same_steps(&b->before, key_form);
+		ret->first.step = same.first;
+		ret->last.step = same.last;
+		ret->step_min = same.min;
+		ret->step_max = same.max;
 		return 0;
 	case STEPS_NONE:
 		ret->first.step = ret->last.step = ret->step_min = ret->step_max = STEP_NONE;
@@ -414,7 +416,7 @@ static int read_bucket(struct block_reader *b, struct wanted *w, struct block_ke
 	if (err == 0 && ret->rare)
 		err = read_rare(b, ret->rare);
 	if (err == 0)
-		err = read_steps(b, shape >> SHAPE_STEPS & 3, ret);
+		err = read_steps(b, shape >> SHAPE_STEPS & 3, shape & SHAPE_KEY, ret);
 	if (err == 0)
 		err = *ret_wanted ? read_numbers(b, shape, ret)
 				  : skip_numbers(b, shape, ret->count == 1 && !ret->rare, 1);

@@ -12,8 +12,10 @@ struct flush {
 	bool active, ready, last, stopping;
 	struct flush_row row;
 	struct block_writer *blocks;
-	struct buf piece; /* per block: key, u32 length, value */
-	struct buf body;  /* of the block being made */
+	struct buf piece;       /* per block: key, u32 length, value */
+	struct buf body;        /* of the block being made */
+	struct block_key first; /* of its buckets */
+	uint32_t sid;           /* of the newest bucket */
 	struct run_range *runs;
 	size_t n_runs, runs_cap;
 };
@@ -246,12 +248,12 @@ static bool hand_over(struct flush *f, bool last)
 	return go_on;
 }
 
-/* The body of the block that begins at key goes into the piece, with its header. */
-static int end_block(struct flush *f, struct block_key first)
+/* The body of the block goes into the piece, with its header. */
+static int end_block(struct flush *f)
 {
 	size_t count = block_writer_count(f->blocks), value_len, at;
 	uint8_t key[BLOCK_KEY_BYTES], len[4];
-	struct span k = block_key_of(f->row.number, first.sid, first.start_ns, key);
+	struct span k = block_key_of(f->row.number, f->first.sid, f->first.start_ns, key);
 	int err;
 
 	buf_clear(&f->body);
@@ -282,29 +284,25 @@ static int compare_run(const void *a, const void *b)
 	return (x->rid > y->rid) - (x->rid < y->rid);
 }
 
-/* Series of one run mostly follow each other, so most notes widen the newest range. */
-static int note_run(struct flush *f, uint32_t rid, int64_t least, int64_t greatest)
+/* Makes the run's range the newest.  Series of one run mostly follow each other. */
+static int note_run(struct flush *f, uint32_t rid)
 {
-	struct run_range *r = f->n_runs ? &f->runs[f->n_runs - 1] : NULL;
+	if (f->n_runs && f->runs[f->n_runs - 1].rid == rid)
+		return 0;
+	if (f->n_runs == f->runs_cap) {
+		size_t cap = f->runs_cap ? f->runs_cap * 2 : 64;
+		struct run_range *p = realloc(f->runs, cap * sizeof(*p));
 
-	if (!r || r->rid != rid) {
-		if (f->n_runs == f->runs_cap) {
-			size_t cap = f->runs_cap ? f->runs_cap * 2 : 64;
-			struct run_range *p = realloc(f->runs, cap * sizeof(*p));
-
-			if (!p)
-				return ERR_NOMEM;
-			f->runs = p;
-			f->runs_cap = cap;
-		}
-		r = &f->runs[f->n_runs++];
-		*r = (struct run_range){ rid, least, greatest };
+		if (!p)
+			return ERR_NOMEM;
+		f->runs = p;
+		f->runs_cap = cap;
 	}
-	r->least = least < r->least ? least : r->least;
-	r->greatest = greatest > r->greatest ? greatest : r->greatest;
+	f->runs[f->n_runs++] = (struct run_range){ rid, INT64_MAX, INT64_MIN };
 	return 0;
 }
 
+/* One range for each run, by rising rid; the row's range is that of them all. */
 static void merge_runs(struct flush *f)
 {
 	size_t n = 0;
@@ -314,6 +312,10 @@ static void merge_runs(struct flush *f)
 	for (size_t i = 0; i < f->n_runs; i++) {
 		struct run_range *r = n ? &f->runs[n - 1] : NULL;
 
+		if (f->runs[i].least < f->row.least_start)
+			f->row.least_start = f->runs[i].least;
+		if (f->runs[i].greatest > f->row.greatest_start)
+			f->row.greatest_start = f->runs[i].greatest;
 		if (!r || r->rid != f->runs[i].rid) {
 			f->runs[n++] = f->runs[i];
 			continue;
@@ -324,72 +326,63 @@ static void merge_runs(struct flush *f)
 	f->n_runs = n;
 }
 
-static int note_series(struct flush *f, const struct entry *e, size_t n)
+static int note_entry(struct flush *f, const struct entry_key *key)
 {
-	int64_t least = e[0].key.start_ns, greatest = e[n - 1].key.start_ns;
+	struct run_range *r;
+	int err;
 
-	if (least < f->row.least_start)
-		f->row.least_start = least;
-	if (greatest > f->row.greatest_start)
-		f->row.greatest_start = greatest;
-	return note_run(f, registry_run(&f->store->series, e[0].key.sid), least, greatest);
+	if (key->sid != f->sid) {
+		f->sid = key->sid;
+		err = note_run(f, registry_run(&f->store->series, key->sid));
+		if (err < 0)
+			return err;
+	}
+	r = &f->runs[f->n_runs - 1];
+	r->least = key->start_ns < r->least ? key->start_ns : r->least;
+	r->greatest = key->start_ns > r->greatest ? key->start_ns : r->greatest;
+	return 0;
 }
 
-static int add_entry(struct flush *f, const struct entry *e, struct block_key *first)
+/* ERR_BUSY: stopping. */
+static int add_entry(void *arg, const struct entry *e)
 {
 	struct block_key key = { e->key.sid, e->key.start_ns, (int64_t)e->key.window_ms * NS_PER_MS };
+	struct flush *f = arg;
 	int err = block_writer_add(f->blocks, key, e->bucket);
 
 	if (err == ERR_FULL) {
-		err = end_block(f, *first);
+		err = end_block(f);
 		if (err == 0)
 			err = block_writer_add(f->blocks, key, e->bucket);
 	}
-	if (err == 0 && block_writer_count(f->blocks) == 1)
-		*first = key;
+	if (err < 0)
+		return err;
+	if (block_writer_count(f->blocks) == 1)
+		f->first = key;
 	f->row.buckets++;
+	err = note_entry(f, &e->key);
+	if (err == 0 && f->piece.len >= FLUSH_PIECE_BYTES && !hand_over(f, false))
+		err = ERR_BUSY;
 	return err;
 }
 
-/* False: stopping.  Buckets lie scattered over memory, so the ones to come are fetched ahead. */
-static bool encode(struct flush *f, const struct entry *e, size_t n)
-{
-	struct block_key first = { 0 };
-	size_t series = 0;
-	int err = 0;
-
-	for (size_t i = 0; i < n && err == 0; i++) {
-		if (i + 8 < n) {
-			__builtin_prefetch(e[i + 8].bucket);
-			__builtin_prefetch((const char *)e[i + 8].bucket + 64);
-		}
-		err = add_entry(f, &e[i], &first);
-		if (err == 0 && (i + 1 == n || e[i + 1].key.sid != e[i].key.sid)) {
-			err = note_series(f, e + series, i + 1 - series);
-			series = i + 1;
-		}
-		if (err == 0 && f->piece.len >= FLUSH_PIECE_BYTES && !hand_over(f, false))
-			return false;
-	}
-	if (err == 0 && block_writer_count(f->blocks) > 0)
-		err = end_block(f, first);
-	if (err < 0)
-		abort(); /* out of memory: the journal has everything */
-	merge_runs(f);
-	return hand_over(f, true);
-}
-
+/* False: stopping. */
 static bool run_flush(struct flush *f)
 {
 	int64_t began = clock_mono_ns();
-	struct entry *entries;
+	int err;
 	bool go_on;
-	size_t n;
 
-	if (memory_sort_frozen(&f->store->memory, &entries, &n) < 0)
-		abort();
-	go_on = encode(f, entries, n);
-	free(entries);
+	f->sid = 0;
+	err = memory_walk_frozen(&f->store->memory, add_entry, f);
+	if (err == ERR_BUSY)
+		return false;
+	if (err == 0 && block_writer_count(f->blocks) > 0)
+		err = end_block(f);
+	if (err < 0)
+		abort(); /* out of memory: the journal has everything */
+	merge_runs(f);
+	go_on = hand_over(f, true);
 	atomic_fetch_add(&f->store->counters.flush_ns, (uint64_t)(clock_mono_ns() - began));
 	return go_on;
 }

@@ -6,27 +6,21 @@
 
 #include "store/base/clock.h"
 
-#define CHUNK_ENTRIES 256
-#define NEAR          8 /* slots of a cache line */
+#define CHUNK_PANES 64
 
 /* Open addressing by the tag, which is half of the key's hash: growing needs no keys, and a probe
- * rarely touches the key of another entry. */
+ * rarely touches another pane. */
 struct slot {
-	uint32_t tag, index; /* index of the entry + 1; 0: empty */
-};
-
-/* Keys past the table's last entry have sid 0, which no series has. */
-struct chunk {
-	struct entry_key keys[CHUNK_ENTRIES];
-	struct bucket buckets[CHUNK_ENTRIES];
+	uint32_t tag, index; /* index of the pane + 1; 0: empty */
 };
 
 struct table {
 	int64_t epoch_ns;
 	uint64_t first_batch;
 	int64_t least_start, greatest_start;
-	uint32_t n;
-	struct chunk **chunks;
+	size_t buckets, bytes;
+	uint32_t n; /* panes */
+	struct pane **chunks;
 	size_t n_chunks, chunks_cap;
 	struct slot *slots;
 	size_t mask; /* number of slots - 1 */
@@ -49,24 +43,14 @@ static struct table *table_new(int64_t epoch_ns, uint64_t first_batch)
 	t->first_batch = first_batch;
 	t->least_start = INT64_MAX;
 	t->greatest_start = INT64_MIN;
-	t->mask = 255;
+	t->mask = 31;
 	t->slots = must(calloc(t->mask + 1, sizeof(*t->slots)));
 	return t;
 }
 
-static inline struct entry_key *table_key(const struct table *t, uint32_t i)
+static inline struct pane *table_pane(const struct table *t, uint32_t i)
 {
-	return &t->chunks[i / CHUNK_ENTRIES]->keys[i % CHUNK_ENTRIES];
-}
-
-static inline struct bucket *table_bucket(const struct table *t, uint32_t i)
-{
-	return &t->chunks[i / CHUNK_ENTRIES]->buckets[i % CHUNK_ENTRIES];
-}
-
-static struct entry table_entry(const struct table *t, uint32_t i)
-{
-	return (struct entry){ *table_key(t, i), table_bucket(t, i) };
+	return &t->chunks[i / CHUNK_PANES][i % CHUNK_PANES];
 }
 
 static void table_free(struct table *t)
@@ -74,8 +58,7 @@ static void table_free(struct table *t)
 	if (!t)
 		return;
 	for (uint32_t i = 0; i < t->n; i++)
-		if (bucket_owns(table_bucket(t, i)))
-			bucket_release(table_bucket(t, i));
+		pane_release(table_pane(t, i));
 	for (size_t i = 0; i < t->n_chunks; i++)
 		free(t->chunks[i]);
 	free(t->chunks);
@@ -83,20 +66,15 @@ static void table_free(struct table *t)
 	free(t);
 }
 
-static size_t table_bytes(const struct table *t)
-{
-	return t->n_chunks * sizeof(struct chunk) + (t->mask + 1) * sizeof(struct slot);
-}
+static size_t table_bytes(const struct table *t) { return t->bytes + (t->mask + 1) * sizeof(struct slot); }
 
-/* Series that follow each other share a cache line of slots: they mostly come in that order. */
-static uint32_t tag_of(uint32_t sid, int64_t start_ns)
+static uint32_t tag_of(uint32_t group, int64_t start_ns)
 {
-	uint64_t near = sid / NEAR;
-	uint64_t h = ((uint64_t)start_ns ^ (near << 32 | near)) * 0x9e3779b97f4a7c15u;
+	uint64_t h = ((uint64_t)start_ns ^ ((uint64_t)group << 32 | group)) * 0x9e3779b97f4a7c15u;
 
 	h ^= h >> 32;
 	h *= 0xd6e8feb86659fd93u;
-	return (uint32_t)(h >> 32) * NEAR | sid % NEAR;
+	return (uint32_t)(h >> 32);
 }
 
 static void table_rehash(struct table *t)
@@ -118,51 +96,64 @@ static void table_rehash(struct table *t)
 	t->mask = mask;
 }
 
-static uint32_t table_append(struct table *t)
+static struct pane *table_append(struct table *t)
 {
-	if (t->n == t->n_chunks * CHUNK_ENTRIES) {
+	if (t->n == t->n_chunks * CHUNK_PANES) {
 		if (t->n_chunks == t->chunks_cap) {
 			t->chunks_cap = t->chunks_cap ? t->chunks_cap * 2 : 8;
 			t->chunks = must(realloc(t->chunks, t->chunks_cap * sizeof(*t->chunks)));
 		}
-		t->chunks[t->n_chunks] = must(malloc(sizeof(struct chunk)));
-		memset(t->chunks[t->n_chunks++]->keys, 0, sizeof(t->chunks[0]->keys));
+		t->chunks[t->n_chunks++] = must(malloc(CHUNK_PANES * sizeof(struct pane)));
 	}
-	return t->n++;
+	return table_pane(t, t->n++);
 }
 
-static inline bool key_is(const struct entry_key *k, uint32_t sid, int64_t start_ns)
+static struct pane *table_add(struct table *t, int64_t start_ns, uint32_t window_ms, uint32_t group,
+			      uint32_t tag, size_t at)
 {
-	return k->sid == sid && k->start_ns == start_ns;
-}
+	struct pane *p = table_append(t);
 
-/* Slot of the key, or the empty slot where it belongs. */
-static size_t table_probe(const struct table *t, uint32_t sid, int64_t start_ns, uint32_t tag)
-{
-	size_t at = tag & t->mask;
-
-	while (t->slots[at].index) {
-		if (t->slots[at].tag == tag && key_is(table_key(t, t->slots[at].index - 1), sid, start_ns))
-			break;
-		at = (at + 1) & t->mask;
-	}
-	return at;
-}
-
-/* The bucket is the caller's to start. */
-static uint32_t table_add(struct table *t, struct entry_key key, uint32_t tag, size_t at)
-{
-	uint32_t i = table_append(t);
-
-	*table_key(t, i) = key;
-	t->slots[at] = (struct slot){ tag, i + 1 };
-	if (key.start_ns < t->least_start)
-		t->least_start = key.start_ns;
-	if (key.start_ns > t->greatest_start)
-		t->greatest_start = key.start_ns;
+	pane_init(p, start_ns, window_ms, group);
+	t->bytes += pane_bytes(p);
+	t->slots[at] = (struct slot){ tag, t->n };
+	if (start_ns < t->least_start)
+		t->least_start = start_ns;
+	if (start_ns > t->greatest_start)
+		t->greatest_start = start_ns;
 	if (t->n > t->mask / 2)
 		table_rehash(t);
-	return i;
+	return p;
+}
+
+/* The next pane of these series and this start, from slot *at on, which moves past it; NULL: there
+ * is none, and *at is where it belongs.  Runs of different windows may share a group. */
+static struct pane *table_next(const struct table *t, int64_t start_ns, uint32_t group, uint32_t tag,
+			       size_t *at)
+{
+	for (; t->slots[*at].index; *at = (*at + 1) & t->mask) {
+		struct pane *p;
+
+		if (t->slots[*at].tag != tag)
+			continue;
+		p = table_pane(t, t->slots[*at].index - 1);
+		if (p->group != group || p->start_ns != start_ns)
+			continue;
+		*at = (*at + 1) & t->mask;
+		return p;
+	}
+	return NULL;
+}
+
+static struct pane *table_pane_of(struct table *t, int64_t start_ns, uint32_t window_ms, uint32_t group)
+{
+	uint32_t tag = tag_of(group, start_ns);
+	size_t at = tag & t->mask;
+	struct pane *p;
+
+	while ((p = table_next(t, start_ns, group, tag, &at)))
+		if (p->window_ms == window_ms)
+			return p;
+	return table_add(t, start_ns, window_ms, group, tag, at);
 }
 
 /* ---- memory ---- */
@@ -207,62 +198,38 @@ static struct table *open_table(struct memory *m, int64_t epoch_ns, uint64_t bat
 	return m->recent;
 }
 
-/* Where the bucket after the one found last lies: series come in the same order again and again, so
- * that is nearly always the next one wanted. */
-struct guess {
-	struct chunk *chunk; /* NULL: none */
-	uint32_t at;         /* CHUNK_ENTRIES: past its end */
-};
-
-static void guess_after(const struct table *t, uint32_t i, struct guess *g)
+/* Samples from <= i < to, all in one window: pane by pane. */
+static void fold_window(struct table *t, int64_t start_ns, const struct journal_record *rec, size_t from,
+			size_t to)
 {
-	g->chunk = t->chunks[i / CHUNK_ENTRIES];
-	g->at = i % CHUNK_ENTRIES + 1;
-	if (g->at == CHUNK_ENTRIES && i / CHUNK_ENTRIES + 1 < t->n_chunks) {
-		g->chunk = t->chunks[i / CHUNK_ENTRIES + 1];
-		g->at = 0;
+	uint32_t window_ms = (uint32_t)(rec->window_ns / NS_PER_MS);
+
+	for (size_t next; from < to; from = next) {
+		uint32_t group = rec->sid[from] / PANE_SERIES;
+		struct pane *p = table_pane_of(t, start_ns, window_ms, group);
+		size_t buckets = p->n, bytes = pane_bytes(p);
+
+		for (next = from + 1; next < to && rec->sid[next] / PANE_SERIES == group; next++)
+			;
+		if (pane_fold(p, rec, from, next) < 0)
+			must(NULL);
+		t->buckets += p->n - buckets;
+		t->bytes += pane_bytes(p) - bytes;
 	}
-}
-
-static int fold_by_key(struct table *t, struct guess *g, struct entry_key key, struct point p)
-{
-	uint32_t tag = tag_of(key.sid, key.start_ns), i;
-	size_t at = table_probe(t, key.sid, key.start_ns, tag);
-	bool there = t->slots[at].index != 0;
-
-	i = there ? t->slots[at].index - 1 : table_add(t, key, tag, at);
-	guess_after(t, i, g);
-	return there ? bucket_add(table_bucket(t, i), p) : bucket_start(table_bucket(t, i), p);
-}
-
-static inline int fold_sample(struct table *t, struct guess *g, struct entry_key key, struct point p)
-{
-	if (g->chunk && g->at < CHUNK_ENTRIES && key_is(&g->chunk->keys[g->at], key.sid, key.start_ns))
-		return bucket_add(&g->chunk->buckets[g->at++], p);
-	return fold_by_key(t, g, key, p);
 }
 
 void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *rec, int64_t skip_floor)
 {
-	struct entry_key key = { .start_ns = INT64_MAX, .window_ms = (uint32_t)(rec->window_ns / NS_PER_MS) };
-	int64_t end = INT64_MIN;
-	struct table *t = NULL;
-	struct guess guess = { 0 };
+	for (size_t i = 0, next; i < rec->n; i = next) {
+		int64_t start = window_start(rec->t_ns[i], rec->window_ns), epoch;
 
-	for (size_t i = 0; i < rec->n; i++) {
-		struct point p = { rec->t_ns[i], rec->step ? rec->step[i] : STEP_NONE, rec->value[i] };
-
-		if (p.t_ns < key.start_ns || p.t_ns >= end) {
-			key.start_ns = window_start(p.t_ns, rec->window_ns);
-			end = key.start_ns + rec->window_ns;
-			t = epoch_of(end) <= skip_floor ? NULL : open_table(m, epoch_of(end), batch);
-			guess.chunk = NULL;
-		}
-		if (!t)
-			continue;
-		key.sid = rec->sid[i];
-		if (fold_sample(t, &guess, key, p) < 0)
-			must(NULL);
+		for (next = i + 1;
+		     next < rec->n && rec->t_ns[next] >= start && rec->t_ns[next] - start < rec->window_ns;
+		     next++)
+			;
+		epoch = epoch_of(start + rec->window_ns);
+		if (epoch > skip_floor)
+			fold_window(open_table(m, epoch, batch), start, rec, i, next);
 	}
 }
 
@@ -271,9 +238,9 @@ size_t memory_buckets(const struct memory *m)
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_open; i++)
-		n += m->open[i]->n;
+		n += m->open[i]->buckets;
 	for (size_t i = 0; i < m->n_frozen; i++)
-		n += m->frozen[i]->n;
+		n += m->frozen[i]->buckets;
 	return n;
 }
 
@@ -327,87 +294,113 @@ uint64_t memory_first_batch(const struct memory *m)
 	return least;
 }
 
-/* ---- sorting ---- */
+/* ---- frozen buckets in order ---- */
 
-struct sid_range {
+struct group_range {
 	uint32_t least, greatest;
-	size_t n;
+	size_t n; /* panes */
 };
 
-static struct sid_range frozen_range(const struct memory *m)
+static struct group_range frozen_range(const struct memory *m)
 {
-	struct sid_range r = { UINT32_MAX, 0, 0 };
+	struct group_range r = { UINT32_MAX, 0, 0 };
 
 	for (size_t i = 0; i < m->n_frozen; i++) {
 		const struct table *t = m->frozen[i];
 
 		for (uint32_t j = 0; j < t->n; j++) {
-			uint32_t sid = table_key(t, j)->sid;
+			uint32_t group = table_pane(t, j)->group;
 
-			r.least = sid < r.least ? sid : r.least;
-			r.greatest = sid > r.greatest ? sid : r.greatest;
+			r.least = group < r.least ? group : r.least;
+			r.greatest = group > r.greatest ? group : r.greatest;
 		}
 		r.n += t->n;
 	}
 	return r;
 }
 
-/* Entries of one series came nearly by time: insertion sort while it goes well, else qsort. */
-static int compare_start(const void *a, const void *b)
+/* A counting sort: groups are dense.  ends[i] becomes where the panes of the i-th group end. */
+static void sort_groups(const struct memory *m, struct group_range r, size_t *ends, const struct pane **panes)
 {
-	int64_t x = ((const struct entry *)a)->key.start_ns, y = ((const struct entry *)b)->key.start_ns;
+	size_t groups = (size_t)(r.greatest - r.least) + 1, total = 0;
 
-	return (x > y) - (x < y);
-}
-
-static void sort_series(struct entry *e, size_t n)
-{
-	size_t moves = 0;
-
-	for (size_t i = 1; i < n; i++) {
-		struct entry x = e[i];
-		size_t j = i;
-
-		for (; j > 0 && e[j - 1].key.start_ns > x.key.start_ns; j--, moves++)
-			e[j] = e[j - 1];
-		e[j] = x;
-		if (moves > 8 * n) {
-			qsort(e, n, sizeof(*e), compare_start);
-			return;
-		}
-	}
-}
-
-/* A counting sort by sid: series ids are dense. */
-int memory_sort_frozen(const struct memory *m, struct entry **ret, size_t *ret_n)
-{
-	struct sid_range r = frozen_range(m);
-	size_t sids = r.n ? (size_t)(r.greatest - r.least) + 1 : 0;
-	size_t *ends = calloc(sids + 1, sizeof(*ends)), total = 0;
-	struct entry *e = malloc((r.n + 1) * sizeof(*e));
-
-	if (!ends || !e) {
-		free(ends);
-		free(e);
-		return ERR_NOMEM;
-	}
 	for (size_t i = 0; i < m->n_frozen; i++)
 		for (uint32_t j = 0; j < m->frozen[i]->n; j++)
-			ends[table_key(m->frozen[i], j)->sid - r.least]++;
-	for (size_t i = 0; i < sids; i++) {
+			ends[table_pane(m->frozen[i], j)->group - r.least]++;
+	for (size_t i = 0; i < groups; i++) {
 		size_t n = ends[i];
+
 		ends[i] = total;
 		total += n;
 	}
 	for (size_t i = 0; i < m->n_frozen; i++)
-		for (uint32_t j = 0; j < m->frozen[i]->n; j++)
-			e[ends[table_key(m->frozen[i], j)->sid - r.least]++] = table_entry(m->frozen[i], j);
-	for (size_t i = 0, at = 0; i < sids; at = ends[i], i++)
-		sort_series(e + at, ends[i] - at);
+		for (uint32_t j = 0; j < m->frozen[i]->n; j++) {
+			const struct pane *p = table_pane(m->frozen[i], j);
+
+			panes[ends[p->group - r.least]++] = p;
+		}
+}
+
+static int compare_start(const void *a, const void *b)
+{
+	const struct pane *x = *(const struct pane *const *)a, *y = *(const struct pane *const *)b;
+
+	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+/* Panes came nearly by time, so mostly there is nothing to do. */
+static void sort_by_start(const struct pane **panes, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (panes[i - 1]->start_ns > panes[i]->start_ns) {
+			qsort(panes, n, sizeof(*panes), compare_start);
+			return;
+		}
+}
+
+static int tell(const struct pane *p, uint32_t sid, entry_fn fn, void *arg)
+{
+	struct bucket room;
+	struct entry e = { { p->start_ns, sid, p->window_ms }, pane_bucket(p, sid, &room) };
+
+	return fn(arg, &e);
+}
+
+/* The panes of one group, by rising start. */
+static int walk_group(const struct pane **panes, size_t n, entry_fn fn, void *arg)
+{
+	uint64_t there = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		there |= panes[i]->there;
+	for (; there && err == 0; there &= there - 1) {
+		uint32_t sid = panes[0]->group * PANE_SERIES + (uint32_t)__builtin_ctzll(there);
+
+		for (size_t i = 0; i < n && err == 0; i++)
+			if (pane_has(panes[i], sid))
+				err = tell(panes[i], sid, fn, arg);
+	}
+	return err;
+}
+
+int memory_walk_frozen(const struct memory *m, entry_fn fn, void *arg)
+{
+	struct group_range r = frozen_range(m);
+	size_t groups = r.n ? (size_t)(r.greatest - r.least) + 1 : 0;
+	size_t *ends = calloc(groups + 1, sizeof(*ends));
+	const struct pane **panes = malloc((r.n + 1) * sizeof(*panes));
+	int err = ends && panes ? 0 : ERR_NOMEM;
+
+	if (err == 0 && groups)
+		sort_groups(m, r, ends, panes);
+	for (size_t i = 0, at = 0; i < groups && err == 0; at = ends[i], i++) {
+		sort_by_start(panes + at, ends[i] - at);
+		err = walk_group(panes + at, ends[i] - at, fn, arg);
+	}
 	free(ends);
-	*ret = e;
-	*ret_n = r.n;
-	return 0;
+	free(panes);
+	return err;
 }
 
 /* ---- looking up ---- */
@@ -419,56 +412,86 @@ static int compare_sid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Every entry against the wanted series (sorted). */
-static int table_scan(const struct table *t, const uint32_t *sorted, size_t n_sids, int64_t from_ns,
-		      int64_t to_ns, entry_fn fn, void *arg)
+struct wanted {
+	const uint32_t *sids; /* by rising sid */
+	size_t n;
+	int64_t from_ns, to_ns;
+	entry_fn fn;
+	void *arg;
+};
+
+/* Index of the first wanted sid >= sid. */
+static size_t first_wanted(const struct wanted *w, uint32_t sid)
+{
+	size_t lo = 0, hi = w->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (w->sids[mid] < sid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The wanted series of a pane, the first of which is not before w->sids[i]. */
+static int find_in_pane(const struct pane *p, const struct wanted *w, size_t i)
+{
+	int err = 0;
+
+	if (p->start_ns < w->from_ns || p->start_ns >= w->to_ns)
+		return 0;
+	for (; i < w->n && w->sids[i] / PANE_SERIES == p->group && err == 0; i++)
+		if (pane_has(p, w->sids[i]))
+			err = tell(p, w->sids[i], w->fn, w->arg);
+	return err;
+}
+
+/* Every pane against the wanted series. */
+static int table_scan(const struct table *t, const struct wanted *w)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; i < t->n && err == 0; i++) {
-		const struct entry_key *k = table_key(t, i);
-		struct entry e;
+		const struct pane *p = table_pane(t, i);
 
-		if (k->start_ns < from_ns || k->start_ns >= to_ns ||
-		    !bsearch(&k->sid, sorted, n_sids, sizeof(*sorted), compare_sid))
-			continue;
-		e = table_entry(t, i);
-		err = fn(arg, &e);
+		err = find_in_pane(p, w, first_wanted(w, p->group * PANE_SERIES));
 	}
 	return err;
 }
 
 /* Tables of one window, which live data makes, are looked up by key. */
-static int table_lookup(const struct table *t, const uint32_t *sids, size_t n_sids, entry_fn fn, void *arg)
+static int table_lookup(const struct table *t, const struct wanted *w)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < n_sids && err == 0; i++) {
-		size_t at = table_probe(t, sids[i], t->least_start, tag_of(sids[i], t->least_start));
-		struct entry e;
+	for (size_t i = 0, next; i < w->n && err == 0; i = next) {
+		uint32_t group = w->sids[i] / PANE_SERIES, tag = tag_of(group, t->least_start);
+		size_t at = tag & t->mask;
+		const struct pane *p;
 
-		if (!t->slots[at].index)
-			continue;
-		e = table_entry(t, t->slots[at].index - 1);
-		err = fn(arg, &e);
+		while (err == 0 && (p = table_next(t, t->least_start, group, tag, &at)))
+			err = find_in_pane(p, w, i);
+		for (next = i + 1; next < w->n && w->sids[next] / PANE_SERIES == group; next++)
+			;
 	}
 	return err;
 }
 
-static int table_find(const struct table *t, const uint32_t *sorted, size_t n_sids, int64_t from_ns,
-		      int64_t to_ns, entry_fn fn, void *arg)
+static int table_find(const struct table *t, const struct wanted *w)
 {
-	if (t->greatest_start < from_ns || t->least_start >= to_ns)
+	if (t->greatest_start < w->from_ns || t->least_start >= w->to_ns)
 		return 0;
-	if (t->least_start == t->greatest_start && n_sids < t->n / 2)
-		return table_lookup(t, sorted, n_sids, fn, arg);
-	return table_scan(t, sorted, n_sids, from_ns, to_ns, fn, arg);
+	return t->least_start == t->greatest_start && w->n < t->n ? table_lookup(t, w) : table_scan(t, w);
 }
 
 int memory_find(const struct memory *m, const uint32_t *sids, size_t n_sids, int64_t from_ns, int64_t to_ns,
 		entry_fn fn, void *arg)
 {
 	uint32_t *sorted;
+	struct wanted w;
 	int err = 0;
 
 	if (n_sids == 0)
@@ -478,10 +501,11 @@ int memory_find(const struct memory *m, const uint32_t *sids, size_t n_sids, int
 		return ERR_NOMEM;
 	memcpy(sorted, sids, n_sids * sizeof(*sorted));
 	qsort(sorted, n_sids, sizeof(*sorted), compare_sid);
+	w = (struct wanted){ sorted, n_sids, from_ns, to_ns, fn, arg };
 	for (size_t i = 0; i < m->n_open && err == 0; i++)
-		err = table_find(m->open[i], sorted, n_sids, from_ns, to_ns, fn, arg);
+		err = table_find(m->open[i], &w);
 	for (size_t i = 0; i < m->n_frozen && err == 0; i++)
-		err = table_find(m->frozen[i], sorted, n_sids, from_ns, to_ns, fn, arg);
+		err = table_find(m->frozen[i], &w);
 	free(sorted);
 	return err;
 }

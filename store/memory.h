@@ -1,9 +1,9 @@
 /*
  * memory.h - the buckets that are in no block yet.
  *
- * Buckets lie in tables by epoch: the end of their window, rounded up to EPOCH_NS.  A flush takes
- * whole tables, so choosing what is due costs nothing per bucket.  Samples of epochs that a flush
- * has passed (late data, backfill) share one table, which every flush takes.
+ * Buckets lie in panes (pane.h), and these in tables by epoch: the end of their window, rounded up
+ * to EPOCH_NS.  A flush takes whole tables, so choosing what is due costs nothing per bucket.  Samples of
+ * epochs that a flush has passed (late data, backfill) share one table, which every flush takes.
  *
  * Tables taken by a flush are frozen: they no longer change, and stay visible to readers until the
  * flush is done.  Each table knows the first batch it holds a sample of: what comes before the
@@ -17,12 +17,11 @@
 #define STORE_MEMORY_H
 
 #include "store/block.h"
-#include "store/journal.h"
+#include "store/pane.h"
 
 #define EPOCH_NS   (30 * NS_PER_S)
 #define EPOCH_LATE INT64_MIN
 
-/* Keys lie apart from the buckets: looking up and sorting walk keys alone. */
 struct entry_key {
 	int64_t start_ns;
 	uint32_t sid, window_ms;
@@ -30,7 +29,7 @@ struct entry_key {
 
 struct entry {
 	struct entry_key key;
-	const struct bucket *bucket; /* borrowed like the entry */
+	const struct bucket *bucket; /* borrowed for the call */
 };
 
 struct table;
@@ -64,12 +63,11 @@ void memory_drop_frozen(struct memory *m);
 /* Least first batch of the open tables; UINT64_MAX when there is none. */
 uint64_t memory_first_batch(const struct memory *m);
 
-/* The frozen entries by (sid, start); the array is the caller's to free, its buckets are borrowed
- * until memory_drop_frozen.  Keys differ: an epoch lies in one table. */
-int memory_sort_frozen(const struct memory *m, struct entry **ret, size_t *ret_n);
-
-/* Calls fn for each entry of these series with start in [from, to), in no order. */
+/* Calls fn for each entry; its first non-zero value ends the walk and is returned.  The flusher
+ * walks the frozen ones by (sid, start); readers find those of some series with start in [from, to),
+ * in no order. */
 typedef int (*entry_fn)(void *arg, const struct entry *e);
+int memory_walk_frozen(const struct memory *m, entry_fn fn, void *arg);
 int memory_find(const struct memory *m, const uint32_t *sids, size_t n_sids, int64_t from_ns, int64_t to_ns,
 		entry_fn fn, void *arg);
 

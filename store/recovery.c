@@ -125,17 +125,10 @@ static int note_size(struct store *s, uint64_t batch, uint64_t bytes)
 {
 	if (s->n_journal && s->journal[s->n_journal - 1].batch == batch) {
 		s->journal[s->n_journal - 1].bytes += bytes;
-	} else {
-		struct journal_size *p = realloc(s->journal, (s->n_journal + 1) * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		s->journal = p;
-		s->journal[s->n_journal++] = (struct journal_size){ batch, bytes };
-		s->journal_cap = s->n_journal;
+		atomic_fetch_add(&s->journal_bytes, bytes);
+		return 0;
 	}
-	atomic_fetch_add(&s->journal_bytes, bytes);
-	return 0;
+	return note_journal(s, batch, bytes);
 }
 
 static int replay_record(void *arg, uint64_t batch, const struct journal_record *rec)

@@ -91,6 +91,40 @@ int series_read(struct kv_txn *t, uint32_t rid, series_row_fn fn, void *arg)
 	return err;
 }
 
+/* ---- names: packed, for there are many and they stay ---- */
+
+#define NAME_CHUNK_BYTES (256 * 1024)
+_Static_assert(NAME_BYTES_MAX <= UINT16_MAX, "a length is a u16");
+
+struct name_chunk {
+	struct name_chunk *next;
+	size_t len;
+	uint8_t bytes[NAME_CHUNK_BYTES];
+};
+
+static struct span name_of(const struct registry_entry *e) { return span_of(e->name + 2, get_le16(e->name)); }
+
+/* Names whose ids are taken back leave a gap; that follows a failed commit only. */
+static const uint8_t *keep_name(struct registry *r, const uint8_t *bytes, size_t len)
+{
+	struct name_chunk *c = r->names;
+	uint8_t *p;
+
+	if (!c || NAME_CHUNK_BYTES - c->len < len + 2) {
+		c = malloc(sizeof(*c));
+		if (!c)
+			return NULL;
+		c->next = r->names;
+		c->len = 0;
+		r->names = c;
+	}
+	p = c->bytes + c->len;
+	put_le16(p, (uint16_t)len);
+	memcpy(p + 2, bytes, len);
+	c->len += len + 2;
+	return p;
+}
+
 /* ---- registry ---- */
 
 int registry_init(struct registry *r)
@@ -103,8 +137,10 @@ int registry_init(struct registry *r)
 
 void registry_release(struct registry *r)
 {
-	for (size_t i = 0; i < r->n_entries; i++)
-		free(r->entries[i].name);
+	for (struct name_chunk *c = r->names, *next; c; c = next) {
+		next = c->next;
+		free(c);
+	}
 	free(r->entries);
 	free(r->slots);
 	pthread_rwlock_destroy(&r->lock);
@@ -129,8 +165,8 @@ static size_t probe(const struct registry *r, uint32_t rid, const struct canonic
 	for (; r->slots[at]; at = (at + 1) & r->mask) {
 		const struct registry_entry *e = &r->entries[r->slots[at]];
 
-		if (e->hash == (uint32_t)(c->hash >> 32) && e->rid == rid && e->name_len == c->len &&
-		    memcmp(e->name, c->bytes, c->len) == 0)
+		if (e->hash == (uint32_t)(c->hash >> 32) && e->rid == rid &&
+		    span_equal(name_of(e), span_of(c->bytes, c->len)))
 			break;
 	}
 	return at;
@@ -144,7 +180,7 @@ static int grow_entries(struct registry *r, uint32_t sid)
 	if (sid < r->n_entries)
 		return 0;
 	while (n <= sid)
-		n += n / 2;
+		n += n / 4;
 	p = realloc(r->entries, n * sizeof(*p));
 	if (!p)
 		return ERR_NOMEM;
@@ -162,11 +198,13 @@ static int rehash(struct registry *r, size_t mask)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < r->n_entries; i++) {
 		const struct registry_entry *e = &r->entries[i];
+		struct span name;
 		size_t at;
 
 		if (!e->rid)
 			continue;
-		at = XXH3_64bits_withSeed(e->name, e->name_len, e->rid) & mask;
+		name = name_of(e);
+		at = XXH3_64bits_withSeed(name.data, name.len, e->rid) & mask;
 		while (slots[at])
 			at = (at + 1) & mask;
 		slots[at] = (uint32_t)i;
@@ -179,30 +217,24 @@ static int rehash(struct registry *r, size_t mask)
 
 int registry_add(struct registry *r, uint32_t rid, uint32_t sid, const struct series_name *name)
 {
+	const uint8_t *kept = NULL;
 	struct canonical c;
-	char *copy;
 	int err = 0;
 
 	canonicalise(rid, name, &c);
-	copy = malloc(c.len);
-	if (!copy)
-		return ERR_NOMEM;
-	memcpy(copy, c.bytes, c.len);
 	pthread_rwlock_wrlock(&r->lock);
 	if (r->used > r->mask / 2)
 		err = rehash(r, r->mask * 2 + 1);
 	if (err == 0)
 		err = grow_entries(r, sid);
+	if (err == 0 && !(kept = keep_name(r, c.bytes, c.len)))
+		err = ERR_NOMEM;
 	if (err == 0) {
-		r->entries[sid] =
-		    (struct registry_entry){ rid, (uint32_t)(c.hash >> 32), copy, (uint32_t)c.len };
+		r->entries[sid] = (struct registry_entry){ rid, (uint32_t)(c.hash >> 32), kept };
 		r->slots[probe(r, rid, &c)] = sid;
 		r->used++;
-	} else {
-		free(copy);
 	}
 	pthread_rwlock_unlock(&r->lock);
-	/* cppcheck-suppress memleak ; the entry has it */
 	return err;
 }
 
@@ -211,7 +243,6 @@ void registry_truncate(struct registry *r, uint32_t from_sid)
 	pthread_rwlock_wrlock(&r->lock);
 	for (size_t i = from_sid; i < r->n_entries; i++) {
 		r->used -= r->entries[i].rid != 0;
-		free(r->entries[i].name);
 		r->entries[i] = (struct registry_entry){ 0 };
 	}
 	r->rollbacks++;

@@ -32,16 +32,16 @@ struct registry {
 	pthread_rwlock_t lock;
 	struct registry_entry *entries; /* by sid; rid 0 where there is none */
 	size_t n_entries;
-	uint32_t *slots; /* sids, hashed by run and name */
+	struct name_chunk *names; /* the newest of those that hold the names */
+	uint32_t *slots;          /* sids, hashed by run and name */
 	size_t mask, used;
 	uint64_t rollbacks; /* how often ids were taken back: names found before may be stale */
 };
 
 struct registry_entry {
 	uint32_t rid;
-	uint32_t hash; /* upper half of the name's hash */
-	char *name;    /* canonical bytes */
-	uint32_t name_len;
+	uint32_t hash;       /* upper half of the name's hash */
+	const uint8_t *name; /* u16 length, canonical bytes; in a chunk */
 };
 
 int registry_init(struct registry *r);

@@ -108,6 +108,7 @@ struct store {
 int writer_start(struct store *s);
 void writer_stop(struct store *s); /* commits what is queued */
 void writer_wake(struct store *s);
+int note_journal(struct store *s, uint64_t batch, uint64_t bytes); /* so large is that batch in the journal */
 
 /* access.c */
 int access_load(struct store *s);

@@ -38,17 +38,19 @@ int sum_copy(struct sum *dst, const struct sum *src); /* dst was released or zer
 /* v must be finite.  The whole of it while two doubles can hold the sum: two TwoSums, whose last
  * error says whether they still do (an overflow makes it a NaN).  Needs -ffp-contract=off. */
 int sum_add_slow(struct sum *s, double v);
-static inline int sum_add(struct sum *s, double v)
+static inline bool sum_add_quick(struct sum *s, double v)
 {
 	double hi = s->hi + v, a = hi - s->hi, e = (s->hi - (hi - a)) + (v - a);
 	double lo = s->lo + e, b = lo - s->lo, rest = (s->lo - (lo - b)) + (e - b);
 
 	if (__builtin_expect(rest != 0 || s->wide, 0))
-		return sum_add_slow(s, v);
+		return false;
 	s->hi = hi;
 	s->lo = lo;
-	return 0;
+	return true;
 }
+
+static inline int sum_add(struct sum *s, double v) { return sum_add_quick(s, v) ? 0 : sum_add_slow(s, v); }
 
 int sum_merge(struct sum *s, const struct sum *other);
 

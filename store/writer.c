@@ -20,7 +20,7 @@
 
 /* ---- after the commit ---- */
 
-static int note_journal(struct store *s, uint64_t bytes)
+int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 {
 	if (s->n_journal == s->journal_cap) {
 		size_t cap = s->journal_cap ? s->journal_cap * 2 : 256;
@@ -31,7 +31,7 @@ static int note_journal(struct store *s, uint64_t bytes)
 		s->journal = p;
 		s->journal_cap = cap;
 	}
-	s->journal[s->n_journal++] = (struct journal_size){ s->state.batch, bytes };
+	s->journal[s->n_journal++] = (struct journal_size){ batch, bytes };
 	atomic_fetch_add(&s->journal_bytes, bytes);
 	return 0;
 }
@@ -193,7 +193,7 @@ static void run_turn(struct store *s, struct turn *t)
 			err = diagnose(s, err, &f);
 	} else {
 		count(s, t, clock_mono_ns() - began);
-		if (t->journal.len && note_journal(s, t->journal.len) < 0)
+		if (t->journal.len && note_journal(s, s->state.batch, t->journal.len) < 0)
 			log_warn("store: out of memory while counting the journal");
 		if (t->flush_done)
 			forget_journal(s);

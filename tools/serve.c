@@ -14,6 +14,7 @@
 #include "store/base/log.h"
 
 #define DRAIN_MS       10000
+#define TRIM_EVERY_S   10
 #define PATH_PARTS_MAX 8
 
 struct serve {
@@ -291,9 +292,11 @@ static int wait_for_end(struct serve *s, const sigset_t *signals)
 {
 	const struct timespec second = { 1, 0 };
 
-	for (;;) {
+	for (unsigned i = 1;; i++) {
 		if (sigtimedwait(signals, NULL, &second) > 0)
 			return EXIT_OK;
+		if (i % TRIM_EVERY_S == 0)
+			malloc_trim(0); /* what a peak has left behind */
 		if (serve_broken(s)) {
 			log_error("serve: the store failed; stopping");
 			return EXIT_TROUBLE;

@@ -151,17 +151,21 @@ enum { MANY = 5000 };
 static struct block_key keys[MANY];
 static struct bucket buckets[MANY];
 
-/* Bytes a bucket of `samples` samples takes, at the same times and steps in all series. */
-static double bytes_a_bucket(size_t samples, enum value_kind kind)
+/* Bytes a bucket of `samples` samples takes, at the same times and steps in all series; or, onward,
+ * in windows of one series that follow each other, at steps that do. */
+static double bytes_a_bucket(size_t samples, enum value_kind kind, bool onward)
 {
 	uint64_t seed = 4;
 	struct blocks x;
 
 	for (uint32_t i = 0; i < MANY; i++) {
-		keys[i] = key_of(i + 1, 0);
+		int64_t window = onward ? i : 0;
+
+		keys[i] = key_of(onward ? 1 : i + 1, window);
 		bucket_init(&buckets[i]);
 		for (size_t j = 0; j < samples; j++) {
-			struct point p = { START + (int64_t)(j * 30 / samples) * 1000000000, 100 + (int64_t)j,
+			struct point p = { keys[i].start_ns + (int64_t)(j * 30 / samples) * 1000000000,
+					   100 + window * (int64_t)samples + (int64_t)j,
 					   random_value(&seed, kind) };
 
 			assert_int_equal(bucket_add(&buckets[i], p), 0);
@@ -174,11 +178,52 @@ static double bytes_a_bucket(size_t samples, enum value_kind kind)
 static void ordinary_buckets_are_small(void **state)
 {
 	(void)state;
-	assert_true(bytes_a_bucket(1, VALUE_LOSS) < 4.1);
-	assert_true(bytes_a_bucket(1, VALUE_TIMER) < 8.1);
-	assert_true(bytes_a_bucket(3, VALUE_LOSS) < 14);
-	assert_true(bytes_a_bucket(3, VALUE_TIMER) < 27);
-	assert_true(bytes_a_bucket(30, VALUE_LOSS) < 23);
+	assert_true(bytes_a_bucket(1, VALUE_LOSS, false) < 4.1);
+	assert_true(bytes_a_bucket(1, VALUE_TIMER, false) < 8.1);
+	assert_true(bytes_a_bucket(3, VALUE_LOSS, false) < 14);
+	assert_true(bytes_a_bucket(3, VALUE_TIMER, false) < 27);
+	assert_true(bytes_a_bucket(30, VALUE_LOSS, false) < 23);
+	assert_true(bytes_a_bucket(3, VALUE_LOSS, true) < 14);
+	assert_true(bytes_a_bucket(10, VALUE_LOSS, true) < 23);
+}
+
+/* Steps that would go on evenly in the next window, and do, or do not, or have no room to. */
+static void steps_from_window_to_window(void **state)
+{
+	static const int64_t steps[][2] = {
+		{ 1, 3 },
+		{ 4, 6 },
+		{ 7, 9 },
+		{ 7, 9 },
+		{ 10, 13 },
+		{ INT64_MAX - 7, INT64_MAX - 5 },
+		{ INT64_MAX - 4, INT64_MAX - 2 },
+		{ INT64_MAX - 4, INT64_MAX - 2 },
+		{ INT64_MIN + 1, INT64_MAX },
+		{ INT64_MIN + 1, INT64_MAX },
+		{ INT64_MIN + 1, INT64_MIN + 5 },
+		{ INT64_MIN + 6, INT64_MIN + 10 },
+		{ -INT64_MAX / 2, INT64_MAX / 4 },
+		{ STEP_NONE, STEP_NONE },
+		{ STEP_NONE, 8 },
+		{ STEP_NONE, 8 },
+		{ 0, 0 },
+		{ 0, 0 },
+	};
+	size_t n = sizeof(steps) / sizeof(*steps);
+	(void)state;
+
+	for (size_t i = 0; i < n; i++) {
+		keys[i] = key_of(1, (int64_t)i);
+		bucket_init(&buckets[i]);
+		for (int64_t j = 0; j < 3; j++) {
+			int64_t step = steps[i][j > 0];
+			struct point p = { keys[i].start_ns + j, step, 1 };
+
+			assert_int_equal(bucket_add(&buckets[i], p), 0);
+		}
+	}
+	check_round_trip(keys, buckets, n, BODY_MAX);
 }
 
 static void random_buckets(void **state)
@@ -470,6 +515,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ordinary_buckets_are_small),
+		cmocka_unit_test(steps_from_window_to_window),
 		cmocka_unit_test(random_buckets),
 		cmocka_unit_test(ends_of_every_field),
 		cmocka_unit_test(a_bucket_larger_than_a_block),
