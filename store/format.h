@@ -1,5 +1,6 @@
 /*
- * format.h - what lies in hot/, byte for byte.  Format 1.0.
+ * format.h - what lies in hot/, byte for byte.  Format 1.1; since 1.1 the journal may hold
+ * buckets (journal.h), and all that 1.0 wrote is read.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -48,7 +49,7 @@
 #define STORE_FORMAT_H
 
 #define FORMAT_MAJOR 1
-#define FORMAT_MINOR 0
+#define FORMAT_MINOR 1
 
 #define STORED_MAGIC        0xA5
 #define STORED_HEADER_BYTES 16

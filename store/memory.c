@@ -242,6 +242,30 @@ static inline int fold_sample(struct table *t, struct guess *g, struct entry_key
 	return fold_by_key(t, g, key, p);
 }
 
+/* A bucket that was made elsewhere; as a sample it would have come to the same table. */
+static int fold_bucket(struct table *t, struct entry_key key, const struct bucket *b)
+{
+	uint32_t tag = tag_of(key.sid, key.start_ns);
+	size_t at = table_probe(t, key.sid, key.start_ns, tag);
+
+	if (t->slots[at].index)
+		return bucket_merge(table_bucket(t, t->slots[at].index - 1), b);
+	return bucket_copy(table_bucket(t, table_add(t, key, tag, at)), b);
+}
+
+static void fold_buckets(struct memory *m, uint64_t batch, const struct journal_record *rec,
+			 int64_t skip_floor)
+{
+	for (size_t i = 0; i < rec->n_buckets; i++) {
+		const struct bucket_record *r = &rec->buckets[i];
+		struct entry_key key = { r->start_ns, r->sid, (uint32_t)(rec->window_ns / NS_PER_MS) };
+		int64_t epoch = epoch_of(r->start_ns + rec->window_ns);
+
+		if (epoch > skip_floor && fold_bucket(open_table(m, epoch, batch), key, &r->bucket) < 0)
+			must(NULL);
+	}
+}
+
 void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *rec, int64_t skip_floor)
 {
 	struct entry_key key = { .start_ns = INT64_MAX, .window_ms = (uint32_t)(rec->window_ns / NS_PER_MS) };
@@ -264,6 +288,7 @@ void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *
 		if (fold_sample(t, &guess, key, p) < 0)
 			must(NULL);
 	}
+	fold_buckets(m, batch, rec, skip_floor);
 }
 
 size_t memory_buckets(const struct memory *m)

@@ -105,7 +105,13 @@ static void close_kv(struct kv *kv, const char *dir)
 
 static void round_trip(struct kv *kv, uint64_t batch, const struct columns *c)
 {
-	struct journal_record rec = { 3, 30 * NS_PER_S, c->n, c->sid, c->t_ns, c->step, c->value };
+	struct journal_record rec = { .rid = 3,
+				      .window_ns = 30 * NS_PER_S,
+				      .n = c->n,
+				      .sid = c->sid,
+				      .t_ns = c->t_ns,
+				      .step = c->step,
+				      .value = c->value };
 	struct expect e = { .c = c, .batch = batch };
 	struct buf out;
 	struct kv_txn *t;
