@@ -19,6 +19,7 @@ static const struct route routes[] = {
 	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}/export", handle_export, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
 	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },

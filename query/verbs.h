@@ -14,6 +14,7 @@ int verb_show(const struct target *t, int argc, char **argv);
 int verb_metrics(const struct target *t, int argc, char **argv);
 int verb_get(const struct target *t, int argc, char **argv);
 int verb_logs(const struct target *t, int argc, char **argv);
+int verb_export(const struct target *t, int argc, char **argv);
 int verb_stats(const struct target *t, int argc, char **argv);
 int verb_verify(const struct target *t, int argc, char **argv);
 

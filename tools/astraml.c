@@ -26,6 +26,7 @@ static const struct verb {
 	{ "metrics", verb_metrics, NEED_READ, "a run's metrics, over its whole life" },
 	{ "get", verb_get, NEED_READ, "one metric, window by window" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
+	{ "export", verb_export, NEED_READ, "a run as lines that import again, or as CSV" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
 	{ "verify", verb_verify, NEED_READ, "check everything stored" },
 };
