@@ -4,16 +4,22 @@
 #ifndef INGEST_IMPORT_FILE_LIST_H
 #define INGEST_IMPORT_FILE_LIST_H
 
-#include "store/model.h"
+#include "ingest/import/format.h"
 
-struct import_file {
-	char *path;       /* owned */
-	const char *name; /* its last part: borrowed from path */
+/* One run to be. */
+struct import_item {
+	char *name; /* owned; for people: the path below the directory that was named, of a file that
+		     * was named itself the last part */
 	char run[ID_MAX + 1];
+	char **paths;    /* owned; one file, or all of a directory where the format wants that */
+	uint64_t *sizes; /* owned; of each, as it is on the disk */
+	size_t n_paths;
+	uint64_t bytes;   /* of all */
+	int64_t mtime_ns; /* the latest of all */
 };
 
 struct file_list {
-	struct import_file *files;
+	struct import_item *items;
 	size_t n, cap;
 };
 
@@ -24,11 +30,11 @@ void run_id_of_name(const char *name, char ret[ID_MAX + 1]);
 /* Whether a run may have this id: 1 to ID_MAX of [A-Za-z0-9._-], neither "." nor "..". */
 bool run_id_ok(const char *id);
 
-/* Adds a file, or all files below a directory by name, those that begin with a dot left out.
- * ERR_NOT_FOUND, ERR_DENIED, ERR_IO, ERR_NOMEM. */
-int file_list_add(struct file_list *l, const char *path, struct fault *f);
+/* Adds a file, or all files below a directory that the format takes, by name, those that begin
+ * with a dot left out.  ERR_NOT_FOUND, ERR_DENIED, ERR_IO, ERR_NOMEM. */
+int file_list_add(struct file_list *l, const char *path, const struct import_format *format, struct fault *f);
 
-/* ERR_REFUSED: two files would become one run. */
+/* ERR_REFUSED: two items would become one run. */
 int file_list_check(const struct file_list *l, struct fault *f);
 void file_list_release(struct file_list *l);
 

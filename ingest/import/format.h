@@ -1,59 +1,52 @@
 /*
- * format.h - what the importer needs to know of a format of text lines: how one line is read.
+ * format.h - what the importer needs to know of a format: its options, and how a file is read.
  *
- * Another format is one more file that exports one more of these, and a row in import.c's table.
- * Knows nothing of files, runs or the wire.
+ * Another format is one more file that exports one of these, and a row in import.c's table.  It
+ * knows nothing of runs, requests or the wire.  The frame opens files, unpacks and hashes them,
+ * walks them twice (the first time to find what a run is made of, the second time to send), chooses
+ * the run, cuts requests, shows progress and goes on where an import broke off.
  */
 #ifndef INGEST_IMPORT_FORMAT_H
 #define INGEST_IMPORT_FORMAT_H
 
-#include "store/base/arena.h"
-#include "store/base/buf.h"
-#include "store/base/clock.h"
-#include "store/model.h"
+#include "ingest/import/args.h"
+#include "ingest/import/input.h"
+#include "ingest/import/sink.h"
 
-/* Times of lines lie in [0, LINE_TIME_END_NS), which ends with the year 2261; others are none. */
-#define LINE_TIME_END_NS (INT64_C(9214646400) * NS_PER_S)
+/* What stands around one walk; the same in both. */
+struct import_context {
+	const struct import_args *args;
 
-/* One thing a line says: "at t_ns, key was value". */
-struct line_record {
-	struct span key; /* any bytes: not checked against the limits of names */
-	bool has_time, is_number;
-	int64_t t_ns;
-	int64_t step;      /* STEP_NONE: none */
-	double number;     /* when is_number */
-	struct span value; /* JSON text of a string, number or boolean; else empty */
-};
+	/* When the file was last changed, as it was when it was first imported: later than what is in
+	 * it.  The run keeps it. */
+	int64_t reference_ns;
 
-/* All that one line says, reused from line to line.  Spans are borrowed until the next line. */
-struct line_facts {
-	bool has_time;
-	int64_t t_ns; /* the first time in the line */
-	struct line_record *records;
-	size_t n, cap;
-	struct arena names;
+	bool has_start, has_end; /* --start, --end */
+	int64_t start_ns, end_ns;
 };
 
 struct import_format {
 	const char *name;
-	const char *version; /* goes into the producer id: rises when the same bytes give other records */
+	const char *version; /* goes into the producer id: rises when the same bytes give other facts */
+	const char *summary; /* half a line of `import --help` */
+	const char *help;    /* what `import NAME --help` says below the first line: what becomes of a
+			      * file, the options of the format, an example */
+	const struct import_option *options; /* its own, ended by a name NULL; NULL: none */
 
-	/* The line comes with its end, and has at most LOG_TEXT_MAX bytes of any content; whatever it
-	 * does not understand says nothing.  ERR_NOMEM. */
-	int (*parse_line)(struct span line, struct line_facts *ret);
+	/* false: each file is a run.  true: all files of one directory that it takes are a run, read in
+	 * the order of their names; a file that is named itself is one too. */
+	bool run_is_directory;
+	bool (*takes)(const char *name); /* which files of a directory; NULL: all */
 
-	/* Which of the keys whose first value is kept as a parameter of the run this is, from 0 to 63;
-	 * -1: none of them. */
-	int (*parameter)(struct span key);
+	/* Whether the options make sense, before any file is opened: ERR_REFUSED and a sentence.  NULL:
+	 * they always do. */
+	int (*check)(const struct import_args *args, struct fault *f);
+
+	/* One walk over one file: from its start as far as it likes.  A file that is not of this format
+	 * is ERR_MALFORMED with the place and the way out. */
+	int (*read)(const struct import_context *c, struct input *in, struct import_sink *k, struct fault *f);
 };
 
 extern const struct import_format mllog_format;
-
-void line_facts_init(struct line_facts *f);
-void line_facts_release(struct line_facts *f);
-void line_facts_clear(struct line_facts *f);
-
-/* Appends a record, and takes its time as the line's when it is the first.  ERR_NOMEM. */
-int line_facts_add(struct line_facts *f, const struct line_record *r);
 
 #endif

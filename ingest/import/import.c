@@ -1,87 +1,67 @@
 #include "ingest/import/import.h"
 
-#include <getopt.h>
-#include <inttypes.h>
+#include <signal.h>
 #include <sodium/core.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "ingest/import/file_list.h"
-#include "ingest/import/metric_names.h"
-#include "ingest/import/transfer.h"
-#include "ingest/names.h"
+#include "ingest/import/report.h"
+#include "ingest/import/survey.h"
 
 #define CONNECT_TIMEOUT_MS 10000
-#define SHOWN_NAME_MAX     250 /* what a name and a tag of a run hold */
+#define AHEAD_NS           (600 * NS_PER_S) /* what a server takes of the future, too */
 
 static const struct import_format *const formats[] = { &mllog_format };
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
-static const char usage[] =
-    "usage: astraml import FORMAT FILE... [--run ID] [--start TIME]\n"
+static const char usage_head[] =
+    "usage: astraml import FORMAT FILE... [OPTIONS]\n"
     "\n"
     "Turns files of other tools into runs.  One file is one run; a directory stands for all files in\n"
     "it.  gzip and zstd are unpacked.  Importing a file again changes nothing, and goes on where an\n"
     "import broke off.\n"
     "\n"
-    "formats:\n"
-    "  mllog         result logs of MLPerf Training: :::MLLOG, :::MLL and :::MLPv0.5.0 lines become\n"
-    "                metrics, every line a log record of stream `console`\n"
+    "formats, each with a --help of its own:\n";
+
+static const char usage_tail[] =
     "\n"
-    "  --run ID      the run to make, for a single file; else it is named like the file\n"
-    "  --start TIME  the time of lines before which none has a time, like 2025-07-06T12:00:00Z;\n"
-    "                else that of the first line with one, else when the file was last changed\n"
+    "options of all formats:\n"
+    "  --run ID      the run to make, for a single file; else it is named like the file, which of\n"
+    "                several in a directory is the path below it with - for /\n"
+    "  --start TIME  like 2025-07-06T12:00:00Z: when the file begins, where it does not tell; without\n"
+    "                it that is the first time there is, else the file's modification time\n"
+    "  --end TIME    when the file ends, for files with steps or rows and no times; else that is the\n"
+    "                file's modification time\n"
     "\n"
     "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
+
+static const struct import_option common_options[] = { { .name = "run", .is_silent = true },
+						       { .name = "start" },
+						       { .name = "end" },
+						       { .name = "help", .is_flag = true, .is_silent = true },
+						       { .name = NULL } };
 
 struct options {
 	const struct target *target;
 	const struct import_format *format;
-	const char *run;   /* NULL: named like the file */
-	const char *start; /* NULL: none */
-	int64_t start_ns;
+	struct import_args args;
+	const char *run;             /* NULL: named like the file */
+	struct import_context times; /* --start and --end */
 };
 
-/* What stands around one file while it is imported. */
+/* What stands around one run while it is imported. */
 struct import {
 	const struct options *o;
-	const struct import_file *file;
-	struct line_file *text;
+	struct walk walk;
+	int64_t imported_ns; /* when it was first imported */
 	struct survey survey;
 	struct upload *upload;
-	struct progress progress;
 	uint8_t producer[PRODUCER_ID_BYTES];
 };
 
-/* The file's name as a name and tag of a run may hold it: bytes that may not be in one become '?'. */
-static void shown_name(const char *name, char ret[SHOWN_NAME_MAX + 1])
-{
-	bool good;
-	size_t len = strlen(name);
-
-	if (len > SHOWN_NAME_MAX)
-		len = SHOWN_NAME_MAX;
-	memcpy(ret, name, len);
-	ret[len] = 0;
-	good = name_is_clean(span_of(ret, len));
-	for (size_t i = 0; i < len && !good; i++)
-		if ((unsigned char)ret[i] < 0x20 || (unsigned char)ret[i] >= 0x7f)
-			ret[i] = '?';
-}
-
-static int add_json_text(struct buf *b, const char *s)
-{
-	int err = buf_addch(b, '"');
-
-	for (; *s && err == 0; s++) {
-		if (*s == '"' || *s == '\\')
-			err = buf_addch(b, '\\');
-		if (err == 0)
-			err = buf_addch(b, *s);
-	}
-	return err < 0 ? err : buf_addch(b, '"');
-}
+/* ---- the run ---- */
 
 static void import_id_of(const struct import *im, char ret[2 * PRODUCER_ID_BYTES + 1])
 {
@@ -92,19 +72,24 @@ static void import_id_of(const struct import *im, char ret[2 * PRODUCER_ID_BYTES
 /* The body that creates the run. */
 static int build_spec(const struct import *im, int64_t start_ns, struct buf *b)
 {
-	char name[SHOWN_NAME_MAX + 1], start[CLOCK_TEXT_MAX], id[2 * PRODUCER_ID_BYTES + 1];
+	char name[SHOWN_NAME_MAX + 1], id[2 * PRODUCER_ID_BYTES + 1];
+	char start[CLOCK_TEXT_MAX], file_time[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
 	int err;
 
-	shown_name(im->file->name, name);
+	shown_name(im->walk.item->name, name);
 	clock_format(start_ns, start);
+	clock_format(im->walk.context.reference_ns, file_time);
+	clock_format(im->imported_ns, now);
 	import_id_of(im, id);
 	buf_clear(b);
 	if ((err = buf_addf(
 		 b, "{\"id\":\"%s\",\"state\":\"running\",\"imported\":true,\"started_at\":\"%s\",\"name\":",
 		 im->upload->run, start)) < 0 ||
 	    (err = add_json_text(b, name)) < 0 ||
-	    (err = buf_addf(b, ",\"tags\":{\"import\":\"%s\",\"import_id\":\"%s\",\"import_file\":",
-			    im->o->format->name, id)) < 0 ||
+	    (err = buf_addf(b,
+			    ",\"tags\":{\"import\":\"%s\",\"import_id\":\"%s\",\"import_time\":\"%s\","
+			    "\"import_file_time\":\"%s\",\"import_file\":",
+			    im->o->format->name, id, now, file_time)) < 0 ||
 	    (err = add_json_text(b, name)) < 0 || (err = buf_addstr(b, "},\"hyperparams\":{")) < 0 ||
 	    (err = buf_add(b, im->survey.params.data, im->survey.params.len)) < 0)
 		return err;
@@ -118,7 +103,7 @@ static int check_run(const struct import *im, const struct upload_run *run, stru
 	const char *r = im->upload->run;
 
 	import_id_of(im, id);
-	if (run->created || strcmp(run->import_id, id) == 0)
+	if (strcmp(run->import_id, id) == 0)
 		return 0;
 	if (run->import_id[0])
 		return fault_set(
@@ -135,152 +120,109 @@ static int check_run(const struct import *im, const struct upload_run *run, stru
 	    r, r);
 }
 
-/* When the run starts, as far as the file and the options say. */
-static int64_t chosen_start(const struct import *im)
+/* What the file does not tell but the day of its first import did: the run keeps it. */
+static void choose_times(struct import *im, const struct upload_run *run)
 {
-	int64_t mtime = line_file_mtime_ns(im->text), now = clock_now_ns();
+	struct import_context *c = &im->walk.context;
+	int64_t mtime = im->walk.item->mtime_ns;
+
+	im->imported_ns = run->has_times ? run->imported_ns : clock_now_ns();
+	im->walk.latest_ns = im->imported_ns + AHEAD_NS;
+	if (run->has_times)
+		c->reference_ns = run->reference_ns;
+	else
+		c->reference_ns = mtime < 1 ? 1 : mtime > im->imported_ns ? im->imported_ns : mtime;
+}
+
+/* Where relative times count from. */
+static int64_t origin_of(const struct import *im)
+{
+	const struct import_context *c = &im->walk.context;
+	int64_t end = c->has_end ? c->end_ns : c->reference_ns, origin;
+
+	if (c->has_start)
+		return c->start_ns;
+	return __builtin_sub_overflow(end, im->survey.greatest_ns, &origin) ? 0 : origin;
+}
+
+/* When the run starts, as far as the file and the options say. */
+static int64_t start_of(const struct import *im)
+{
+	const struct import_context *c = &im->walk.context;
+	int64_t start;
 
 	if (im->survey.has_time)
 		return im->survey.first_ns;
-	if (im->o->start)
-		return im->o->start_ns;
-	return mtime < 1 ? 1 : mtime > now ? now : mtime;
+	if (im->survey.has_relative && !__builtin_add_overflow(origin_of(im), im->survey.least_ns, &start) &&
+	    start > 0 && start < IMPORT_TIME_END_NS)
+		return start;
+	return c->has_start ? c->start_ns : c->reference_ns;
 }
 
-static int make_run(struct import *im, int64_t *ret_start_ns, struct fault *f)
+/* One that came into being since we looked is ours when a lost answer made us ask again. */
+static int make_run(struct import *im, struct upload_run *run, struct fault *f)
 {
-	struct upload_run run;
-	int64_t start_ns = chosen_start(im);
-	int err = build_spec(im, start_ns, &im->upload->body);
+	int err;
 
-	if (err < 0)
-		return fault_default(f, err);
-	err = upload_create_run(im->upload, &run, f);
-	if (err < 0 || (err = check_run(im, &run, f)) < 0)
-		return err;
-	/* a file without times may have another modification time today */
-	if (!im->survey.has_time && !im->o->start && run.has_start)
-		start_ns = run.started_ns;
-	*ret_start_ns = start_ns;
-	return 0;
-}
-
-/* ---- what is said about it ---- */
-
-/* "1,234" */
-static const char *grouped(uint64_t n, char ret[32])
-{
-	char plain[24];
-	int len = snprintf(plain, sizeof(plain), "%" PRIu64, n), at = 0;
-
-	for (int i = 0; i < len; i++) {
-		if (i > 0 && (len - i) % 3 == 0)
-			ret[at++] = ',';
-		ret[at++] = plain[i];
+	if (!run->exists) {
+		err = build_spec(im, start_of(im), &im->upload->body);
+		if (err < 0)
+			return fault_default(f, err);
+		err = upload_create_run(im->upload, f);
+		if (err != ERR_CONFLICT)
+			return err;
+		err = upload_find_run(im->upload, run, f);
+		if (err < 0)
+			return err;
 	}
-	ret[at] = 0;
-	return ret;
+	return check_run(im, run, f);
 }
 
-/* Whole seconds. */
-static void print_time(int64_t t_ns)
+/* ---- one run, all runs ---- */
+
+static int send_files(struct import *im, struct upload_run *run, struct fault *f)
 {
-	char text[CLOCK_TEXT_MAX];
-
-	clock_format(t_ns - t_ns % NS_PER_S, text);
-	fputs(text, stdout);
-}
-
-static void print_summary(const struct import *im, const struct transfer_result *r)
-{
-	char lines[32], samples[32], metrics[32];
-
-	printf("%s -> run %s: %s line%s, %s sample%s of %s metric%s", im->file->name, im->upload->run,
-	       grouped(r->lines, lines), r->lines == 1 ? "" : "s", grouped(r->samples, samples),
-	       r->samples == 1 ? "" : "s", grouped(r->metrics, metrics), r->metrics == 1 ? "" : "s");
-	if (r->lines > 0) {
-		fputs(", ", stdout);
-		print_time(r->first_ns);
-		fputs(" .. ", stdout);
-		print_time(r->last_ns);
-	}
-	puts(r->duplicates == r->requests ? " (already there)" : "");
-	fflush(stdout);
-}
-
-static void print_json(const struct import *im, const struct transfer_result *r)
-{
-	struct buf b;
-
-	buf_init(&b, 64 * 1024);
-	if (buf_addstr(&b, "{\"file\":") < 0 || add_json_text(&b, im->file->name) < 0 ||
-	    buf_addf(&b,
-		     ",\"run\":\"%s\",\"lines\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"metrics\":%" PRIu64
-		     ",\"already_there\":%s}",
-		     im->upload->run, r->lines, r->samples, r->metrics,
-		     r->duplicates == r->requests ? "true" : "false") < 0)
-		abort(); /* a file name has 255 bytes */
-	puts(buf_cstr(&b));
-	fflush(stdout);
-	buf_release(&b);
-}
-
-static void warn_left_out(const struct import *im, const struct transfer_result *r)
-{
-	const char *name = im->file->name;
-
-	if (r->refused_names > 0)
-		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" samples were left out: the name of a metric has 1 to %d bytes "
-			"of UTF-8 without control characters, and a run has at most %d of them\n",
-			name, r->refused_names, METRIC_NAME_MAX, METRIC_NAMES_MAX);
-	if (r->rejected_samples + r->rejected_lines > 0)
-		fprintf(stderr,
-			"astraml import: %s: the server left out %" PRIu64 " samples and %" PRIu64
-			" lines (%s)\n",
-			name, r->rejected_samples, r->rejected_lines, r->reject_code);
-}
-
-/* ---- one file, all files ---- */
-
-static int send_file(struct import *im, struct fault *f)
-{
-	struct transfer t = { .format = im->o->format, .survey = &im->survey, .producer = im->producer };
+	struct transfer t = { .walk = &im->walk, .producer = im->producer };
 	struct transfer_result result;
 	int err;
 
-	survey_producer(&im->survey, im->o->format, im->upload->run, im->o->start, im->producer);
-	err = make_run(im, &t.start_ns, f);
+	survey_producer(&im->walk, im->upload->run, im->producer);
+	err = make_run(im, run, f);
 	if (err < 0)
 		return err;
-	progress_start(&im->progress, "sending", im->file->name);
-	err = transfer_file(im->text, &t, im->upload, &im->progress, &result, f);
-	progress_clear(&im->progress);
+	t.start_ns = start_of(im);
+	t.origin_ns = origin_of(im);
+	err = transfer_files(&t, im->upload, &result, f);
 	if (err < 0)
 		return err;
-	(im->o->target->json ? print_json : print_summary)(im, &result);
-	warn_left_out(im, &result);
+	(im->o->target->json ? report_json : report_summary)(im->walk.item, im->upload->run, &result);
+	report_left_out(im->walk.item, &result);
 	return 0;
 }
 
-static int import_file(const struct options *o, const struct import_file *file, struct upload *u,
-		       struct fault *f)
+static int import_item(const struct options *o, const struct import_item *item, struct upload *u,
+		       struct progress *p, struct fault *f)
 {
-	struct import im = { .o = o, .file = file, .upload = u };
-	int err = line_file_open(file->path, &im.text, f);
+	struct import im = { .o = o, .upload = u };
+	struct upload_run run;
+	int err;
 
+	im.walk = (struct walk){ item, o->format, o->times, 0, NULL, p };
+	im.walk.context.args = &o->args;
+	snprintf(u->run, sizeof(u->run), "%s", o->run ? o->run : item->run);
+	err = upload_find_run(u, &run, f);
 	if (err < 0)
 		return err;
-	snprintf(u->run, sizeof(u->run), "%s", o->run ? o->run : file->run);
-	progress_start(&im.progress, "reading", file->name);
-	err = survey_file(im.text, o->format, &im.progress, &im.survey, f);
-	progress_clear(&im.progress);
+	choose_times(&im, &run);
+	im.walk.content = calloc(item->n_paths, sizeof(*im.walk.content));
+	if (!im.walk.content)
+		return fault_default(f, ERR_NOMEM);
+	err = survey_files(&im.walk, &im.survey, f);
 	if (err == 0) {
-		err = send_file(&im, f);
+		err = send_files(&im, &run, f);
 		survey_release(&im.survey);
 	}
-	line_file_free(im.text);
+	free(im.walk.content);
 	return err;
 }
 
@@ -291,32 +233,30 @@ static bool is_final(int err)
 	       err != ERR_DENIED && err != ERR_TOO_LARGE;
 }
 
-static int import_files(const struct options *o, const struct file_list *l)
+static int import_items(const struct options *o, const struct file_list *l, struct client *client)
 {
-	struct fault f = { 0 };
-	struct client *client = NULL;
 	struct upload upload;
-	int status = EXIT_OK,
-	    err = client_new(o->target->url, o->target->token, CONNECT_TIMEOUT_MS, &client, &f);
+	struct progress p;
+	uint64_t bytes = 0, before = 0;
+	int status = EXIT_OK, err = 0;
 
-	if (err < 0) {
-		fprintf(stderr, "astraml import: %s\n", f.text);
-		return exit_status_of(err);
-	}
+	for (size_t i = 0; i < l->n; i++)
+		bytes += l->items[i].bytes;
+	progress_start(&p, bytes);
 	upload_init(&upload, client, o->target->project);
-	for (size_t i = 0; i < l->n; i++) {
-		f = (struct fault){ 0 };
-		err = import_file(o, &l->files[i], &upload, &f);
+	for (size_t i = 0; i < l->n && !(err < 0 && is_final(err)); i++) {
+		struct fault f = { 0 };
+
+		err = import_item(o, &l->items[i], &upload, &p, &f);
+		before += 2 * l->items[i].bytes;
+		progress_add(&p, before - p.before); /* what an error left out */
 		if (err == 0)
 			continue;
 		fault_default(&f, err);
-		fprintf(stderr, "astraml import: %s: %s\n", l->files[i].name, f.text);
+		fprintf(stderr, "astraml import: %s: %s\n", l->items[i].name, f.text);
 		status = exit_status_of(err);
-		if (is_final(err))
-			break;
 	}
 	upload_release(&upload);
-	client_free(client);
 	return status;
 }
 
@@ -330,6 +270,32 @@ static int usage_error(const char *what, const char *value)
 	return EXIT_USAGE;
 }
 
+static int print_usage(void)
+{
+	fputs(usage_head, stdout);
+	for (size_t i = 0; i < N_FORMATS; i++)
+		printf("  %-12s  %s\n", formats[i]->name, formats[i]->summary);
+	fputs(usage_tail, stdout);
+	return EXIT_OK;
+}
+
+static int print_format(const struct import_format *format)
+{
+	printf("usage: astraml import %s FILE... [OPTIONS]\n\n", format->name);
+	fputs(format->help, stdout);
+	puts("\n--run, --start and --end: see astraml import --help");
+	return EXIT_OK;
+}
+
+static int no_format(const char *name)
+{
+	fprintf(stderr, "astraml import: there is no format %.100s; there is:", name);
+	for (size_t i = 0; i < N_FORMATS; i++)
+		fprintf(stderr, " %s", formats[i]->name);
+	fputs("\n", stderr);
+	return EXIT_USAGE;
+}
+
 static const struct import_format *find_format(const char *name)
 {
 	for (size_t i = 0; i < N_FORMATS; i++)
@@ -338,40 +304,65 @@ static const struct import_format *find_format(const char *name)
 	return NULL;
 }
 
-/* 0: go on; else *ret_status is how the verb ends. */
-static int parse_options(int argc, char **argv, struct options *o, int *ret_status)
+static bool take_time(const struct options *o, const char *name, bool *ret_has, int64_t *ret_ns)
 {
-	static const struct option known[] = { { "run", required_argument, NULL, 'r' },
-					       { "start", required_argument, NULL, 's' },
-					       { "help", no_argument, NULL, 'h' },
-					       { 0 } };
-	int c;
+	const char *text = import_arg(&o->args, name, 0);
 
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-		*ret_status = EXIT_USAGE;
-		if (c == 'h') {
-			fputs(usage, stdout);
-			*ret_status = EXIT_OK;
-			return 1;
-		}
-		if (c == '?' || c == ':') {
-			*ret_status = usage_error(c == ':' ? "%s needs a value" : "there is no option %s",
-						  argv[optind - 1]);
-			return 1;
-		}
-		if (c == 'r')
-			o->run = optarg;
-		if (c == 's' && !clock_parse(optarg, strlen(optarg), &o->start_ns)) {
-			*ret_status =
-			    usage_error("--start %s is not a time like 2025-07-06T12:00:00Z", optarg);
-			return 1;
-		}
-		if (c == 's')
-			o->start = optarg;
+	*ret_has = text != NULL;
+	return !text || clock_parse(text, strlen(text), ret_ns);
+}
+
+/* 0, or an exit status. */
+static int check_options(struct options *o)
+{
+	struct fault f = { 0 };
+
+	o->run = import_arg(&o->args, "run", 0);
+	if (!take_time(o, "start", &o->times.has_start, &o->times.start_ns))
+		return usage_error("--start %s is not a time like 2025-07-06T12:00:00Z",
+				   import_arg(&o->args, "start", 0));
+	if (!take_time(o, "end", &o->times.has_end, &o->times.end_ns))
+		return usage_error("--end %s is not a time like 2025-07-06T12:00:00Z",
+				   import_arg(&o->args, "end", 0));
+	if (o->run && !run_id_ok(o->run))
+		return usage_error("--run %s is no run id: 1 to 64 of A-Z a-z 0-9 . _ -", o->run);
+	if (o->format->check && o->format->check(&o->args, &f) < 0)
+		return usage_error("%s", f.text);
+	return EXIT_OK;
+}
+
+static void write_text(const char *s)
+{
+	ssize_t n = write(STDERR_FILENO, s, strlen(s));
+
+	(void)n;
+}
+
+/* Nothing to tidy up: what was acknowledged is there, and a repetition adds the rest. */
+static void on_interrupt(int signal_number)
+{
+	if (isatty(STDERR_FILENO))
+		write_text("\r\033[K");
+	write_text("astraml import: interrupted; import again, and it goes on where it stopped\n");
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static int import_list(struct options *o, const struct file_list *l)
+{
+	struct fault f = { 0 };
+	struct client *client = NULL;
+	int status, err = client_new(o->target->url, o->target->token, CONNECT_TIMEOUT_MS, &client, &f);
+
+	if (err < 0) {
+		fprintf(stderr, "astraml import: %s\n", f.text);
+		return exit_status_of(err);
 	}
-	return 0;
+	signal(SIGINT, on_interrupt);
+	signal(SIGTERM, on_interrupt);
+	status = import_items(o, l, client);
+	client_free(client);
+	return status;
 }
 
 static int import_named(struct options *o, int n, char **paths)
@@ -381,19 +372,20 @@ static int import_named(struct options *o, int n, char **paths)
 	int err = 0, status;
 
 	for (int i = 0; i < n && err == 0; i++)
-		err = file_list_add(&list, paths[i], &f);
-	if (err == 0 && o->run && list.n != 1)
-		err = fault_set(&f, ERR_REFUSED, "run", "--run is for a single file, and these are %zu",
-				list.n);
+		err = file_list_add(&list, paths[i], o->format, &f);
+	if (err == 0 && o->run && list.n > 1)
+		err =
+		    fault_set(&f, ERR_REFUSED, "run", "--run is for a single run, and these are %zu", list.n);
 	if (err == 0 && list.n == 0)
-		err = fault_set(&f, ERR_NOT_FOUND, "file", "there is no file in %.300s", paths[0]);
+		err = fault_set(&f, ERR_NOT_FOUND, "file", "there is no file for %s in %.300s",
+				o->format->name, paths[0]);
 	if (err == 0)
 		err = file_list_check(&list, &f);
 	if (err < 0) {
 		fprintf(stderr, "astraml import: %s\n", f.text);
 		status = err == ERR_REFUSED ? EXIT_USAGE : exit_status_of(err);
 	} else {
-		status = import_files(o, &list);
+		status = import_list(o, &list);
 	}
 	file_list_release(&list);
 	return status;
@@ -402,20 +394,26 @@ static int import_named(struct options *o, int n, char **paths)
 int verb_import(const struct target *t, int argc, char **argv)
 {
 	struct options o = { .target = t };
-	int status;
+	char why[ARGS_WHY_MAX];
+	int rest, status;
 
 	if (sodium_init() < 0)
 		return EXIT_TROUBLE;
-	if (parse_options(argc, argv, &o, &status) != 0)
-		return status;
-	if (o.run && !run_id_ok(o.run))
-		return usage_error("--run %s is no run id: 1 to 64 of A-Z a-z 0-9 . _ -", o.run);
-	if (optind == argc)
-		return usage_error("%s", "which format, and which files?");
-	o.format = find_format(argv[optind]);
+	if (argc >= 2 && strcmp(argv[1], "--help") == 0)
+		return print_usage();
+	if (argc < 2 || argv[1][0] == '-')
+		return usage_error("%s", "which format, and which files?  The format comes first");
+	o.format = find_format(argv[1]);
 	if (!o.format)
-		return usage_error("there is no format %s; there is: mllog", argv[optind]);
-	if (optind + 1 == argc)
-		return usage_error("which files of format %s?", argv[optind]);
-	return import_named(&o, argc - optind - 1, argv + optind + 1);
+		return no_format(argv[1]);
+	if (!import_args_parse(argc - 1, argv + 1, common_options, o.format->options, &o.args, &rest, why))
+		return usage_error("%s", why);
+	if (import_arg(&o.args, "help", 0))
+		return print_format(o.format);
+	status = check_options(&o);
+	if (status != EXIT_OK)
+		return status;
+	if (rest == argc - 1)
+		return usage_error("which files of format %s?", argv[1]);
+	return import_named(&o, argc - 1 - rest, argv + 1 + rest);
 }

@@ -8,6 +8,8 @@
  * A tag may stand anywhere in a line, and several in one.  What is broken says nothing; the search
  * goes on behind its tag, because the output of another rank may have run into it.
  */
+#include "ingest/import/mllog.h"
+
 #include <sys/types.h>
 
 #include "ingest/import/format.h"
@@ -78,11 +80,11 @@ static bool parse_time(struct span text, int64_t unit_ns, int64_t *ret_ns)
 			return false;
 		if (fraction)
 			unit /= 10;
-		else if (t >= LINE_TIME_END_NS / 10)
+		else if (t >= IMPORT_TIME_END_NS / 10)
 			return false;
 		t = fraction ? t + digit * unit : t * 10 + digit * unit_ns;
 	}
-	if (text.len == 0 || t >= LINE_TIME_END_NS)
+	if (text.len == 0 || t >= IMPORT_TIME_END_NS)
 		return false;
 	*ret_ns = t;
 	return true;
@@ -250,7 +252,7 @@ static ssize_t parse_tag(struct span s, struct line_facts *facts)
 	return sizeof(any_tag) - 1;
 }
 
-static int parse_line(struct span line, struct line_facts *ret)
+int mllog_parse_line(struct span line, struct line_facts *ret)
 {
 	const uint8_t *at, *end = line.data + line.len;
 
@@ -265,7 +267,7 @@ static int parse_line(struct span line, struct line_facts *ret)
 	return 0;
 }
 
-static int parameter(struct span key)
+static bool is_parameter(struct span key)
 {
 	static const char *const known[] = {
 		"submission_benchmark",
@@ -291,8 +293,62 @@ static int parameter(struct span key)
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (span_is(key, known[i]))
-			return (int)i;
-	return -1;
+			return true;
+	return false;
 }
 
-const struct import_format mllog_format = { "mllog", "1", parse_line, parameter };
+static int report_record(struct import_sink *k, const struct line_record *r, struct fault *f)
+{
+	struct import_sample sample = { .metric = r->key, .step = r->step, .value = r->number };
+	int err = is_parameter(r->key) ? k->param(k, r->key, r->value) : 0;
+
+	if (err < 0 || !r->is_number)
+		return err;
+	if (r->has_time)
+		sample.time = (struct import_time){ TIME_ABSOLUTE, r->t_ns };
+	return k->sample(k, &sample, f);
+}
+
+static int report_line(struct import_sink *k, struct span line, const struct line_facts *facts,
+		       struct fault *f)
+{
+	struct import_log log = { .text = line, .rank = RANK_NONE };
+	int err;
+
+	if (facts->has_time)
+		log.time = (struct import_time){ TIME_ABSOLUTE, facts->t_ns };
+	err = k->log(k, &log, f);
+	for (size_t i = 0; i < facts->n && err == 0; i++)
+		err = report_record(k, &facts->records[i], f);
+	return err;
+}
+
+static int mllog_read(const struct import_context *c, struct input *in, struct import_sink *k,
+		      struct fault *f)
+{
+	struct line_facts facts;
+	struct span line;
+	int err;
+
+	(void)c;
+	line_facts_init(&facts);
+	while ((err = input_line(in, &line, f)) == 0)
+		if ((err = mllog_parse_line(line, &facts)) < 0 || (err = report_line(k, line, &facts, f)) < 0)
+			break;
+	line_facts_release(&facts);
+	return err < 0 ? err : 0;
+}
+
+static const char help[] =
+    "Result logs of MLPerf Training.  :::MLLOG, :::MLL and :::MLPv0.5.0 lines become metrics, every\n"
+    "line a log record of stream `console`.\n"
+    "\n"
+    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
+
+const struct import_format mllog_format = {
+	.name = "mllog",
+	.version = "1",
+	.summary = "result logs of MLPerf Training: metrics, and the console text",
+	.help = help,
+	.read = mllog_read,
+};

@@ -1,38 +1,54 @@
 #include "ingest/import/progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
 
 #define BAR_WIDTH  24
 #define NAME_WIDTH 28
+#define MIB        1048576.0
 
-void progress_start(struct progress *p, const char *what, const char *name)
+void progress_start(struct progress *p, uint64_t bytes)
 {
-	*p = (struct progress){ .terminal = isatty(STDERR_FILENO), .what = what, .name = name };
+	*p = (struct progress){ .terminal = isatty(STDERR_FILENO), .all = 2 * bytes };
 	p->start_ns = clock_mono_ns();
-	p->next_ns = p->start_ns + NS_PER_S / 4; /* a quick file shows none */
+	p->next_ns = p->start_ns + NS_PER_S / 4; /* a quick import shows none */
 }
 
-void progress_show(struct progress *p, uint64_t done, uint64_t all)
+void progress_walk(struct progress *p, const char *what, const char *name)
 {
+	p->what = what;
+	p->name = name;
+}
+
+void progress_add(struct progress *p, uint64_t bytes) { p->before += bytes; }
+
+static void draw(const struct progress *p, uint64_t done, int64_t now)
+{
+	double seconds = (double)(now - p->start_ns) / (double)NS_PER_S;
+	double share = done < p->all ? (double)done / (double)p->all : 1;
+	double left = share > 0 ? seconds / share - seconds : 0;
 	char bar[BAR_WIDTH + 1];
-	double share = all ? (double)done / (double)all : 1, seconds, left;
+
+	for (int i = 0; i < BAR_WIDTH; i++)
+		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
+	bar[BAR_WIDTH] = 0;
+	fprintf(stderr, "\r[%s] %3.0f%%  %.1f of %.1f MiB  %.1f MiB/s  %.0f s left  %s %.*s\033[K", bar,
+		share * 100, (double)done / 2 / MIB, (double)p->all / 2 / MIB,
+		(double)done / 2 / seconds / MIB, left, p->what, NAME_WIDTH, p->name);
+	fflush(stderr);
+}
+
+void progress_show(struct progress *p, uint64_t done)
+{
 	int64_t now;
 
 	if (!p->terminal || (now = clock_mono_ns()) < p->next_ns)
 		return;
 	p->next_ns = now + NS_PER_S / 10;
-	seconds = (double)(now - p->start_ns) / (double)NS_PER_S;
-	left = share > 0 ? seconds / share - seconds : 0;
-	for (int i = 0; i < BAR_WIDTH; i++)
-		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
-	bar[BAR_WIDTH] = 0;
-	fprintf(stderr, "\r%s %.*s [%s] %3.0f%%  %.1f MiB/s  %.0f s left\033[K", p->what, NAME_WIDTH, p->name,
-		bar, share * 100, (double)done / seconds / 1048576, left);
-	fflush(stderr);
+	draw(p, p->before + done, now);
 	p->shown = true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * request.h - one ingest request of an import in the making: log records and samples of lines.
+ * request.h - one ingest request of an import in the making: log records and samples.
  *
  * The same calls give the same bytes, on any machine and day: a repeated import is recognised by
  * that.  Encodes proto/astraml/v2/ingest.proto.  One thread.
@@ -7,8 +7,7 @@
 #ifndef INGEST_IMPORT_REQUEST_H
 #define INGEST_IMPORT_REQUEST_H
 
-#include "store/base/buf.h"
-#include "store/model.h"
+#include "ingest/import/sink.h"
 #include "store/write.h"
 
 struct request;
@@ -21,13 +20,14 @@ void request_clear(struct request *q);
  * until cleared. */
 #define REQUEST_BYTES_MAX (32u << 20)
 
-/* A record of stream "console".  The text is copied. */
-int request_add_line(struct request *q, int64_t t_ns, struct span text);
+/* A record of a log stream; l->time is not looked at. */
+int request_add_log(struct request *q, const struct import_log *l, int64_t t_ns);
 
-/* Defines a series; its number in this request, from 0. */
-int request_add_series(struct request *q, struct span metric, uint32_t *ret_index);
+/* Defines the series of a sample; its number in this request, from 0. */
+int request_add_series(struct request *q, const struct import_sample *s, uint32_t *ret_index);
 
-int request_add_sample(struct request *q, uint32_t series, struct point p);
+/* is_float32: its value was one, and travels as such. */
+int request_add_sample(struct request *q, uint32_t series, struct point p, bool is_float32);
 
 /* Whether it is time to send: about REQUEST_FULL_BYTES of text and names, or as many records as
  * keep a request well within the limits of a server. */
@@ -36,8 +36,9 @@ int request_add_sample(struct request *q, uint32_t series, struct point p);
 #define REQUEST_FULL_SAMPLES 65536
 bool request_is_full(const struct request *q);
 
-/* Replaces out by the message.  finished: the run's state becomes FINISHED with it. */
-int request_encode(const struct request *q, const uint8_t producer[PRODUCER_ID_BYTES], uint64_t sequence,
+/* Replaces out by the message; the request is then to be cleared.  finished: the run's state becomes FINISHED
+ * with it. */
+int request_encode(struct request *q, const uint8_t producer[PRODUCER_ID_BYTES], uint64_t sequence,
 		   bool finished, struct buf *out);
 
 #endif

@@ -1,6 +1,7 @@
 #include "ingest/import/survey.h"
 
 #include <sodium/crypto_generichash.h>
+#include <stdio.h>
 
 #include "ingest/import/json_span.h"
 #include "ingest/names.h"
@@ -8,8 +9,46 @@
 
 #define PARAM_BYTES_MAX  1024
 #define PARAMS_BYTES_MAX (64 * 1024)
-/* Rises when the same bytes are cut into other requests (request.c): a sequence never changes. */
-#define LAYOUT_VERSION "1"
+/* Rises when the same facts are cut into other requests (request.c): a sequence never changes. */
+#define LAYOUT_VERSION "2"
+
+struct survey_sink {
+	struct import_sink sink;
+	const struct walk *walk;
+	struct survey survey;
+	struct arena scratch;
+};
+
+static struct survey_sink *of(struct import_sink *k) { return (struct survey_sink *)k; }
+
+static void see_time(struct survey_sink *s, struct import_time t)
+{
+	struct survey *v = &s->survey;
+
+	if (t.kind == TIME_ABSOLUTE && !v->has_time && t.ns >= 0 && t.ns <= s->walk->latest_ns) {
+		v->has_time = true;
+		v->first_ns = t.ns;
+	}
+	if (t.kind != TIME_RELATIVE)
+		return;
+	v->least_ns = v->has_relative && v->least_ns < t.ns ? v->least_ns : t.ns;
+	v->greatest_ns = v->has_relative && v->greatest_ns > t.ns ? v->greatest_ns : t.ns;
+	v->has_relative = true;
+}
+
+static int see_sample(struct import_sink *k, const struct import_sample *sample, struct fault *f)
+{
+	(void)f;
+	see_time(of(k), sample->time);
+	return 0;
+}
+
+static int see_log(struct import_sink *k, const struct import_log *l, struct fault *f)
+{
+	(void)f;
+	see_time(of(k), l->time);
+	return 0;
+}
 
 /* Strings with half a surrogate pair, or bytes that are not UTF-8, cannot be sent as JSON; control
  * characters have no place in a parameter. */
@@ -20,69 +59,70 @@ static bool value_ok(struct span value, struct arena *a)
 	if (value.len == 0 || value.len > PARAM_BYTES_MAX)
 		return false;
 	if (value.data[0] != '"')
-		return true;
+		return value.data[0] != '{' && value.data[0] != '[' && !span_is(value, "null");
 	return json_unescape(span_of(value.data + 1, value.len - 2), a, &text) == 0 && name_is_clean(text);
 }
 
-static int add_param(struct buf *params, const struct line_record *r)
+/* A key that JSON would write otherwise is no parameter of ours. */
+static bool key_ok(struct span key)
 {
-	size_t before = params->len;
-	int err = buf_addf(params, "%s\"%.*s\":%.*s", before ? "," : "", (int)r->key.len,
-			   (const char *)r->key.data, (int)r->value.len, (const char *)r->value.data);
-
-	return err;
+	for (size_t i = 0; i < key.len; i++)
+		if (key.data[i] == '"' || key.data[i] == '\\')
+			return false;
+	return key.len > 0 && key.len <= METRIC_NAME_MAX && name_is_clean(key);
 }
 
-static int take_params(struct survey *v, const struct import_format *format, struct line_facts *facts,
-		       uint64_t *seen)
+static bool has_param(struct span params, struct span key)
 {
-	for (size_t i = 0; i < facts->n; i++) {
-		const struct line_record *r = &facts->records[i];
-		int which = format->parameter(r->key), err;
+	struct span name;
+	struct json_value v;
+	struct span at = params;
 
-		if (which < 0 || *seen >> which & 1 || !value_ok(r->value, &facts->names))
-			continue;
-		err = add_param(&v->params, r);
-		if (err < 0)
-			return err;
-		*seen |= UINT64_C(1) << which;
-	}
-	return 0;
+	while (json_member(&at, &name, &v))
+		if (span_equal(name, key))
+			return true;
+	return false;
 }
 
-int survey_file(struct line_file *s, const struct import_format *format, struct progress *p,
-		struct survey *ret, struct fault *f)
+/* The members are kept with a brace before them, as json_member wants it. */
+static int see_param(struct import_sink *k, struct span key, struct span value)
 {
-	struct survey v = { 0 };
-	crypto_generichash_state hash;
-	struct line_facts facts;
-	struct span line;
-	uint64_t seen = 0;
+	struct survey_sink *s = of(k);
+	struct buf *params = &s->survey.params;
 	int err;
 
-	buf_init(&v.params, PARAMS_BYTES_MAX);
-	line_facts_init(&facts);
-	crypto_generichash_init(&hash, NULL, 0, sizeof(v.digest));
-	while ((err = line_file_next(s, &line, f)) == 0) {
-		crypto_generichash_update(&hash, line.data, line.len);
-		if ((err = format->parse_line(line, &facts)) < 0 ||
-		    (err = take_params(&v, format, &facts, &seen)) < 0)
-			break;
-		if (facts.has_time && !v.has_time) {
-			v.has_time = true;
-			v.first_ns = facts.t_ns;
-		}
-		v.lines++;
-		v.bytes += line.len;
-		progress_show(p, line_file_done(s), line_file_size(s));
-	}
-	line_facts_release(&facts);
+	arena_reset(&s->scratch);
+	if (!key_ok(key) || !value_ok(value, &s->scratch) || has_param(buf_span(params), key))
+		return 0;
+	err = buf_addf(params, "%s\"%.*s\":%.*s", params->len > 1 ? "," : "", (int)key.len,
+		       (const char *)key.data, (int)value.len, (const char *)value.data);
+	return err == ERR_FULL ? 0 : err;
+}
+
+static void see_note(struct import_sink *k, const char *text)
+{
+	const struct walk *w = of(k)->walk;
+
+	progress_clear(w->progress);
+	fprintf(stderr, "astraml import: %s: %s\n", w->item->name, text);
+}
+
+int survey_files(const struct walk *w, struct survey *ret, struct fault *f)
+{
+	struct survey_sink s = { .sink = { see_sample, see_log, see_param, see_note }, .walk = w };
+	int err;
+
+	buf_init(&s.survey.params, PARAMS_BYTES_MAX);
+	arena_init(&s.scratch, 64 * 1024);
+	err = buf_addch(&s.survey.params, '{');
+	err = err < 0 ? fault_default(f, err) : walk_files(w, false, &s.sink, f);
+	arena_release(&s.scratch);
 	if (err < 0) {
-		survey_release(&v);
-		return fault_default(f, err);
+		survey_release(&s.survey);
+		return err;
 	}
-	crypto_generichash_final(&hash, v.digest, sizeof(v.digest));
-	*ret = v;
+	buf_consume(&s.survey.params, 1);
+	*ret = s.survey;
 	return 0;
 }
 
@@ -98,17 +138,24 @@ static void hash_text(crypto_generichash_state *hash, const char *s)
 	crypto_generichash_update(hash, (const uint8_t *)s, strlen(s));
 }
 
-void survey_producer(const struct survey *v, const struct import_format *format, const char *run,
-		     const char *start_option, uint8_t ret[PRODUCER_ID_BYTES])
+void survey_producer(const struct walk *w, const char *run, uint8_t ret[PRODUCER_ID_BYTES])
 {
 	crypto_generichash_state hash;
 
 	crypto_generichash_init(&hash, NULL, 0, PRODUCER_ID_BYTES);
 	hash_text(&hash, LAYOUT_VERSION);
-	hash_text(&hash, format->name);
-	hash_text(&hash, format->version);
+	hash_text(&hash, w->format->name);
+	hash_text(&hash, w->format->version);
 	hash_text(&hash, run);
-	hash_text(&hash, start_option ? start_option : "");
-	crypto_generichash_update(&hash, v->digest, sizeof(v->digest));
+	for (size_t i = 0; i < w->context.args->n; i++) {
+		const struct import_arg *arg = &w->context.args->given[i];
+
+		if (arg->option->is_silent)
+			continue;
+		hash_text(&hash, arg->option->name);
+		hash_text(&hash, arg->value);
+	}
+	for (size_t i = 0; i < w->item->n_paths; i++)
+		crypto_generichash_update(&hash, w->content[i].digest, INPUT_DIGEST_BYTES);
 	crypto_generichash_final(&hash, ret, PRODUCER_ID_BYTES);
 }

@@ -1,32 +1,24 @@
 /*
- * survey.h - the first walk over a file: what has to be known of it before a run is made of it.
+ * survey.h - the first walk over a run's files: what has to be known before a run is made of them.
  */
 #ifndef INGEST_IMPORT_SURVEY_H
 #define INGEST_IMPORT_SURVEY_H
 
-#include "ingest/import/format.h"
-#include "ingest/import/line_file.h"
-#include "ingest/import/progress.h"
+#include "ingest/import/walk.h"
 #include "store/write.h"
 
-#define DIGEST_BYTES 32
-
 struct survey {
-	uint64_t lines, bytes;        /* unpacked */
-	uint8_t digest[DIGEST_BYTES]; /* BLAKE2b of the unpacked bytes */
-	bool has_time;
-	int64_t first_ns;  /* time of the first line that has one */
-	struct buf params; /* owned; members of a JSON object: "seed":1234,"submission_org":"X" */
+	bool has_time, has_relative;
+	int64_t first_ns;              /* the first absolute time of the files */
+	int64_t least_ns, greatest_ns; /* of the relative times */
+	struct buf params;             /* owned; members of a JSON object: "seed":1234,"submission_org":"X" */
 };
 
-/* From where the file stands, which is its start, to its end. */
-int survey_file(struct line_file *s, const struct import_format *format, struct progress *p,
-		struct survey *ret, struct fault *f);
+/* Fills w->content too.  Notes of the format go to stderr. */
+int survey_files(const struct walk *w, struct survey *ret, struct fault *f);
 void survey_release(struct survey *v);
 
-/* The producer of an import, from run, format, options and content.  start_option: the text of
- * --start; NULL: none. */
-void survey_producer(const struct survey *v, const struct import_format *format, const char *run,
-		     const char *start_option, uint8_t ret[PRODUCER_ID_BYTES]);
+/* The producer of an import, from run, format, options and content. */
+void survey_producer(const struct walk *w, const char *run, uint8_t ret[PRODUCER_ID_BYTES]);
 
 #endif

@@ -1,23 +1,22 @@
 #include "ingest/import/transfer.h"
 
-#include <sodium/crypto_generichash.h>
-#include <stdio.h>
-
-#include "ingest/import/metric_names.h"
 #include "ingest/import/request.h"
+#include "ingest/import/series_names.h"
 
-struct state {
+struct transfer_sink {
+	struct import_sink sink;
 	const struct transfer *t;
 	struct upload *upload;
 	struct request *request;
 	uint64_t sequence; /* of the request in the making */
-	struct metric_names names;
-	struct line_facts facts;
-	int64_t now_ns; /* time of the line in hand */
+	struct series_names names;
+	int64_t now_ns; /* time of the last log record */
 	struct transfer_result result;
 };
 
-static int send_request(struct state *s, bool last, struct fault *f)
+static struct transfer_sink *of(struct import_sink *k) { return (struct transfer_sink *)k; }
+
+static int send_request(struct transfer_sink *s, bool last, struct fault *f)
 {
 	struct upload_answer answer;
 	int err = request_encode(s->request, s->t->producer, s->sequence, last, &s->upload->body);
@@ -38,101 +37,107 @@ static int send_request(struct state *s, bool last, struct fault *f)
 	return 0;
 }
 
-static int add_sample(struct state *s, const struct line_record *r)
+/* Before something is added, so that the last request is never empty unless the file says nothing. */
+static int make_room(struct transfer_sink *s, struct fault *f)
 {
-	struct metric_name *name;
-	int err = metric_names_get(&s->names, r->key, &name);
+	return request_is_full(s->request) ? send_request(s, false, f) : 0;
+}
 
-	if (err < 0)
+/* false: the time is none. */
+static bool resolve_time(const struct transfer_sink *s, struct import_time t, int64_t *ret_ns)
+{
+	int64_t ns = t.ns;
+
+	if (t.kind == TIME_UNKNOWN)
+		ns = s->now_ns;
+	else if (t.kind == TIME_RELATIVE && __builtin_add_overflow(s->t->origin_ns, t.ns, &ns))
+		return false;
+	*ret_ns = ns;
+	return ns >= 0 && ns <= s->t->walk->latest_ns;
+}
+
+static void see_time(struct transfer_result *r, int64_t t_ns)
+{
+	if (r->lines + r->samples == 0)
+		r->first_ns = r->last_ns = t_ns;
+	if (t_ns < r->first_ns)
+		r->first_ns = t_ns;
+	if (t_ns > r->last_ns)
+		r->last_ns = t_ns;
+}
+
+static int take_sample(struct import_sink *k, const struct import_sample *sample, struct fault *f)
+{
+	struct transfer_sink *s = of(k);
+	struct series_entry *series;
+	int64_t t_ns;
+	int err;
+
+	if (!resolve_time(s, sample->time, &t_ns)) {
+		s->result.refused_samples++;
+		return 0;
+	}
+	if ((err = make_room(s, f)) < 0 || (err = series_names_get(&s->names, sample, &series)) < 0)
 		return err;
-	if (!name) {
+	if (!series) {
 		s->result.refused_names++;
 		return 0;
 	}
-	if (name->request != s->sequence) {
-		err = request_add_series(s->request, r->key, &name->index);
+	if (series->request != s->sequence) {
+		err = request_add_series(s->request, sample, &series->index);
 		if (err < 0)
 			return err;
-		name->request = s->sequence;
+		series->request = s->sequence;
 	}
+	see_time(&s->result, t_ns);
 	s->result.samples++;
-	return request_add_sample(s->request, name->index,
-				  (struct point){ r->has_time ? r->t_ns : s->now_ns, r->step, r->number });
+	return request_add_sample(s->request, series->index,
+				  (struct point){ t_ns, sample->step, sample->value }, sample->is_float32);
 }
 
-static int add_line(struct state *s, struct span line)
+static int take_log(struct import_sink *k, const struct import_log *l, struct fault *f)
 {
-	int err = s->t->format->parse_line(line, &s->facts);
+	struct transfer_sink *s = of(k);
+	int64_t t_ns;
+	int err = make_room(s, f);
 
 	if (err < 0)
 		return err;
-	if (s->facts.has_time)
-		s->now_ns = s->facts.t_ns;
-	if (s->result.lines++ == 0)
-		s->result.first_ns = s->result.last_ns = s->now_ns;
-	if (s->now_ns < s->result.first_ns)
-		s->result.first_ns = s->now_ns;
-	if (s->now_ns > s->result.last_ns)
-		s->result.last_ns = s->now_ns;
-	for (size_t i = 0; i < s->facts.n && err == 0; i++)
-		if (s->facts.records[i].is_number)
-			err = add_sample(s, &s->facts.records[i]);
-	return err < 0 ? err : request_add_line(s->request, s->now_ns, line);
+	if (resolve_time(s, l->time, &t_ns))
+		s->now_ns = t_ns;
+	else
+		s->result.moved_lines++;
+	see_time(&s->result, s->now_ns);
+	s->result.lines++;
+	return request_add_log(s->request, l, s->now_ns);
 }
 
-static int changed(struct fault *f)
+static int pass_param(struct import_sink *k, struct span key, struct span value)
 {
-	return fault_set(
-	    f, ERR_CONFLICT, "file",
-	    "the file changed while it was imported, and what is sent is no whole file: remove the "
-	    "run, and import again when nothing writes to the file");
+	(void)k, (void)key, (void)value; /* the run has it */
+	return 0;
 }
 
-/* All surveyed bytes; the last request is left in s->request. */
-static int send_lines(struct state *s, struct line_file *src, struct progress *p, struct fault *f)
-{
-	uint64_t left = s->t->survey->bytes;
-	crypto_generichash_state hash;
-	uint8_t digest[DIGEST_BYTES];
-	struct span line;
-	int err = 0;
+static void pass_note(struct import_sink *k, const char *text) { (void)k, (void)text; /* it has been said */ }
 
-	crypto_generichash_init(&hash, NULL, 0, sizeof(digest));
-	while (left > 0 && (err = line_file_next(src, &line, f)) == 0) {
-		if (line.len > left)
-			line.len = (size_t)left;
-		left -= line.len;
-		crypto_generichash_update(&hash, line.data, line.len);
-		if ((err = add_line(s, line)) < 0 ||
-		    (left > 0 && request_is_full(s->request) && (err = send_request(s, false, f)) < 0))
-			break;
-		progress_show(p, line_file_done(src), line_file_size(src));
-	}
-	if (err < 0)
-		return fault_default(f, err);
-	crypto_generichash_final(&hash, digest, sizeof(digest));
-	return memcmp(digest, s->t->survey->digest, sizeof(digest)) == 0 ? 0 : changed(f);
-}
-
-int transfer_file(struct line_file *src, const struct transfer *t, struct upload *u, struct progress *p,
-		  struct transfer_result *ret, struct fault *f)
+int transfer_files(const struct transfer *t, struct upload *u, struct transfer_result *ret, struct fault *f)
 {
-	struct state s = { .t = t, .upload = u, .sequence = 1, .now_ns = t->start_ns };
+	struct transfer_sink s = { .sink = { take_sample, take_log, pass_param, pass_note },
+				   .t = t,
+				   .upload = u,
+				   .sequence = 1,
+				   .now_ns = t->start_ns };
 	int err = request_new(&s.request);
 
-	line_facts_init(&s.facts);
-	if (err < 0) {
+	series_names_init(&s.names);
+	if (err < 0)
 		fault_default(f, err);
-		goto done;
-	}
-	err = line_file_rewind(src, f);
-	if (err < 0 || (err = send_lines(&s, src, p, f)) < 0 || (err = send_request(&s, true, f)) < 0)
-		goto done;
-	s.result.metrics = s.names.n;
-	*ret = s.result;
-done:
+	else if ((err = walk_files(t->walk, true, &s.sink, f)) == 0)
+		err = send_request(&s, true, f);
+	s.result.series = s.names.n;
+	if (err == 0)
+		*ret = s.result;
 	request_free(s.request);
-	metric_names_release(&s.names);
-	line_facts_release(&s.facts);
+	series_names_release(&s.names);
 	return err;
 }

@@ -83,13 +83,19 @@ static const char *text_at(struct json_object *o, const char *key)
 		   : "";
 }
 
+static bool time_at(struct json_object *o, const char *key, int64_t *ret_ns)
+{
+	const char *text = text_at(o, key);
+
+	return clock_parse(text, strlen(text), ret_ns);
+}
+
 /* The parts we wrote into the spec come back in it. */
 static int parse_run(struct span answer, struct upload_run *ret, struct fault *f)
 {
 	struct json_tokener *tok = json_tokener_new();
 	struct json_object *o, *spec, *tags;
-	struct upload_run r = { 0 };
-	const char *started;
+	struct upload_run r = { .exists = true };
 
 	if (!tok)
 		return fault_default(f, ERR_NOMEM);
@@ -98,18 +104,18 @@ static int parse_run(struct span answer, struct upload_run *ret, struct fault *f
 	if (!o)
 		return fault_set(f, ERR_MALFORMED, "",
 				 "the server described the run with something that is not JSON");
-	started = text_at(o, "started_at");
-	r.has_start = clock_parse(started, strlen(started), &r.started_ns);
 	if (json_object_object_get_ex(o, "spec", &spec) && json_object_object_get_ex(spec, "tags", &tags)) {
 		snprintf(r.import_id, sizeof(r.import_id), "%s", text_at(tags, "import_id"));
 		snprintf(r.import_file, sizeof(r.import_file), "%s", text_at(tags, "import_file"));
+		r.has_times = time_at(tags, "import_file_time", &r.reference_ns) &&
+			      time_at(tags, "import_time", &r.imported_ns);
 	}
 	json_object_put(o);
 	*ret = r;
 	return 0;
 }
 
-static int read_run(struct upload *u, struct upload_run *ret, struct fault *f)
+int upload_find_run(struct upload *u, struct upload_run *ret, struct fault *f)
 {
 	char path[512];
 	struct client_request rq = { .method = "GET", .path = path };
@@ -117,25 +123,23 @@ static int read_run(struct upload *u, struct upload_run *ret, struct fault *f)
 
 	snprintf(path, sizeof(path), "/v2/projects/%s/runs/%s", u->project, u->run);
 	err = call(u, &rq, &status, f);
+	if (err == ERR_NOT_FOUND) {
+		*ret = (struct upload_run){ 0 };
+		return 0;
+	}
 	return err < 0 ? err : parse_run(buf_span(&u->answer), ret, f);
 }
 
-int upload_create_run(struct upload *u, struct upload_run *ret, struct fault *f)
+int upload_create_run(struct upload *u, struct fault *f)
 {
 	char path[512];
 	struct client_request rq = {
 		.method = "POST", .path = path, .content_type = "application/json", .body = buf_span(&u->body)
 	};
-	int status, err;
+	int status;
 
 	snprintf(path, sizeof(path), "/v2/projects/%s/runs", u->project);
-	err = call(u, &rq, &status, f);
-	if (err < 0 && err != ERR_CONFLICT)
-		return err;
-	if (err == ERR_CONFLICT)
-		return read_run(u, ret, f);
-	*ret = (struct upload_run){ .created = true };
-	return 0;
+	return call(u, &rq, &status, f);
 }
 
 static int parse_answer(struct span answer, struct upload_answer *ret, struct fault *f)

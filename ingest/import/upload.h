@@ -22,18 +22,20 @@ struct upload {
 void upload_init(struct upload *u, struct client *client, const char *project);
 void upload_release(struct upload *u);
 
-/* What the server keeps of a run that is there already. */
+/* What the server keeps of a run; the tags are those of import.c. */
 struct upload_run {
-	bool created; /* just now */
-	bool has_start;
-	int64_t started_ns;
+	bool exists;
+	bool has_times; /* of the import it was made by: */
+	int64_t reference_ns, imported_ns;
 	char import_id[2 * 16 + 1]; /* of the import it was made by; "": not by one */
 	char import_file[256];
 };
 
-/* Creates u->run with u->body, a JSON spec.  A run of that id that is there already is not an
- * error: it is read and described. */
-int upload_create_run(struct upload *u, struct upload_run *ret, struct fault *f);
+/* Reads what there is of u->run. */
+int upload_find_run(struct upload *u, struct upload_run *ret, struct fault *f);
+
+/* Creates u->run with u->body, a JSON spec.  ERR_CONFLICT: it is there already. */
+int upload_create_run(struct upload *u, struct fault *f);
 
 struct upload_answer {
 	bool duplicate;

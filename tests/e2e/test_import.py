@@ -25,7 +25,7 @@ ALL_DIR = os.environ.get("ASTRAML_MLPERF_DATA", os.path.join(harness.ROOT, "..",
 COLUMNS = ["count", "sum", "min", "max", "mean", "first", "last", "nan", "pos_inf", "neg_inf"]
 COUNTS = {"count", "nan", "pos_inf", "neg_inf"}
 UNPACKED = re.compile(r"^(?P<name>.*) -> run (?P<run>\S+): (?P<lines>[\d,]+) lines?, (?P<samples>[\d,]+) samples? of "
-                      r"(?P<metrics>[\d,]+) metrics?(, (?P<from>\S+) \.\. (?P<to>\S+))?(?P<again> \(already there\))?$")
+                      r"(?P<series>[\d,]+) series(, (?P<from>\S+) \.\. (?P<to>\S+))?(?P<again> \(already there\))?$")
 
 
 def number(value):
@@ -138,7 +138,7 @@ def import_and_check(paths):
         for s in summaries:
             samples, times = oracle.samples(contents[s["name"]])
             counts = [f"{n:,}" for n in (len(times), len(samples), len({x[0] for x in samples}))]
-            equal([s["lines"], s["samples"], s["metrics"], s["again"]], counts + [None], f"summary of {s['name']}")
+            equal([s["lines"], s["samples"], s["series"], s["again"]], counts + [None], f"summary of {s['name']}")
         before = [c.get(f"/runs/{s['run']}").json() for s in summaries]
         equal({(r["state"], r["imported"], r["exit_code"]) for r in before}, {("finished", True, None)}, "states")
         again = import_files(server, "mllog", *paths)
@@ -291,10 +291,10 @@ def test_what_cannot_be_imported():
         refused(2, "is not a time", "mllog", "--start", "noon", good)
         refused(2, "needs a value", "mllog", good, "--run")
         refused(2, "no option --fast", "mllog", "--fast", good)
-        refused(2, "single file", "mllog", "--run", "a", good, write("other.log", b""))
+        refused(2, "single run", "mllog", "--run", "a", good, write("other.log", b""))
         refused(2, "both become run good", "mllog", good, write("good.txt", b""))
         refused(3, "No such file", "mllog", good + ".no")
-        refused(3, "there is no file in", "mllog", harness.scratch())
+        refused(3, "there is no file for mllog in", "mllog", harness.scratch())
         refused(2, "cut short", "mllog", write("cut.log.gz", gzip.compress(b"some text\n" * 99)[:-9]))
         # the others are imported all the same
         refused(2, "cut short", "mllog", write("cut2.gz", gzip.compress(b"some text\n" * 99)[:-9]), good)

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ingest/import/format.h"
 #include "ingest/import/json_span.h"
-#include "ingest/import/metric_names.h"
+#include "ingest/import/mllog.h"
+#include "ingest/names.h"
 
 static struct line_facts facts;
 
@@ -20,9 +20,9 @@ static void check_record(const struct line_record *r)
 
 	for (size_t i = 0; i < r->key.len; i++)
 		sum += r->key.data[i];
-	metric_name_ok(r->key);
+	name_is_clean(r->key);
 	assert(sum <= r->key.len * 255);
-	assert(!r->has_time || (r->t_ns >= 0 && r->t_ns < LINE_TIME_END_NS));
+	assert(!r->has_time || (r->t_ns >= 0 && r->t_ns < IMPORT_TIME_END_NS));
 	if (r->value.len > 0) {
 		assert(json_scan(r->value, &v) == 0);
 		assert(v.text.data == r->value.data && v.text.len == r->value.len);
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!ready++)
 		line_facts_init(&facts);
-	assert(mllog_format.parse_line(span_of(data, size), &facts) == 0);
+	assert(mllog_parse_line(span_of(data, size), &facts) == 0);
 	for (size_t i = 0; i < facts.n; i++)
 		check_record(&facts.records[i]);
 	return 0;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "ingest/import/file_list.h"
-#include "ingest/import/line_file.h"
+#include "ingest/import/input.h"
 #include "store/base/compress.h"
 #include "store/model.h"
 
@@ -34,8 +34,19 @@ static const char *path_of(const char *name)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "f", "sub/b.log", "sub/a.txt.gz", "sub/.hidden", "sub", "x.log",
-					     "p", "" };
+	static const char *const names[] = { "f",
+					     "sub/b.log",
+					     "sub/a.txt.gz",
+					     "sub/.hidden",
+					     "sub/deep/b.log",
+					     "sub/deep/events.1",
+					     "sub/deep/events.2",
+					     "sub/deep",
+					     "sub/events.0",
+					     "sub",
+					     "x.log",
+					     "p",
+					     "" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -70,34 +81,39 @@ static struct buf gzip_of(struct span s)
 	return out;
 }
 
+static struct progress silent;
+
 /* All lines of file f put together again; each must end in a newline, be the last, or have
- * LOG_TEXT_MAX bytes.  The error, or 0. */
+ * LOG_TEXT_MAX bytes.  A second walk sees the same.  The error, or 0. */
 static int read_lines(struct buf *ret, size_t *ret_lines)
 {
-	struct line_file *s;
+	struct input_content content;
 	struct fault f = { 0 };
-	struct span line;
-	bool ended = true;
-	int err = line_file_open(path_of("f"), &s, &f);
+	int err = 0;
 
-	assert_int_equal(err, 0);
-	for (int walk = 0; walk < 2 && err == 0; walk++) { /* the second one after a rewind */
+	for (int walk = 0; walk < 2 && err == 0; walk++) {
+		struct input *in;
+		struct span line;
+		bool ended = true;
+
+		assert_int_equal(input_open(path_of("f"), walk ? &content : NULL, &silent, &in, &f), 0);
 		buf_clear(ret);
 		*ret_lines = 0;
-		while ((err = line_file_next(s, &line, &f)) == 0) {
+		while ((err = input_line(in, &line, &f)) == 0) {
 			assert_true(ended);
 			assert_true(line.len > 0 && line.len <= LOG_TEXT_MAX);
 			ended = line.data[line.len - 1] == '\n' || line.len == LOG_TEXT_MAX;
 			assert_int_equal(buf_add(ret, line.data, line.len), 0);
 			++*ret_lines;
 		}
-		ended = true;
 		if (err == 1)
-			err = line_file_rewind(s, &f);
+			err = input_finish(in, walk ? NULL : &content, &f);
+		if (err == 0)
+			assert_int_equal(content.bytes, ret->len);
+		input_free(in);
 	}
 	if (err < 0)
 		assert_true(f.text[0] != 0);
-	line_file_free(s);
 	return err;
 }
 
@@ -169,7 +185,7 @@ static void test_a_bomb_is_streamed(void **state)
 	size_t len = 4 * LOG_TEXT_MAX, n = 0;
 	char *zeros = calloc(1, len);
 	struct buf packed;
-	struct line_file *s;
+	struct input *in;
 	struct span line;
 	struct fault f = { 0 };
 
@@ -179,12 +195,12 @@ static void test_a_bomb_is_streamed(void **state)
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(compress_block(span_of(zeros, len), 9, &packed), 0);
 	write_file("f", packed.data, packed.len);
-	assert_int_equal(line_file_open(path_of("f"), &s, &f), 0);
-	while (line_file_next(s, &line, &f) == 0)
+	assert_int_equal(input_open(path_of("f"), NULL, &silent, &in, &f), 0);
+	while (input_line(in, &line, &f) == 0)
 		n += line.len;
 	assert_int_equal(f.err, 0);
 	assert_int_equal(n, 50 * len);
-	line_file_free(s);
+	input_free(in);
 	buf_release(&packed);
 	free(zeros);
 }
@@ -219,16 +235,49 @@ static void test_damaged_files_are_refused(void **state)
 	buf_release(&got);
 }
 
-static void test_what_is_no_file(void **state)
+/* What was appended since is not seen; anything else is told. */
+static void test_files_that_change(void **state)
 {
-	struct line_file *s;
+	struct input_content content;
+	struct input *in;
+	struct span seen;
 	struct fault f = { 0 };
 
 	(void)state;
-	assert_int_equal(line_file_open(path_of("missing"), &s, &f), ERR_NOT_FOUND);
-	assert_int_equal(line_file_open(dir, &s, &f), ERR_REFUSED);
+	write_file("f", "abc\ndef\n", 8);
+	assert_int_equal(input_open(path_of("f"), NULL, &silent, &in, &f), 0);
+	assert_int_equal(input_peek(in, 3, &seen, &f), 0);
+	assert_true(span_is(seen, "abc"));
+	input_skip(in, 2);
+	assert_int_equal(input_peek(in, 100, &seen, &f), 0);
+	assert_true(span_is(seen, "c\ndef\n"));
+	assert_int_equal(input_finish(in, &content, &f), 0);
+	assert_int_equal(content.bytes, 8);
+	input_free(in);
+	write_file("f", "abc\ndef\nghi", 11);
+	assert_int_equal(input_open(path_of("f"), &content, &silent, &in, &f), 0);
+	assert_int_equal(input_peek(in, 100, &seen, &f), 0);
+	assert_true(span_is(seen, "abc\ndef\n"));
+	assert_int_equal(input_finish(in, NULL, &f), 0);
+	input_free(in);
+	for (int change = 0; change < 2; change++) {
+		write_file("f", "abc\ndeF\n", change ? 8 : 7);
+		assert_int_equal(input_open(path_of("f"), &content, &silent, &in, &f), 0);
+		assert_int_equal(input_finish(in, NULL, &f), ERR_CONFLICT);
+		input_free(in);
+	}
+}
+
+static void test_what_is_no_file(void **state)
+{
+	struct input *in;
+	struct fault f = { 0 };
+
+	(void)state;
+	assert_int_equal(input_open(path_of("missing"), NULL, &silent, &in, &f), ERR_NOT_FOUND);
+	assert_int_equal(input_open(dir, NULL, &silent, &in, &f), ERR_REFUSED);
 	assert_int_equal(mkfifo(path_of("p"), 0600), 0);
-	assert_int_equal(line_file_open(path_of("p"), &s, &f), ERR_REFUSED);
+	assert_int_equal(input_open(path_of("p"), NULL, &silent, &in, &f), ERR_REFUSED);
 }
 
 static void expect_id(const char *name, const char *id)
@@ -262,28 +311,72 @@ static void test_run_ids(void **state)
 		     run_id_ok("a b"));
 }
 
+static const struct import_format by_file = { .name = "x" };
+
+static bool takes_events(const char *name) { return strstr(name, "events") != NULL; }
+
+static const struct import_format by_directory = { .name = "y",
+						   .run_is_directory = true,
+						   .takes = takes_events };
+
+/* dir/sub with a.txt.gz, b.log, .hidden and deep/b.log, deep/events.1, deep/events.2, events.0 */
+static const char *make_tree(void)
+{
+	static char sub[600];
+
+	snprintf(sub, sizeof(sub), "%s", path_of("sub"));
+	mkdir(sub, 0700);
+	mkdir(path_of("sub/deep"), 0700);
+	write_file("sub/b.log", "b", 1);
+	write_file("sub/a.txt.gz", "a", 1);
+	write_file("sub/events.0", "e", 1);
+	write_file("sub/.hidden", "h", 1);
+	write_file("sub/deep/b.log", "deep", 4);
+	write_file("sub/deep/events.1", "1", 1);
+	write_file("sub/deep/events.2", "22", 2);
+	return sub;
+}
+
 static void test_directories(void **state)
+{
+	static const char *const names[] = { "a.txt.gz",   "b.log",         "events.0",
+					     "deep/b.log", "deep/events.1", "deep/events.2" };
+	struct file_list l = { 0 };
+	struct fault f = { 0 };
+
+	(void)state;
+	assert_int_equal(file_list_add(&l, make_tree(), &by_file, &f), 0);
+	assert_int_equal(l.n, 6);
+	for (size_t i = 0; i < 6; i++)
+		assert_string_equal(l.items[i].name, names[i]);
+	assert_string_equal(l.items[0].run, "a");
+	assert_string_equal(l.items[1].run, "b");
+	assert_string_equal(l.items[3].run, "deep-b");
+	assert_int_equal(l.items[3].bytes, 4);
+	assert_int_equal(file_list_check(&l, &f), 0);
+	assert_int_equal(file_list_add(&l, path_of("missing"), &by_file, &f), ERR_NOT_FOUND);
+	assert_int_equal(file_list_add(&l, path_of("sub/b.log"), &by_file, &f), 0);
+	assert_string_equal(l.items[6].name, "b.log");
+	assert_int_equal(file_list_check(&l, &f), ERR_REFUSED);
+	assert_non_null(strstr(f.text, "run b"));
+	file_list_release(&l);
+}
+
+static void test_a_run_of_several_files(void **state)
 {
 	struct file_list l = { 0 };
 	struct fault f = { 0 };
-	char sub[600];
 
 	(void)state;
-	snprintf(sub, sizeof(sub), "%s", path_of("sub"));
-	assert_int_equal(mkdir(sub, 0700), 0);
-	write_file("sub/b.log", "b", 1);
-	write_file("sub/a.txt.gz", "a", 1);
-	write_file("sub/.hidden", "h", 1);
-	assert_int_equal(file_list_add(&l, sub, &f), 0);
+	assert_int_equal(file_list_add(&l, make_tree(), &by_directory, &f), 0);
 	assert_int_equal(l.n, 2);
-	assert_string_equal(l.files[0].name, "a.txt.gz");
-	assert_string_equal(l.files[0].run, "a");
-	assert_string_equal(l.files[1].run, "b");
-	assert_int_equal(file_list_check(&l, &f), 0);
-	assert_int_equal(file_list_add(&l, path_of("missing"), &f), ERR_NOT_FOUND);
-	assert_int_equal(file_list_add(&l, path_of("sub/b.log"), &f), 0);
-	assert_int_equal(file_list_check(&l, &f), ERR_REFUSED);
-	assert_non_null(strstr(f.text, "run b"));
+	assert_string_equal(l.items[0].run, "sub");
+	assert_int_equal(l.items[0].n_paths, 1);
+	assert_string_equal(l.items[1].run, "deep");
+	assert_int_equal(l.items[1].n_paths, 2);
+	assert_int_equal(l.items[1].bytes, 3);
+	assert_non_null(strstr(l.items[1].paths[0], "sub/deep/events.1"));
+	assert_non_null(strstr(l.items[1].paths[1], "sub/deep/events.2"));
 	file_list_release(&l);
 }
 
@@ -293,7 +386,8 @@ int main(void)
 		cmocka_unit_test(test_lines_come_whole),   cmocka_unit_test(test_long_lines_come_in_pieces),
 		cmocka_unit_test(test_a_bomb_is_streamed), cmocka_unit_test(test_damaged_files_are_refused),
 		cmocka_unit_test(test_what_is_no_file),    cmocka_unit_test(test_run_ids),
-		cmocka_unit_test(test_directories),
+		cmocka_unit_test(test_directories),        cmocka_unit_test(test_a_run_of_several_files),
+		cmocka_unit_test(test_files_that_change),
 	};
 
 	return cmocka_run_group_tests_name("import_files", tests, setup, teardown);

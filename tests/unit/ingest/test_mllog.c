@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "ingest/import/format.h"
 #include "ingest/import/json_span.h"
+#include "ingest/import/mllog.h"
 #include "store/base/bytes.h"
 
 static struct line_facts facts;
@@ -38,7 +38,7 @@ static void parse_bytes(const char *line, size_t len)
 	copy = malloc(len ? len : 1);
 	assert_non_null(copy);
 	memcpy(copy, line, len);
-	assert_int_equal(mllog_format.parse_line(span_of(copy, len), &facts), 0);
+	assert_int_equal(mllog_parse_line(span_of(copy, len), &facts), 0);
 }
 
 static void parse(const char *line) { parse_bytes(line, strlen(line)); }
@@ -285,15 +285,6 @@ static void test_depth_is_bounded(void **state)
 	assert_int_equal(v.text.len, 2 * JSON_DEPTH_MAX);
 }
 
-static void test_parameters(void **state)
-{
-	(void)state;
-	assert_true(mllog_format.parameter(span_str("submission_org")) >= 0);
-	assert_true(mllog_format.parameter(span_str("seed")) >= 0);
-	assert_int_equal(mllog_format.parameter(span_str("eval_accuracy")), -1);
-	assert_int_equal(mllog_format.parameter(span_str("")), -1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,7 +301,6 @@ int main(void)
 		cmocka_unit_test(test_any_bytes_are_kept_in_names),
 		cmocka_unit_test(test_last_of_equal_members_counts),
 		cmocka_unit_test(test_depth_is_bounded),
-		cmocka_unit_test(test_parameters),
 	};
 
 	return cmocka_run_group_tests_name("mllog", tests, setup, teardown);

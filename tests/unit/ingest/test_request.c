@@ -9,14 +9,18 @@
 #include <cmocka.h>
 
 #include "astraml/v2/ingest.pb-c.h"
-#include "ingest/import/metric_names.h"
 #include "ingest/import/request.h"
+#include "ingest/import/series_names.h"
+#include "ingest/names.h"
 #include "store/base/bytes.h"
 #include "store/model.h"
 
+#define named(text)    ((struct import_sample){ .metric = span_str(text) })
+#define line_of(text_) ((struct import_log){ .text = text_, .rank = RANK_NONE })
+
 static const uint8_t producer[PRODUCER_ID_BYTES] = "sixteen bytes...";
 
-static Astraml__V2__IngestRequest *encode(const struct request *q, uint64_t sequence, bool finished)
+static Astraml__V2__IngestRequest *encode(struct request *q, uint64_t sequence, bool finished)
 {
 	Astraml__V2__IngestRequest *m;
 	struct buf out;
@@ -95,14 +99,14 @@ static void test_lines_and_samples(void **state)
 	(void)state;
 	assert_int_equal(request_new(&q), 0);
 	for (int round = 0; round < 2; round++) { /* the second one after a clear */
-		assert_int_equal(request_add_series(q, span_str("loss"), &index), 0);
+		assert_int_equal(request_add_series(q, &named("loss"), &index), 0);
 		assert_int_equal(index, 0);
-		assert_int_equal(request_add_series(q, span_str("lr"), &index), 0);
+		assert_int_equal(request_add_series(q, &named("lr"), &index), 0);
 		assert_int_equal(index, 1);
 		for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
-			assert_int_equal(request_add_sample(q, samples[i].series, samples[i].p), 0);
-		assert_int_equal(request_add_line(q, 17, span_of("a\0\xff\r\n", 5)), 0);
-		assert_int_equal(request_add_line(q, 0, span_str("")), 0);
+			assert_int_equal(request_add_sample(q, samples[i].series, samples[i].p, false), 0);
+		assert_int_equal(request_add_log(q, &line_of(span_of("a\0\xff\r\n", 5)), 17), 0);
+		assert_int_equal(request_add_log(q, &line_of(span_str("")), 0), 0);
 		m = encode(q, 1, false);
 		assert_int_equal(m->n_series, 2);
 		assert_string_equal(m->series[1]->metric, "lr");
@@ -133,61 +137,125 @@ static void test_full(void **state)
 	assert_non_null(line);
 	assert_int_equal(request_new(&q), 0);
 	assert_false(request_is_full(q));
-	assert_int_equal(request_add_line(q, 1, span_of(line, LOG_TEXT_MAX)), 0);
+	assert_int_equal(request_add_log(q, &line_of(span_of(line, LOG_TEXT_MAX)), 1), 0);
 	assert_false(request_is_full(q));
-	assert_int_equal(request_add_line(q, 1, span_of(line, LOG_TEXT_MAX)), 0);
+	assert_int_equal(request_add_log(q, &line_of(span_of(line, LOG_TEXT_MAX)), 1), 0);
 	assert_true(request_is_full(q));
 	request_clear(q);
 	for (int i = 0; i < REQUEST_FULL_SAMPLES; i++) {
 		assert_false(request_is_full(q));
-		assert_int_equal(request_add_sample(q, 0, (struct point){ i, i, i }), 0);
+		assert_int_equal(request_add_sample(q, 0, (struct point){ i, i, i }, false), 0);
 	}
 	assert_true(request_is_full(q));
 	request_free(q);
 	free(line);
 }
 
-static void test_metric_names(void **state)
+/* Streams and ranks are batches of their own, in order; levels, attributes, units, labels and
+ * floats arrive as what they are. */
+static void test_all_that_a_format_may_say(void **state)
 {
-	struct metric_names m = { 0 };
-	struct metric_name *a, *b;
+	static const struct label labels[] = { { { (const uint8_t *)"rank", 4 },
+						 { (const uint8_t *)"3", 1 } } };
+	const struct import_log logs[] = {
+		{ .text = span_str("a"), .rank = RANK_NONE, .level = LEVEL_ERROR },
+		{ .text = span_str("b"), .rank = RANK_NONE, .attrs = labels, .n_attrs = 1 },
+		{ .text = span_str("c"), .rank = 2 },
+		{ .text = span_str("d"), .rank = 2, .stream = span_str("stderr") },
+		{ .text = span_str("e"), .rank = RANK_NONE },
+	};
+	const struct import_sample sample = {
+		.metric = span_str("m"), .unit = span_str("s"), .labels = labels, .n_labels = 1
+	};
+	Astraml__V2__IngestRequest *m;
+	struct request *q;
+	uint32_t index;
+
+	(void)state;
+	assert_int_equal(request_new(&q), 0);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(request_add_log(q, &logs[i], 9), 0);
+	assert_int_equal(request_add_series(q, &sample, &index), 0);
+	assert_int_equal(request_add_sample(q, index, (struct point){ 5, 6, 0.1f }, true), 0);
+	assert_int_equal(request_add_sample(q, index, (struct point){ 5, 6, 0.1 }, false), 0);
+	m = encode(q, 1, false);
+	assert_int_equal(m->n_logs, 4);
+	assert_int_equal(m->logs[0]->n_records, 2);
+	assert_string_equal(m->logs[0]->stream, "console");
+	assert_int_equal(m->logs[0]->rank_or_none_case, 0);
+	assert_int_equal(m->logs[0]->records[0]->level, ASTRAML__V2__LEVEL__ERROR);
+	assert_string_equal(m->logs[0]->records[1]->attributes[0]->value, "3");
+	assert_int_equal(m->logs[1]->rank, 2);
+	assert_string_equal(m->logs[2]->stream, "stderr");
+	assert_int_equal(m->logs[2]->rank, 2);
+	assert_string_equal(m->logs[3]->stream, "console");
+	assert_int_equal(m->logs[3]->records[0]->text.data[0], 'e');
+	assert_string_equal(m->series[0]->unit, "s");
+	assert_string_equal(m->series[0]->labels[0]->key, "rank");
+	assert_int_equal(m->n_samples, 2);
+	assert_int_equal(double_bits(m->samples[0]->values[0]), double_bits(0.1));
+	assert_int_equal(m->samples[1]->n_values, 0);
+	assert_true(m->samples[1]->values_f32[0] == 0.1f);
+	astraml__v2__ingest_request__free_unpacked(m, NULL);
+	request_free(q);
+}
+
+static struct series_entry *entry_of(struct series_names *m, struct span metric, const char *label)
+{
+	struct label l = { span_str("host"), label ? span_str(label) : span_str("") };
+	struct import_sample s = { .metric = metric, .labels = &l, .n_labels = label ? 1 : 0 };
+	struct series_entry *e;
+
+	assert_int_equal(series_names_get(m, &s, &e), 0);
+	return e;
+}
+
+static void test_series_names(void **state)
+{
+	struct series_names m;
 	char name[METRIC_NAME_MAX + 2];
 
 	(void)state;
+	series_names_init(&m);
 	for (int i = 0; i < 1000; i++) {
 		size_t len = (size_t)snprintf(name, sizeof(name), "m%d", i);
+		struct series_entry *e = entry_of(&m, span_of(name, len), i % 2 ? "h1" : NULL);
 
-		assert_int_equal(metric_names_get(&m, span_of(name, len), &a), 0);
-		assert_non_null(a);
-		a->index = (uint32_t)i;
+		assert_non_null(e);
+		e->index = (uint32_t)i;
 	}
-	assert_int_equal(metric_names_get(&m, span_str("m77"), &b), 0);
-	assert_int_equal(b->index, 77);
+	assert_int_equal(entry_of(&m, span_str("m76"), NULL)->index, 76);
+	assert_int_equal(entry_of(&m, span_str("m77"), "h1")->index, 77);
 	assert_int_equal(m.n, 1000);
+	assert_int_equal(entry_of(&m, span_str("m77"), "h2")->index, 0);
+	assert_int_equal(m.n, 1001);
 	memset(name, 'x', sizeof(name));
-	assert_true(metric_name_ok(span_of(name, METRIC_NAME_MAX)));
-	assert_false(metric_name_ok(span_of(name, METRIC_NAME_MAX + 1)));
-	assert_false(metric_name_ok(span_of(name, 0)));
-	assert_true(metric_name_ok(span_str("h\xc3\xb6he/\xf0\x9f\x98\x80")));
-	assert_false(metric_name_ok(span_str("a\nb")) || metric_name_ok(span_str("a\x7f")) ||
-		     metric_name_ok(span_str("\xc2\x85")) || metric_name_ok(span_of("\0", 1)));
-	assert_false(metric_name_ok(span_str("\xff")) || metric_name_ok(span_str("\xc3")) ||
-		     metric_name_ok(span_str("\xed\xa0\x80")) || metric_name_ok(span_str("\xc0\x80")) ||
-		     metric_name_ok(span_str("\xf4\x90\x80\x80")) ||
-		     metric_name_ok(span_str("\xe0\x80\x80")));
-	assert_int_equal(metric_names_get(&m, span_str("\n"), &b), 0);
-	assert_null(b);
-	assert_int_equal(m.n, 1000);
-	metric_names_release(&m);
+	assert_non_null(entry_of(&m, span_of(name, METRIC_NAME_MAX), NULL));
+	assert_null(entry_of(&m, span_of(name, METRIC_NAME_MAX + 1), NULL));
+	assert_null(entry_of(&m, span_of(name, 0), NULL));
+	assert_null(entry_of(&m, span_str("a"), "b\n"));
+	assert_null(entry_of(&m, span_str("\xff"), NULL));
+	assert_int_equal(m.n, 1002);
+	series_names_release(&m);
+}
+
+static void test_clean_names(void **state)
+{
+	(void)state;
+	assert_true(name_is_clean(span_str("h\xc3\xb6he/\xf0\x9f\x98\x80")));
+	assert_false(name_is_clean(span_str("a\nb")) || name_is_clean(span_str("a\x7f")) ||
+		     name_is_clean(span_str("\xc2\x85")) || name_is_clean(span_of("\0", 1)));
+	assert_false(name_is_clean(span_str("\xff")) || name_is_clean(span_str("\xc3")) ||
+		     name_is_clean(span_str("\xed\xa0\x80")) || name_is_clean(span_str("\xc0\x80")) ||
+		     name_is_clean(span_str("\xf4\x90\x80\x80")) || name_is_clean(span_str("\xe0\x80\x80")));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_lines_and_samples),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_metric_names),
+		cmocka_unit_test(test_empty),        cmocka_unit_test(test_lines_and_samples),
+		cmocka_unit_test(test_full),         cmocka_unit_test(test_all_that_a_format_may_say),
+		cmocka_unit_test(test_series_names), cmocka_unit_test(test_clean_names),
 	};
 
 	return cmocka_run_group_tests_name("request", tests, NULL, NULL);

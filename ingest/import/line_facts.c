@@ -1,4 +1,4 @@
-#include "ingest/import/format.h"
+#include "ingest/import/line_facts.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,64 @@
+/*
+ * sink.h - where a reader of a format puts what it finds, in the order of the file.
+ *
+ * The same bytes and options must give the same calls on any machine and day: a repeated import is
+ * recognised by that.  Everything is copied by the calls; spans need not outlive them.  Names and
+ * values may be any bytes: what cannot be kept is left out, counted and told.
+ */
+#ifndef INGEST_IMPORT_SINK_H
+#define INGEST_IMPORT_SINK_H
+
+#include "store/model.h"
+
+/* Times of a file lie in [0, IMPORT_TIME_END_NS), which ends with the year 2261. */
+#define IMPORT_TIME_END_NS (INT64_C(9214646400) * NS_PER_S)
+
+enum import_time_kind {
+	TIME_UNKNOWN,  /* that of the log record before; at the top the first time of the file */
+	TIME_ABSOLUTE, /* since 1970 */
+	TIME_RELATIVE, /* since an origin that the importer chooses: the origin is --start; else the last
+			* of the file's relative times falls on --end, else on the file's modification */
+};
+
+struct import_time {
+	enum import_time_kind kind;
+	int64_t ns;
+};
+
+struct import_sample {
+	struct span metric, unit;
+	const struct label *labels; /* in any order */
+	size_t n_labels;            /* at most LABELS_MAX */
+	struct import_time time;
+	int64_t step; /* STEP_NONE: none */
+	double value;
+	bool is_float32; /* value was one: kept in four bytes */
+};
+
+struct import_log {
+	struct span text;   /* at most LOG_TEXT_MAX, with the line's own end */
+	struct span stream; /* empty: console */
+	struct import_time time;
+	enum level level;
+	int32_t rank; /* RANK_NONE: none */
+	const struct label *attrs;
+	size_t n_attrs; /* at most LOG_ATTRS_MAX */
+};
+
+/* Calls return 0 or a negative error, which the reader returns in turn. */
+struct import_sink {
+	int (*sample)(struct import_sink *k, const struct import_sample *s, struct fault *f);
+	int (*log)(struct import_sink *k, const struct import_log *l, struct fault *f);
+
+	/* A hyperparameter of the run: the first value of a key stays.  value: JSON text of a string,
+	 * number or boolean; others, and texts over 1 KiB, are passed over. */
+	int (*param)(struct import_sink *k, struct span key, struct span value);
+
+	/* A sentence for the user, without the file's name; said once, not at the second walk. */
+	void (*note)(struct import_sink *k, const char *text);
+};
+
+/* note, formatted. */
+void sink_note(struct import_sink *k, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
