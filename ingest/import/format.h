@@ -48,5 +48,7 @@ struct import_format {
 };
 
 extern const struct import_format mllog_format;
+extern const struct import_format jsonl_format;
+extern const struct import_format csv_format;
 
 #endif

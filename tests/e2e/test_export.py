@@ -1,0 +1,345 @@
+"""Exports import again to the same answers, bit for bit: every /query, /metrics and log of the run made of
+an export is that of the run it was made from, and an export of it is the same bytes."""
+import glob
+import gzip
+import json
+import math
+import os
+import random
+import struct
+
+from harness import *
+
+AGGREGATES = ("count,sum,min,max,mean,first,last,nan,pos_inf,neg_inf,first_time,last_time,first_step,last_step,"
+              "step_min,step_max,bad_time,bad_step")
+T0 = 1_700_000_010 * NS  # a multiple of 30 s
+MINE = os.path.join(ROOT, "tests", "data", "mlperf_training")
+SHARED = os.path.join(os.path.dirname(ROOT), "shared", "data", "mlperf_training")
+
+
+def files_below(top):
+    return sorted(p for p in glob.glob(os.path.join(top, "**", "*"), recursive=True) if os.path.isfile(p))
+
+
+def run_verb(server, *arguments, status=0, stdin=b""):
+    done = cli(*arguments, "--server", server.url, env={"ASTRAML_TOKEN": server.token}, stdin=stdin)
+    equal(done.returncode, status, f"astraml {' '.join(map(str, arguments))}: {done.stderr.decode()}")
+    return done
+
+
+def export(server, run, form="jsonl"):
+    return run_verb(server, "export", run, "--format", form).stdout
+
+
+def import_bytes(server, run, form, data, name="export", status=0):
+    path = os.path.join(scratch(), f"{name}.{form}")
+    with open(path, "wb") as f:
+        f.write(data)
+    return run_verb(server, "import", form, path, "--run", run, status=status)
+
+
+def answers(server, run, logs=True):
+    """What a user can ask of a run, as bytes, without what names the run or the day."""
+    client = server.client()
+    metrics = client.get(f"/runs/{run}/metrics").body
+    out = [metrics]
+    for name in dict.fromkeys(m["name"] for m in json.loads(metrics)["metrics"]):
+        for more in ({}, {"every": "5m"}, {"points": 7}):
+            answer = client.get("/query", run=run, metric=name, agg=AGGREGATES, **more)
+            equal(answer.status, 200, str(answer))
+            body = answer.body.replace(json.dumps(run).encode(), b'"R"')
+            out.append(re_complete(body))
+    if logs:
+        out.append(client.get(f"/runs/{run}/logs", limit=1_000_000).body)
+        out.append(run_verb(server, "logs", run, "--raw").stdout)
+    client.close()
+    return out
+
+
+def re_complete(body):
+    before, _, after = body.partition(b'"complete_until":"')
+    return before + after[after.index(b'"'):]
+
+
+def same(got, want, what):
+    equal(len(got), len(want), f"{what}: number of answers")
+    for g, w in zip(got, want):
+        if g != w:
+            at = next((i for i, (x, y) in enumerate(zip(g, w)) if x != y), min(len(g), len(w)))
+            raise AssertionError(f"{what}: {g[max(0, at - 200):at + 200]!r}\nwant {w[max(0, at - 200):at + 200]!r}")
+
+
+def without_run(data):
+    """The lines of an export but for the first, which has the run's id."""
+    head, _, rest = data.partition(b"\n")
+    run = json.loads(head)["run"]
+    del run["id"]
+    return run, rest
+
+
+def round_trip(a, b, run, what):
+    """From server a into b, by both formats; the export of the import is the export."""
+    want, lines, table = answers(a, run), export(a, run), export(a, run, "csv")
+    import_bytes(b, run, "jsonl", lines)
+    same(answers(b, run), want, f"{what} by jsonl")
+    again = export(b, run)
+    check(again == lines, what, ": the export of the import differs:",
+          [x for x in zip(again.splitlines(), lines.splitlines()) if x[0] != x[1]][:1])
+    import_bytes(b, f"{run}-csv", "csv", table)
+    same(answers(b, f"{run}-csv", logs=False), answers(a, run, logs=False), f"{what} by csv")
+    equal(export(b, f"{run}-csv", "csv"), table, f"{what}: the CSV of the import")
+
+
+# ---- real files ----
+
+def mlperf(files):
+    with Server() as a, Server() as b:
+        for i, path in enumerate(files):
+            run = f"r{i}"
+            run_verb(a, "import", "mllog", "--run", run, path)
+            round_trip(a, b, run, path)
+    return len(files)
+
+
+def test_mlperf_samples():
+    check(mlperf(files_below(MINE)) >= 4, "files in", MINE)
+
+
+def test_mlperf_all():
+    if not os.path.isdir(SHARED):
+        raise Skip(f"{os.path.normpath(SHARED)} is not there")
+    files = files_below(SHARED)
+    mlperf(files if os.environ.get("ASTRAML_TEST_LONG") else files[::6])
+
+
+# ---- every double ----
+
+def double(bits):
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]
+
+
+def random_double(r):
+    kind = r.randrange(9)
+    if kind == 0:
+        return double(r.getrandbits(64))  # also NaNs of any bits, and signalling ones
+    if kind == 1:
+        return double(0x7ff0000000000000 | r.getrandbits(1) << 63 | r.choice([0, 1, 1 << 51, (1 << 51) + 7]))
+    if kind == 2:
+        return r.choice([0.0, -0.0])
+    if kind == 3:
+        return double(r.getrandbits(52) | r.getrandbits(1) << 63)  # subnormal
+    if kind == 4:
+        return r.choice([1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 2.2250738585072014e-308])
+    if kind == 5:
+        return math.ldexp(r.random() - 0.5, r.randrange(-1000, 1000))
+    return r.choice([0.1, 0.2, 0.3, 1e16, 1.0, -1e16, 1 / 3])
+
+
+def fill(client, run, r, n):
+    """Samples of all kinds of values and steps, and log records of any bytes."""
+    batch = Batch()
+    series = [batch.series(f"m{i}/l\u00f6ss, \"x\" \\", {"rank": str(i), "q\"": ", "} if i % 2 else None, "s" * (i % 3))
+              for i in range(7)]
+    batch.series("empty")
+    batch.series("last")
+    for _ in range(n):
+        at = T0 + r.randrange(40) * 30 * NS * r.choice([1, 1, 200]) + r.choice([0, 30 * NS - 1, r.randrange(30 * NS)])
+        step = r.choice([None, None, 0, -1, 5, 2**63 - 1, -2**63 + 1, r.randrange(-10, 1000)])
+        if step is not None and abs(step) > 2**62:
+            batch.last = None  # its difference to the one before would not fit
+        batch.sample(r.choice(series), at, random_double(r), step)
+        if step is not None and abs(step) > 2**62:
+            batch.last = None
+    for i in range(n // 4):
+        text = r.choice([b"", b"\n", b"a\r\n", b"\xff\x00\xfe", "\u2028 \U0001f600\n".encode(), b'"\\', r.randbytes(30)])
+        batch.log(text, T0 + r.randrange(10**12), level=r.choice(["LEVEL_UNSET", "TRACE", "INFO", "FATAL"]),
+                  stream=r.choice(["", "stdout", "a b"]), rank=r.choice([None, 0, 2**31 - 1]),
+                  attributes=r.choice([None, {"k": "", "\u00e4": "v"}]))
+    batch.log(b"x" * (1 << 20) + b"\xffrest\n", T0)  # split, and marked
+    client.ingest(run, batch)
+
+
+def test_random_bits():
+    r = random.Random(20251125)
+    with Server() as a, Server() as b:
+        client = a.client()
+        for i in range(6):
+            run = f"bits{i}"
+            client.create_run(run, metrics={"window": r.choice(["30s", "5m", "1s"])},
+                              hyperparams={"lr": 3e-5}, tags={"a": "b"}, note=[1.50, {"x": None}])
+            fill(client, run, r, r.choice([3, 40, 3000]))
+            if i % 2:
+                a.kill9()  # replayed from the journal, then exported
+                a.start()
+                client = a.client()
+            round_trip(a, b, run, run)
+
+
+def test_wide_sums():
+    """Three doubles and more, and sums that no double can say."""
+    sums = [[1e300, 1.0, 1e-300], [1e300, 1e150, 1.0, 1e-150, 1e-300, 5e-324], [1.7976931348623157e308] * 3,
+            [1e308, 1e300, 1e200, 1e100, 1.0, 1e-100, 1e-200, 1e-300], [0.1] * 10, [1.0, -1.0, 5e-324],
+            [-1.7976931348623157e308] * 5 + [1e-320]]
+    with Server() as a, Server() as b:
+        client = a.client()
+        client.create_run("wide")
+        batch = Batch()
+        for i, values in enumerate(sums):
+            at = batch.series(f"s{i}")
+            for k, v in enumerate(values):
+                batch.sample(at, T0 + k, v)
+        client.ingest("wide", batch)
+        buckets = [json.loads(line)["bucket"] for line in export(a, "wide").splitlines()[1:-1]]
+        equal(["hex" if isinstance(b["sum"], str) else len(b["sum"]) for b in buckets], [3, 6, "hex", "hex", 2, 1, "hex"],
+              "forms")
+        for values, bucket in zip(sums, buckets):
+            exact = sum(int_1074(v) for v in values)
+            got = bucket["sum"]
+            equal(int(got[:-6].replace("0x", ""), 16) if isinstance(got, str) else sum(map(int_1074, got)), exact,
+                  f"the sum of {values}")
+        round_trip(a, b, "wide", "wide")
+
+
+def int_1074(v):
+    n, d = v.as_integer_ratio()
+    return n * ((1 << 1074) // d)
+
+
+# ---- the run, and repetition ----
+
+def test_the_run_comes_back():
+    with Server() as a, Server() as b:
+        client = a.client()
+        spec = ('{"id":"r","name":"bert \\u00e4","tags":{"x":"1"},\n "hyperparams":{"lr":3e-05,"n":1.50},'
+                '"metrics":{"window":"10s"},"resources":{"gpus":1}}')
+        equal(client.request("POST", client.path("/runs"), spec).status, 201, "create")
+        batch = Batch().log("hello\n", T0)
+        batch.message.run.state = pb.FAILED
+        batch.message.run.exit_code = 3
+        client.ingest("r", batch)
+        was = client.get("/runs/r").json()
+        data = export(a, "r")
+        import_bytes(b, "r", "jsonl", data)
+        got = b.client().get("/runs/r").json()
+        for key in ("state", "exit_code", "started_at", "ended_at", "window"):
+            equal(got[key], was[key], key)
+        spec_is = dict(got["spec"])
+        equal(spec_is.pop("import")["format"], "jsonl", "the spec says where it came from")
+        equal(spec_is, was["spec"], "spec")
+        equal(got["imported"], True, "imported")
+        equal(export(b, "r").replace(b'"imported":true', b'"imported":false'), data, "export of the import")
+
+
+def test_repeating_changes_nothing():
+    with Server() as a, Server() as b:
+        run_verb(a, "import", "mllog", "--run", "r", files_below(MINE)[0])
+        for form in ("jsonl", "csv"):
+            data = export(a, "r", form)
+            import_bytes(b, f"r-{form}", form, data)
+            want = answers(b, f"r-{form}")
+            done = import_bytes(b, f"r-{form}", form, data)
+            check(b"already there" in done.stdout, done.stdout)
+            same(answers(b, f"r-{form}"), want, f"{form} again")
+        # the run is of an export now, whatever its tags say of an earlier import
+        done = run_verb(b, "import", "mllog", "--run", "r-jsonl", files_below(MINE)[0], status=2)
+        check(b"other content" in done.stderr, done.stderr)
+
+
+def test_goes_on_where_it_broke_off():
+    """A server that dies in the middle of an import; the import is repeated when it is back."""
+    with Server() as a, Server() as b:
+        client = a.client()
+        client.create_run("r")
+        batch = Batch()
+        at = [batch.series(f"m{i}") for i in range(50)]
+        for window in range(600):
+            for m in at:
+                batch.sample(m, T0 + window * 30 * NS, window * 0.1, window)
+        client.ingest("r", batch)
+        data = export(a, "r")
+        lines = data.splitlines(True)
+        path = os.path.join(scratch(), "r.jsonl")
+        with open(path, "wb") as f:
+            f.write(data)
+        process = subprocess.Popen([PROGRAM, "import", "jsonl", path, "--server", b.url],
+                                   env=program_environment(ASTRAML_TOKEN=b.token), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        watch = b.client()
+        wait_for(lambda: watch.get("/runs/r/metrics").status == 200 and watch.metrics("r"), "the first request")
+        process.kill()
+        process.wait()
+        b.kill9()
+        b.start()
+        run_verb(b, "import", "jsonl", path)
+        equal(export(b, "r").splitlines(True)[1:], lines[1:], "all of it, once")
+
+
+def test_push_lines():
+    """The lines of push, those without a time too, and those of a bucket among them."""
+    lines = [{"metric": "loss", "value": 0.5, "step": 1}, {"log": "a\n", "time": "2025-07-06T12:00:00Z"},
+             {"metric": "loss", "value": "NaN:fff8000000000001", "step": 2}, {"log": "b\n", "level": "warn"}]
+    data = "\n\n".join(map(json.dumps, lines)).encode()
+    with Server() as server:
+        import_bytes(server, "r", "jsonl", data)
+        client = server.client()
+        equal([(x["text"], x["time"]) for x in client.logs("r")],
+              [("a\n", "2025-07-06T12:00:00Z"), ("b\n", "2025-07-06T12:00:00Z")], "logs")
+        equal(client.get("/runs/r").json()["state"], "finished", "state")
+        equal(client.metrics("r")[0]["nan"], 1, "nan")
+        check(b'"value":"NaN:fff8000000000001"' in export(server, "r"), "the NaN's bits")
+        done = import_bytes(server, "bad", "jsonl", data + b'\n{"metric":"loss","value":1,"setp":3}\n', status=2)
+        check(b"line 8: \"setp\"" in done.stderr, done.stderr)
+
+
+def test_cut_exports():
+    with Server() as server:
+        run_verb(server, "import", "mllog", "--run", "r", files_below(MINE)[0])
+        data = export(server, "r")
+        lines = data.splitlines(True)
+        for i, (broken, why) in enumerate([(b"".join(lines[:-1]), b"was cut"), (data[:-5], b"not a JSON object"),
+                                           (b"".join(lines[:5] + lines[6:]), b"lines of the export are missing"),
+                                           (data + lines[3], b"follows the end"),
+                                           (b"".join(lines[:5]) + b'{"error":{"message":"x"}}\n', b"broke off"),
+                                           (lines[1] + data, b"first line of an export")]):
+            done = import_bytes(server, f"cut{i}", "jsonl", broken, status=2)
+            check(why in done.stderr, why, done.stderr)
+            equal(server.client().get(f"/runs/cut{i}").status, 404, "nothing is made of it")
+
+
+def test_packed_and_named():
+    with Server() as server:
+        run_verb(server, "import", "mllog", "--run", "bert", files_below(MINE)[0])
+        folder = scratch()
+        path = os.path.join(folder, "bert-2.jsonl.gz")
+        with gzip.open(path, "wb") as f:
+            f.write(export(server, "bert"))
+        run_verb(server, "import", "jsonl", path)
+        same(answers(server, "bert-2"), answers(server, "bert"), "gz")
+
+
+# ---- the verb and the route ----
+
+def test_the_same_beside_the_server():
+    with Server() as server:
+        run_verb(server, "import", "mllog", "--run", "r", files_below(MINE)[0])
+        for form in ("jsonl", "csv"):
+            want = export(server, "r", form)
+            target = os.path.join(scratch(), "out")
+            equal(cli("export", "r", "--format", form, "--data", server.data).stdout, want, "stdout")
+            equal(cli("export", "r", "--format", form, "--data", server.data, "-o", target).returncode, 0, "-o")
+            with open(target, "rb") as f:
+                equal(f.read(), want, "the file")
+            equal(os.listdir(os.path.dirname(target)), ["out"], "nothing beside it")
+        target = os.path.join(scratch(), "out")
+        equal(cli("export", "nope", "--data", server.data, "-o", target).returncode, 3, "no such run")
+        equal(os.listdir(os.path.dirname(target)), [], "no file")
+        client = server.client()
+        equal(client.get("/runs/r/export", format="xml").status, 422, "format")
+        equal(client.get("/runs/r/export").headers["Content-Type"], "application/x-ndjson", "type")
+        equal(client.get("/runs/r/export", format="csv").headers["Content-Type"], "text/csv", "type")
+        server_without = Client(server.url)
+        equal(server_without.get("/runs/r/export").status, 401, "no token")
+
+
+if __name__ == "__main__":
+    main(globals())
