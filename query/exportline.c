@@ -95,8 +95,6 @@ void out_export_run(struct out *o, const struct run *r)
 		out_i64(o, r->exit_code);
 	else
 		out_raw(o, "null");
-	out_raw(o, ",\"imported\":");
-	out_bool(o, r->imported);
 	out_time_or_null(o, ",\"started_at\":", r->started_ns);
 	out_time_or_null(o, ",\"ended_at\":", r->ended_ns);
 	out_raw(o, ",\"window\":");

@@ -5,7 +5,7 @@
  *
  * JSON lines:
  *
- *   {"run":{"id","state","exit_code","imported","started_at","ended_at","window","spec"}}   first
+ *   {"run":{"id","state","exit_code","started_at","ended_at","window","spec"}}   first
  *   {"metric","labels","unit","bucket":{...}}    a window; "bucket":{}: a series without any
  *   {"log","time","level","stream","rank","attrs"}   in order; "text_base64" where the text is not UTF-8,
  *                                                "continues":true where the next one goes on with it
