@@ -1,5 +1,6 @@
 """Exports import again to the same answers, bit for bit: every /query, /metrics and log of the run made of
 an export is that of the run it was made from, and an export of it is the same bytes."""
+import calendar
 import glob
 import gzip
 import json
@@ -7,6 +8,8 @@ import math
 import os
 import random
 import struct
+import subprocess
+import time
 
 from harness import *
 
@@ -200,6 +203,162 @@ def test_wide_sums():
 def int_1074(v):
     n, d = v.as_integer_ratio()
     return n * ((1 << 1074) // d)
+
+
+# ---- the two forms of a request, crashes, lies ----
+
+def by_message(data, run, producer=None, sequence=None):
+    """The windows of an export as one IngestRequest."""
+    batch = Batch(producer, sequence)
+    series = {}
+    for line in map(json.loads, data.splitlines()[1:-1]):
+        if "metric" not in line:
+            continue
+        key = (line["metric"], json.dumps(line["labels"]))
+        if key not in series:
+            series[key] = batch.series(line["metric"], line["labels"], line["unit"])
+            batch.message.buckets.add(series=series[key])
+        if line["bucket"]:
+            fill_bucket(batch.message.buckets[-1].buckets.add(), line["bucket"])
+    return finish(batch)
+
+
+def value_of(v):
+    if isinstance(v, str) and v.startswith("NaN:"):
+        return double(int(v[4:], 16))
+    return {"NaN": double(0x7ff8 << 48), "Infinity": math.inf, "-Infinity": -math.inf}.get(v, v)
+
+
+def t_ns(text):
+    seconds, _, rest = text.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * NS + int(rest.ljust(9, "0") or 0)
+
+
+def fill_bucket(m, b):
+    m.start_ns, m.every_ns, m.count = t_ns(b["start"]), int(b["every"][:-1]) * (NS if b["every"][-1] == "s" else 60 * NS), b["count"]
+    if isinstance(b["sum"], str):
+        m.sum_hex = b["sum"]
+    else:
+        m.sum.extend(b["sum"])
+    for key in ("min", "max", "step_min", "step_max"):
+        if b[key] is not None:
+            setattr(m, key, b[key])
+    for key in ("first", "last", "bad"):
+        if b[key] is None:
+            continue
+        point = getattr(m, key)
+        point.time_ns = t_ns(b[key]["time"])
+        if b[key]["step"] is not None:
+            point.step = b[key]["step"]
+        if key != "bad":
+            point.value = value_of(b[key]["value"])
+    m.nan, m.pos_inf, m.neg_inf = b["nan"], b["pos_inf"], b["neg_inf"]
+
+
+def test_as_a_message():
+    r = random.Random(7)
+    with Server() as a, Server() as b:
+        client, other = a.client(), b.client()
+        client.create_run("r")
+        fill(client, "r", r, 400)
+        data = export(a, "r")
+        other.create_run("r")
+        answer = other.ingest("r", by_message(data, "r"))
+        check(len(answer.series_ids) == 9, "ids", answer)
+        windows = [line for line in data.splitlines() if b'"bucket"' in line]
+        equal([line for line in export(b, "r").splitlines() if b'"bucket"' in line], windows, "the same windows")
+        # again under a producer, in either form: once each
+        for _ in range(2):
+            other.ingest("r", by_message(data, "r", b"p" * 16, 1))
+        for m, n in zip(client.metrics("r"), other.metrics("r")):
+            equal(n["count"], 2 * m["count"], "merged with what was there, once")
+
+
+def test_kill_with_buckets_in_the_journal():
+    """They are replayed, and a reader beside the server folds them itself; each is acknowledged once."""
+    r = random.Random(11)
+    with Server() as a, Server() as b:
+        client = a.client()
+        client.create_run("r")
+        fill(client, "r", r, 2000)
+        lines = export(a, "r").splitlines(True)
+        want = [x for x in lines if b'"bucket"' in x]
+        b.client().create_run("r")
+        for at in range(0, len(want), 100):
+            head = {"producer": {"id": "ab" * 16, "sequence": at // 100 + 1}, "imported": True}
+            body = json.dumps(head).encode() + b"\n" + b"".join(want[at:at + 100])
+            answers = [b.client().post_ingest("r", body, NDJSON).json() for _ in range(2)]
+            equal([x["duplicate"] for x in answers], [False, True], "sent twice")
+            if at % 300 == 0:
+                b.kill9()
+                b.start()
+            beside = cli("export", "r", "--data", b.data)
+            equal(beside.stdout, export(b, "r"), "beside the server")
+            got = [x for x in beside.stdout.splitlines(True) if b'"bucket"' in x]
+            equal(got, want[:at + 100], f"after {at + 100}")
+        equal(cli("verify", "--data", b.data).returncode, 0, "verify")
+
+
+def honest():
+    point = {"time": "2025-07-06T12:00:01Z", "step": 1, "value": 1}
+    last = {"time": "2025-07-06T12:00:09Z", "step": 9, "value": "NaN"}
+    return {"start": "2025-07-06T12:00:00Z", "every": "30s", "count": 3, "sum": [7], "min": 1, "max": 4, "first": point,
+            "last": last, "step_min": 1, "step_max": 9, "nan": 1, "pos_inf": 0, "neg_inf": 0,
+            "bad": {"time": "2025-07-06T12:00:09Z", "step": 9}}
+
+
+LIES = [("sum", [7, 1]), ("sum", [7, 0]), ("sum", [0]), ("sum", "0x1p-1074"), ("sum", [1e308, 1e308]), ("sum", ["7"]),
+        ("sum", None), ("sum", [9.5]), ("count", 0), ("count", -1), ("count", 2**60), ("count", 1.5), ("min", "NaN"),
+        ("min", None), ("max", "Infinity"), ("min", 5), ("start", "2025-07-06T12:00:01Z"), ("start", 1.5), ("every", "60s"),
+        ("every", "x"), ("every", 30), ("first", None), ("first", {"time": "2025-07-06T12:00:10Z", "value": 1}),
+        ("first", {"time": "2025-07-06T12:00:01Z", "step": 1}), ("last", {"time": "2025-07-06T11:59:59Z", "value": 1}),
+        ("last", {"time": "2125-07-06T12:00:00Z", "value": 1}), ("step_min", 2), ("step_max", None), ("step_max", 2**63),
+        ("nan", 0), ("nan", 2**63), ("bad", None), ("bad", {"time": "2025-07-06T12:00:09Z", "step": 9, "value": 1}),
+        ("bad", {"time": "2025-07-06T12:00:08Z", "step": 10}), ("mean", 2)]
+
+
+def test_lies():
+    with Server() as server:
+        client = server.client()
+        client.create_run("r")
+        good = json.dumps({"metric": "m", "bucket": honest()})
+        for key, value in LIES:
+            line = json.dumps({"metric": "m", "bucket": dict(honest(), **{key: value})})
+            answer = client.post_ingest("r", f"{good}\n{line}\n".encode(), NDJSON)
+            equal(answer.status, 422, f"{key} {value}: {answer}")
+            error = answer.error()
+            check(error["message"].startswith("line 2: ") and error["field"].startswith("bucket"), key, value, error)
+        future = dict(honest(), start="2125-07-06T12:00:00Z")
+        for key in ("first", "last", "bad"):
+            future[key] = dict(future[key], time=future[key]["time"].replace("2025", "2125"))
+        for line in ({"metric": "m", "bucket": future}, {"metric": "m", "bucket": honest(), "value": 1},
+                     {"metric": "m", "bucket": honest(), "time": 1}, {"bucket": honest()}, {"metric": "m", "bucket": []},
+                     {"log": "x", "text_base64": "eA"}, {"log": "x", "continues": 1},
+                     {"state": "lost"}, {"producer": {"id": "00", "sequence": 1}}, {"exit_code": 2**40},
+                     {"producer": {"id": "00" * 16}}, {"ended_at": "2025-07-06T12:00:00Z"},
+                     {"state": "finished", "ended_at": "1925-07-06T12:00:00Z"}):
+            answer = client.post_ingest("r", json.dumps(line).encode(), NDJSON)
+            equal(answer.status, 422, f"{line}: {answer}")
+        twice = '{"metric":"m","bucket":{"count":1,"count":1}}'
+        equal(client.post_ingest("r", twice.encode(), NDJSON).status, 400, "twice")
+        late = f'{good}\n{{"producer":{{"id":"{"00" * 16}","sequence":1}}}}\n'
+        check("first line" in client.post_ingest("r", late.encode(), NDJSON).error()["message"], "not first")
+        for cut in range(1, len(good), 7):
+            equal(client.post_ingest("r", good[:cut].encode(), NDJSON).status, 400, f"cut at {cut}")
+        equal(client.metrics("r"), [], "nothing was kept")
+        equal(client.post_ingest("r", good.encode(), NDJSON).status, 200, "the honest one")
+
+
+def test_conflicting_sequence():
+    with Server() as server:
+        client = server.client()
+        client.create_run("r")
+        head = json.dumps({"producer": {"id": "cd" * 16, "sequence": 3}})
+        line = json.dumps({"metric": "m", "bucket": honest()})
+        equal(client.post_ingest("r", f"{head}\n{line}\n".encode(), NDJSON).status, 200, "new")
+        equal(client.post_ingest("r", f"{head}\n{line}\n\n".encode(), NDJSON).status, 409, "other content")
+        # the same producer goes on in a message
+        equal(client.ingest("r", Batch(b"\xcd" * 16, 2).log("x\n", T0)).duplicate, False, "another form")
 
 
 # ---- the run, and repetition ----
