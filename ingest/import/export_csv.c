@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ingest/import/csv_rows.h"
+
 enum column {
 	METRIC,
 	LABELS,
@@ -36,14 +38,14 @@ static const char *const names[COLUMNS] = { "metric",     "labels",    "unit",  
 					    "first_step", "last_time", "last_step", "step_min", "step_max",
 					    "bad_time",   "bad_step",  "sum_rest" };
 
-#define ROW_BYTES_MAX (1u << 20)
+#define LINE_BYTES_MAX (2 * CSV_ROW_MAX)
 
-struct rows {
+struct exported {
 	struct import_sink *sink;
 	struct fault *f;
-	uint64_t number; /* of the line */
-	struct buf cells, line;
-	struct span at[COLUMNS]; /* in cells */
+	struct csv_rows rows;
+	const struct span *at; /* the row's cells, COLUMNS of them */
+	struct buf line;
 	bool has_window;
 };
 
@@ -51,6 +53,7 @@ struct rows {
 
 int export_csv_begins(struct input *in, bool *ret, struct fault *f)
 {
+	static const char mark[] = "\xef\xbb\xbf"; /* a spreadsheet's */
 	char header[512];
 	size_t n = 0;
 	struct span seen;
@@ -58,71 +61,23 @@ int export_csv_begins(struct input *in, bool *ret, struct fault *f)
 
 	for (size_t i = 0; i < COLUMNS; i++)
 		n += (size_t)snprintf(header + n, sizeof(header) - n, "%s%s", i ? "," : "", names[i]);
-	err = input_peek(in, n + 1, &seen, f);
-	*ret = err == 0 && seen.len == n + 1 && memcmp(seen.data, header, n) == 0 &&
-	       (seen.data[n] == '\n' || seen.data[n] == '\r');
-	return err;
-}
-
-/* ---- a row into cells (RFC 4180) ---- */
-
-static int malformed(struct rows *r, enum column c, const char *wanted)
-{
-	return fault_set(r->f, ERR_MALFORMED, names[c],
-			 "line %" PRIu64 ": column %s is \"%.*s\"; it has to be %s", r->number, names[c],
-			 (int)(r->at[c].len < 60 ? r->at[c].len : 60), (const char *)r->at[c].data, wanted);
-}
-
-/* Copies one cell behind the others; *at is then behind its comma.  False: a quote that does not fit. */
-static bool take_cell(struct span *at, uint8_t **to)
-{
-	const uint8_t *p = at->data, *end = p + at->len;
-	bool quoted = p < end && *p == '"';
-
-	p += quoted;
-	while (p < end && (quoted || *p != ',')) {
-		if (*p == '"' && !quoted)
-			return false;
-		if (*p == '"' && (p + 1 == end || p[1] != '"'))
-			break;
-		p += *p == '"';
-		*(*to)++ = *p++;
-	}
-	if (quoted && (p == end || *p++ != '"'))
-		return false;
-	if (p < end && *p != ',')
-		return false;
-	p += p < end;
-	*at = span_of(p, (size_t)(end - p));
-	return true;
-}
-
-static int take_row(struct rows *r, struct span row)
-{
-	uint8_t *to;
-	size_t n = 0;
-	bool more = true;
-	int err;
-
-	while (row.len && (row.data[row.len - 1] == '\n' || row.data[row.len - 1] == '\r'))
-		row.len--;
-	buf_clear(&r->cells);
-	err = buf_reserve(&r->cells, row.len + 1);
+	err = input_peek(in, n + 1 + strlen(mark), &seen, f);
 	if (err < 0)
 		return err;
-	for (to = r->cells.data; more && n < COLUMNS; n++) {
-		const uint8_t *from = to;
+	if (seen.len >= 3 && memcmp(seen.data, mark, 3) == 0)
+		seen = span_of(seen.data + 3, seen.len - 3);
+	*ret = seen.len > n && memcmp(seen.data, header, n) == 0 &&
+	       (seen.data[n] == '\n' || seen.data[n] == '\r');
+	return 0;
+}
 
-		more = row.len > 0;
-		if (!take_cell(&row, &to))
-			break;
-		r->at[n] = span_of(from, (size_t)(to - from));
-	}
-	if (n == COLUMNS && row.len == 0)
-		return 0;
-	return fault_set(r->f, ERR_MALFORMED, "",
-			 "line %" PRIu64 " has not the %d cells of an export, or a quote out of place",
-			 r->number, COLUMNS);
+static int malformed(struct exported *r, enum column c, const char *wanted)
+{
+	struct span s = r->at[c];
+
+	return fault_set(r->f, ERR_MALFORMED, names[c],
+			 "line %" PRIu64 ": column %s is \"%.*s\"; it has to be %s", r->rows.line, names[c],
+			 (int)(s.len < 60 ? s.len : 60), (const char *)s.data, wanted);
 }
 
 /* ---- cells into a line of JSON ---- */
@@ -149,7 +104,7 @@ static bool is_of(struct span s, const char *allowed)
 }
 
 /* A number as it is, a word in quotes, nothing as null. */
-static int add_number(struct rows *r, const char *key, enum column c)
+static int add_number(struct exported *r, const char *key, enum column c)
 {
 	struct span s = r->at[c];
 	int err = buf_addf(&r->line, "\"%s\":", key);
@@ -166,7 +121,7 @@ static int add_number(struct rows *r, const char *key, enum column c)
 }
 
 /* The sum rounded and what is left of it, or the whole in hexadecimal. */
-static int add_sum(struct rows *r)
+static int add_sum(struct exported *r)
 {
 	struct span rest = r->at[SUM_REST], sum = r->at[SUM];
 	struct buf *b = &r->line;
@@ -191,7 +146,8 @@ static int add_sum(struct rows *r)
 	return err < 0 ? err : buf_addch(b, ']');
 }
 
-static int add_point(struct rows *r, const char *key, enum column time, enum column step, enum column value)
+static int add_point(struct exported *r, const char *key, enum column time, enum column step,
+		     enum column value)
 {
 	struct buf *b = &r->line;
 	int err;
@@ -204,7 +160,7 @@ static int add_point(struct rows *r, const char *key, enum column time, enum col
 	return buf_addch(b, '}');
 }
 
-static int add_counts(struct rows *r)
+static int add_counts(struct exported *r)
 {
 	static const enum column columns[] = { COUNT, MIN, MAX, NANS, POS_INF, NEG_INF, STEP_MIN, STEP_MAX };
 	int err = 0;
@@ -215,7 +171,7 @@ static int add_counts(struct rows *r)
 	return err;
 }
 
-static int add_bucket(struct rows *r)
+static int add_bucket(struct exported *r)
 {
 	struct buf *b = &r->line;
 	int err;
@@ -234,7 +190,7 @@ static int add_bucket(struct rows *r)
 	return err < 0 ? err : add_point(r, "bad", BAD_TIME, BAD_STEP, COLUMNS);
 }
 
-static int make_line(struct rows *r)
+static int make_line(struct exported *r)
 {
 	struct buf *b = &r->line;
 	struct span labels = r->at[LABELS].len ? r->at[LABELS] : span_str("{}");
@@ -252,7 +208,7 @@ static int make_line(struct rows *r)
 /* ---- the file ---- */
 
 /* All windows of a run are as wide as its first one. */
-static int tell_window(struct rows *r)
+static int tell_window(struct exported *r)
 {
 	struct import_run run = { .state = RUN_FINISHED, .window = r->at[EVERY] };
 
@@ -264,35 +220,48 @@ static int tell_window(struct rows *r)
 	return r->sink->run(r->sink, &run);
 }
 
-static int read_row(struct rows *r, struct span row)
+/* Names have none, and the lines of JSON are one line each. */
+static int check_cells(struct exported *r)
 {
-	struct import_line l = { .has_time = true };
+	for (enum column c = 0; c < COLUMNS; c++)
+		for (size_t i = 0; i < r->at[c].len; i++)
+			if (r->at[c].data[i] < 0x20)
+				return malformed(r, c, "text without control characters");
+	return 0;
+}
+
+static int read_row(struct exported *r)
+{
+	struct import_line l = { .has_time = true, .number = r->rows.line };
 	struct span first;
 	int err;
 
-	if ((err = take_row(r, row)) < 0 || (err = tell_window(r)) < 0 || (err = make_line(r)) < 0)
+	if (r->rows.n != COLUMNS)
+		return fault_set(r->f, ERR_MALFORMED, "",
+				 "line %" PRIu64 " has %zu cells; the rows of an export have %d",
+				 r->rows.line, r->rows.n, COLUMNS);
+	r->at = r->rows.cells;
+	if ((err = check_cells(r)) < 0 || (err = tell_window(r)) < 0 || (err = make_line(r)) < 0)
 		return err;
 	first = r->at[FIRST_TIME];
 	if (clock_parse((const char *)first.data, first.len, &l.time.ns))
 		l.time.kind = TIME_ABSOLUTE;
 	l.kind = r->at[START].len ? 'b' : 0;
 	l.text = buf_span(&r->line);
-	l.number = r->number;
 	return r->sink->line(r->sink, &l, r->f);
 }
 
 int export_csv_read(struct input *in, struct import_sink *k, struct fault *f)
 {
-	struct rows r = { .sink = k, .f = f };
-	struct span row;
+	struct exported r = { .sink = k, .f = f };
 	int err;
 
-	buf_init(&r.cells, 2 * ROW_BYTES_MAX);
-	buf_init(&r.line, 4 * ROW_BYTES_MAX);
-	while ((err = input_line(in, &row, f)) == 0)
-		if (++r.number > 1 && (err = read_row(&r, row)) < 0)
-			break;
-	buf_release(&r.cells);
+	csv_rows_init(&r.rows, in, 0);
+	buf_init(&r.line, LINE_BYTES_MAX);
+	err = csv_rows_next(&r.rows, f); /* the header */
+	while (err == 0 && (err = csv_rows_next(&r.rows, f)) == 0)
+		err = read_row(&r);
+	csv_rows_release(&r.rows);
 	buf_release(&r.line);
 	return err < 0 ? err : 0;
 }

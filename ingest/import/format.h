@@ -11,6 +11,7 @@
 
 #include "ingest/import/args.h"
 #include "ingest/import/input.h"
+#include "ingest/import/line_time.h"
 #include "ingest/import/sink.h"
 
 /* What stands around one walk; the same in both. */
@@ -24,6 +25,9 @@ struct import_context {
 	bool has_start, has_end; /* --start, --end */
 	int64_t start_ns, end_ns;
 };
+
+/* Which year times without one are of. */
+struct year_rule import_years(const struct import_context *c);
 
 struct import_format {
 	const char *name;
@@ -47,8 +51,6 @@ struct import_format {
 	int (*read)(const struct import_context *c, struct input *in, struct import_sink *k, struct fault *f);
 };
 
-extern const struct import_format mllog_format;
-extern const struct import_format jsonl_format;
-extern const struct import_format csv_format;
+extern const struct import_format csv_format, jsonl_format, mllog_format, text_format;
 
 #endif

@@ -14,7 +14,8 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define AHEAD_NS           (600 * NS_PER_S) /* what a server takes of the future, too */
 
-static const struct import_format *const formats[] = { &mllog_format, &jsonl_format, &csv_format };
+static const struct import_format *const formats[] = { &mllog_format, &csv_format, &text_format,
+						       &jsonl_format };
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 static const char usage_head[] =

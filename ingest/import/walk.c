@@ -16,6 +16,13 @@ void sink_note(struct import_sink *k, const char *format, ...)
 	k->note(k, text);
 }
 
+struct year_rule import_years(const struct import_context *c)
+{
+	if (c->has_start)
+		return year_rule_from(c->start_ns);
+	return year_rule_until(c->has_end ? c->end_ns : c->reference_ns);
+}
+
 /* Which of several files is at fault. */
 static int name_file(const struct walk *w, const char *path, int err, struct fault *f)
 {

@@ -1,0 +1,482 @@
+#include "ingest/import/line_time.h"
+
+#include <time.h>
+
+#include "ingest/import/sink.h"
+
+#define DAY_S      INT64_C(86400)
+#define LEVEL_NEAR 4 /* words after a time among which a level is looked for */
+
+/* Where the parser stands. */
+struct scan {
+	const uint8_t *p, *end;
+};
+
+static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+static bool is_letter(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
+
+static bool is_word(uint8_t c) { return is_digit(c) || is_letter(c) || c == '_'; }
+
+/* ---- years ---- */
+
+static struct year_rule year_rule_of(int64_t t_ns, bool is_start)
+{
+	time_t seconds = t_ns / NS_PER_S;
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	return (struct year_rule){ is_start, t_ns, tm.tm_year + 1900 };
+}
+
+struct year_rule year_rule_until(int64_t t_ns) { return year_rule_of(t_ns, false); }
+
+struct year_rule year_rule_from(int64_t t_ns) { return year_rule_of(t_ns, true); }
+
+static bool is_leap(int year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+
+static int days_of_month(int year, int month)
+{
+	static const int8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+
+	return days[month - 1] + (month == 2 && is_leap(year));
+}
+
+static bool in_year(const struct civil_time *t, int year, int64_t *ret_ns)
+{
+	int64_t s;
+
+	if (t->day > days_of_month(year, t->month))
+		return false;
+	s = clock_days_from_civil(year, t->month, t->day) * DAY_S + t->hour * 3600 + t->minute * 60 +
+	    t->second - t->zone_s;
+	if (s < 0 || s >= IMPORT_TIME_END_NS / NS_PER_S)
+		return false;
+	*ret_ns = s * NS_PER_S + t->fraction_ns;
+	return true;
+}
+
+/* 29 February comes back after eight years at most. */
+static bool in_some_year(const struct civil_time *t, const struct year_rule *years, int64_t *ret_ns)
+{
+	int64_t day_ns = DAY_S * NS_PER_S, ns;
+
+	for (int i = -1; i <= 8; i++) {
+		if (!in_year(t, years->is_start ? years->year + i : years->year - i, &ns))
+			continue;
+		if (years->is_start ? ns >= years->t_ns - day_ns : ns <= years->t_ns + day_ns) {
+			*ret_ns = ns;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool civil_time_ns(const struct civil_time *t, const struct year_rule *years, int64_t *ret_ns)
+{
+	if (t->month < 1 || t->month > 12 || t->day < 1 || t->hour > 23 || t->minute > 59 || t->second > 60)
+		return false;
+	if (t->year == 0)
+		return in_some_year(t, years, ret_ns);
+	return t->year >= 1970 && t->year <= 2261 && in_year(t, t->year, ret_ns);
+}
+
+/* ---- numbers ---- */
+
+bool decimal_time(struct span text, int64_t unit_ns, int64_t *ret_ns)
+{
+	int64_t t = 0, unit = unit_ns;
+	bool negative = text.len > 0 && text.data[0] == '-', fraction = false, any = false;
+
+	for (size_t i = negative; i < text.len; i++) {
+		int digit = text.data[i] - '0';
+
+		if (text.data[i] == '.' && !fraction && any) {
+			fraction = true;
+			continue;
+		}
+		if (digit < 0 || digit > 9)
+			return false;
+		any = true;
+		if (fraction) {
+			unit /= 10;
+			t += digit * unit;
+		} else if (t >= IMPORT_TIME_END_NS / 10) {
+			return false;
+		} else {
+			t = t * 10 + digit * unit_ns;
+		}
+	}
+	if (!any || t >= IMPORT_TIME_END_NS)
+		return false;
+	*ret_ns = negative ? -t : t;
+	return true;
+}
+
+bool epoch_time(struct span text, int64_t *ret_ns)
+{
+	size_t whole = 0;
+	int64_t unit = NS_PER_S;
+
+	while (whole < text.len && is_digit(text.data[whole]))
+		whole++;
+	if (whole < 9 || whole > 20)
+		return false;
+	for (size_t digits = 11; digits < whole; digits += 3)
+		unit /= 1000;
+	return unit > 0 && decimal_time(text, unit, ret_ns);
+}
+
+/* n digits. */
+static bool take_digits(struct scan *s, int n, int *ret)
+{
+	int v = 0;
+
+	if (s->end - s->p < n)
+		return false;
+	for (int i = 0; i < n; i++) {
+		if (!is_digit(s->p[i]))
+			return false;
+		v = v * 10 + (s->p[i] - '0');
+	}
+	s->p += n;
+	*ret = v;
+	return true;
+}
+
+static bool take(struct scan *s, char c)
+{
+	if (s->p == s->end || *s->p != (uint8_t)c)
+		return false;
+	s->p++;
+	return true;
+}
+
+/* ".038" or ",038"; digits past the ninth are cut. */
+static void take_fraction(struct scan *s, int64_t *ret_ns)
+{
+	int64_t unit = NS_PER_S;
+	const uint8_t *p = s->p;
+
+	if (s->end - p < 2 || (*p != '.' && *p != ',') || !is_digit(p[1]))
+		return;
+	for (p++; p < s->end && is_digit(*p); p++) {
+		unit /= 10;
+		*ret_ns += (*p - '0') * unit;
+	}
+	s->p = p;
+}
+
+/* Index of the three letters in names, from 1; 0: none of them. */
+static int take_name(struct scan *s, const char *names)
+{
+	if (s->end - s->p < 3)
+		return 0;
+	for (int i = 0; names[3 * i]; i++)
+		if (memcmp(s->p, names + 3 * i, 3) == 0) {
+			s->p += 3;
+			return i + 1;
+		}
+	return 0;
+}
+
+/* "Z", " UTC", "+01:00", " +0100"; what is something else is left. */
+static void take_zone(struct scan *s, int32_t *ret_s)
+{
+	struct scan at = *s;
+	int hours, minutes, sign;
+
+	take(&at, ' ');
+	if (at.end - at.p >= 3 && (memcmp(at.p, "UTC", 3) == 0 || memcmp(at.p, "GMT", 3) == 0))
+		at.p += 3;
+	else if (at.p == s->p && take(&at, 'Z'))
+		;
+	else if (at.p < at.end && (*at.p == '+' || *at.p == '-')) {
+		sign = *at.p++ == '-' ? -1 : 1;
+		if (!take_digits(&at, 2, &hours) || (take(&at, ':'), !take_digits(&at, 2, &minutes)) ||
+		    hours > 15 || minutes > 59)
+			return;
+		*ret_s = sign * (hours * 3600 + minutes * 60);
+	} else {
+		return;
+	}
+	if (at.p == at.end || !is_word(*at.p))
+		*s = at;
+	else
+		*ret_s = 0;
+}
+
+/* ---- forms ---- */
+
+/*
+ * A form is matched letter by letter:
+ *   Y year, m d H M S two digits, e day of one digit or two, b month's name, a weekday's name,
+ *   L glog's letter, f fraction, if any, z zone, if any, _ one blank or more; others are themselves
+ */
+static const char *const forms[] = {
+	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfz", "Y/m/d_H:M:Sfz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
+	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz", "e b Y_H:M:Sfz", "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
+	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",    "a_b_e_H:M:S_Y", "a, e b Y_H:M:Sfz",
+};
+
+/* Those that only a cell may have. */
+static const char *const cell_forms[] = { "Y-m-d", "Y/m/d", "Y-m-d_H:Mz", "Y-m-dTH:Mz", "Y/m/d_H:Mz" };
+
+#define N(forms) (sizeof(forms) / sizeof((forms)[0]))
+
+static bool take_day(struct scan *s, int *ret) { return take_digits(s, 2, ret) || take_digits(s, 1, ret); }
+
+static enum level letter_level(uint8_t c)
+{
+	return c == 'I'   ? LEVEL_INFO
+	       : c == 'W' ? LEVEL_WARN
+	       : c == 'E' ? LEVEL_ERROR
+	       : c == 'F' ? LEVEL_FATAL
+			  : LEVEL_NONE;
+}
+
+static bool take_blanks(struct scan *s)
+{
+	const uint8_t *before = s->p;
+
+	while (s->p < s->end && *s->p == ' ')
+		s->p++;
+	return s->p > before;
+}
+
+static bool take_letter_of_glog(struct scan *s, enum level *ret)
+{
+	*ret = s->p < s->end ? letter_level(*s->p) : LEVEL_NONE;
+	s->p += *ret != LEVEL_NONE;
+	return *ret != LEVEL_NONE;
+}
+
+static bool take_part(struct scan *s, char part, struct civil_time *t, enum level *level)
+{
+	switch (part) {
+	case 'Y':
+		return take_digits(s, 4, &t->year);
+	case 'm':
+		return take_digits(s, 2, &t->month);
+	case 'd':
+		return take_digits(s, 2, &t->day);
+	case 'e':
+		return take_day(s, &t->day);
+	case 'H':
+		return take_digits(s, 2, &t->hour);
+	case 'M':
+		return take_digits(s, 2, &t->minute);
+	case 'S':
+		return take_digits(s, 2, &t->second);
+	case 'b':
+		return (t->month = take_name(s, "JanFebMarAprMayJunJulAugSepOctNovDec")) > 0;
+	case 'a':
+		return take_name(s, "MonTueWedThuFriSatSun") > 0;
+	case 'L':
+		return take_letter_of_glog(s, level);
+	case 'f':
+		take_fraction(s, &t->fraction_ns);
+		return true;
+	case 'z':
+		take_zone(s, &t->zone_s);
+		return true;
+	case '_':
+		return take_blanks(s);
+	default:
+		return take(s, part);
+	}
+}
+
+/* What a form may begin with, so that most of them are passed over at once. */
+static bool may_begin(char part, uint8_t c)
+{
+	return strchr("Ye", part) ? is_digit(c) : c >= 'A' && c <= 'Z';
+}
+
+/* The form at the place where s stands, which moves behind it. */
+static bool take_form(struct scan *s, const char *form, const struct year_rule *years, struct line_time *ret)
+{
+	struct scan at = *s;
+	struct civil_time t = { 0 };
+	enum level level = LEVEL_NONE;
+
+	while (*form && take_part(&at, *form, &t, &level))
+		form++;
+	if (*form || (at.p < at.end && is_digit(*at.p)) || !civil_time_ns(&t, years, &ret->t_ns))
+		return false;
+	ret->has_time = true;
+	ret->level = level;
+	*s = at;
+	return true;
+}
+
+static bool take_time(struct scan *s, const struct year_rule *years, struct line_time *ret)
+{
+	for (size_t i = 0; i < N(forms); i++)
+		if (may_begin(forms[i][0], *s->p) && take_form(s, forms[i], years, ret))
+			return true;
+	return false;
+}
+
+/* Nothing follows but blanks. */
+static bool is_whole(struct scan s)
+{
+	take_blanks(&s);
+	return s.p == s.end;
+}
+
+bool line_time_parse(struct span cell, const struct year_rule *years, int64_t *ret_ns)
+{
+	struct scan start = { cell.data, cell.data + cell.len }, s;
+	struct line_time found = { 0 };
+	bool good;
+
+	take_blanks(&start);
+	s = start;
+	good = s.p < s.end && take_time(&s, years, &found) && is_whole(s);
+	for (size_t i = 0; i < N(cell_forms) && !good; i++) {
+		s = start;
+		good = take_form(&s, cell_forms[i], years, &found) && is_whole(s);
+	}
+	if (good)
+		*ret_ns = found.t_ns;
+	return good;
+}
+
+/* ---- levels ---- */
+
+static enum level word_level(struct span word)
+{
+	static const char *const known[] = { "DEBUG", "INFO",  "WARNING", "WARN",    "ERROR",
+					     "FATAL", "TRACE", "NOTICE",  "CRITICAL" };
+
+	if (word.len < 4 || word.len > 8)
+		return LEVEL_NONE;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (span_is(word, known[i])) {
+			int level = level_parse(word);
+
+			return level < 0 ? LEVEL_INFO : (enum level)level; /* NOTICE is not one of ours */
+		}
+	return LEVEL_NONE;
+}
+
+/* [error] and its like: the only small letters that are taken for a level. */
+static enum level bracket_level(struct span word)
+{
+	int level;
+
+	if (span_is(word, "notice"))
+		return LEVEL_INFO;
+	if (span_is(word, "crit") || span_is(word, "alert") || span_is(word, "emerg"))
+		return LEVEL_FATAL;
+	level = level_parse(word);
+	return level < 0 ? LEVEL_NONE : (enum level)level;
+}
+
+/* The next word, of letters, digits and _; NULL in it: there is none. */
+static struct span next_word(struct scan *s)
+{
+	const uint8_t *start;
+
+	while (s->p < s->end && !is_word(*s->p) && *s->p < 0x80)
+		s->p++;
+	start = s->p;
+	while (s->p < s->end && (is_word(*s->p) || *s->p >= 0x80))
+		s->p++;
+	return span_of(start, (size_t)(s->p - start));
+}
+
+/* Among the next n words. */
+static enum level level_near(struct scan s, const uint8_t *line, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct span word = next_word(&s);
+		bool bracketed =
+		    word.len > 0 && word.data > line && word.data[-1] == '[' && s.p < s.end && *s.p == ']';
+		enum level level = bracketed ? bracket_level(word) : LEVEL_NONE;
+
+		if (word.len == 0)
+			break;
+		if (level == LEVEL_NONE)
+			level = word_level(word);
+		if (level == LEVEL_NONE && i == 0 && word.len == 1 && s.p < s.end && *s.p == ' ')
+			level = letter_level(word.data[0]); /* TensorFlow: "...: E external/..." */
+		if (level != LEVEL_NONE)
+			return level;
+	}
+	return LEVEL_NONE;
+}
+
+/* <134>: facility * 8 + severity. */
+static enum level priority_level(struct span line)
+{
+	static const uint8_t levels[] = { LEVEL_FATAL, LEVEL_FATAL, LEVEL_FATAL, LEVEL_ERROR,
+					  LEVEL_WARN,  LEVEL_INFO,  LEVEL_INFO,  LEVEL_DEBUG };
+	int v = 0;
+	size_t i = 1;
+
+	if (line.len < 3 || line.data[0] != '<')
+		return LEVEL_NONE;
+	for (; i < line.len && i < 5 && is_digit(line.data[i]); i++)
+		v = v * 10 + (line.data[i] - '0');
+	return i > 1 && i < line.len && line.data[i] == '>' && v < 192 ? levels[v & 7] : LEVEL_NONE;
+}
+
+/* A line without a time: "WARNING:root:...", "[INFO] ...", "... NCCL WARN ...". */
+static enum level plain_level(struct span line)
+{
+	struct scan s = { line.data, line.data + line.len }, at = s;
+	struct span word = next_word(&at);
+	enum level level = priority_level(line);
+	const uint8_t *nccl;
+
+	if (level != LEVEL_NONE)
+		return level;
+	if (word.len > 0 && word.data - line.data <= 1 && at.p < at.end && strchr(": ]-", *at.p) != NULL &&
+	    (level = word_level(word)) != LEVEL_NONE)
+		return level;
+	nccl = memmem(line.data, line.len, "NCCL ", 5);
+	if (!nccl)
+		return LEVEL_NONE;
+	at.p = nccl + 5;
+	return word_level(next_word(&at));
+}
+
+/* ---- lines ---- */
+
+/* A time stands at the start of a line, or after one of these. */
+static bool may_precede(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '[' || c == '(' || c == '"' || c == ':' || c == '|' ||
+	       c == '>' || c == 'm' || c == '\r';
+}
+
+void line_time_find(struct span line, const struct year_rule *years, struct line_time *ret)
+{
+	size_t reach = line.len < LINE_TIME_REACH ? line.len : LINE_TIME_REACH;
+	struct scan all = { line.data, line.data + line.len };
+	int words = 0;
+
+	*ret = (struct line_time){ 0 };
+	for (size_t i = 0; i < reach && words <= LINE_TIME_WORDS; i++) {
+		struct scan s = { line.data + i, all.end };
+		uint8_t c = line.data[i];
+
+		words += c == ' ' && i > 0 && line.data[i - 1] != ' ';
+		if ((!is_digit(c) && (c < 'A' || c > 'Z')) || (i > 0 && !may_precede(line.data[i - 1])) ||
+		    !take_time(&s, years, ret))
+			continue;
+		if (ret->level == LEVEL_NONE && i > 0) {
+			struct scan before = { line.data, line.data + i };
+
+			ret->level = priority_level(line);
+			if (ret->level == LEVEL_NONE)
+				ret->level = level_near(before, line.data, LINE_TIME_WORDS);
+		}
+		if (ret->level == LEVEL_NONE)
+			ret->level = level_near(s, line.data, LEVEL_NEAR);
+		return;
+	}
+	ret->level = plain_level(span_of(line.data, reach));
+}
