@@ -86,11 +86,12 @@ static inline void look_for_strictness(struct span s, enum shape shape, struct s
 			len = varint_at(s, &at, &ret->varint);
 			break;
 		}
-		if ((tag & 7) == WIRE_BYTES && shape == SHAPE_SAMPLES && field < SAMPLES_VALUES)
+		if ((tag & 7) == WIRE_BYTES && shape == SHAPE_SAMPLES &&
+		    (field == SAMPLES_SERIES || field == SAMPLES_TIMES || field == SAMPLES_STEPS))
 			for (size_t i = at; i < at + len;)
 				varint_at(s, &i, &ret->varint);
 		else if ((tag & 7) == WIRE_BYTES && shape_within(shape, field) >= 0 &&
-			 (shape != SHAPE_REQUEST || field <= REQUEST_BUCKETS))
+			 (shape != SHAPE_REQUEST || (field > 0 && field <= REQUEST_BUCKETS)))
 			look_for_strictness(span_of(s.data + at, len), (enum shape)shape_within(shape, field),
 					    ret);
 		at += len;
