@@ -135,9 +135,60 @@ def finish(batch):
     return batch
 
 
+def total_order(v):
+    bits = struct.unpack("<q", struct.pack("<d", v))[0]
+    return bits if bits >= 0 else bits ^ (1 << 63) - 1
+
+
+def bits_text(v):
+    bits = struct.unpack("<Q", struct.pack("<d", v))[0]
+    return "NaN" if bits == 0x7ff8 << 48 else f"NaN:{bits:016x}" if v != v else \
+        {math.inf: "Infinity", -math.inf: "-Infinity"}.get(v, bits)
+
+
+def bits_of(value):
+    return value if isinstance(value, str) else bits_text(float(value))
+
+
+def check_windows(data, samples, window_ns):
+    """Every field of every window, from the samples."""
+    windows = {}
+    for metric, t, value, step in samples:
+        windows.setdefault((metric, t - t % window_ns), []).append((t, -math.inf if step is None else step, value))
+    seen = 0
+    for line in map(json.loads, data.splitlines()[1:-1]):
+        b = line.get("bucket")
+        if not b:
+            continue
+        seen += 1
+        points = windows[line["metric"], t_ns(b["start"])]
+        points.sort(key=lambda p: (p[0], p[1], total_order(p[2])))
+        finite = sorted((p[2] for p in points if math.isfinite(p[2])), key=total_order)
+        bad = [p for p in points if not math.isfinite(p[2])]
+        steps = [p[1] for p in points if p[1] != -math.inf]
+        equal(b["count"], len(finite), "count")
+        equal([b["nan"], b["pos_inf"], b["neg_inf"]],
+              [sum(p[2] != p[2] for p in bad), sum(p[2] == math.inf for p in bad), sum(p[2] == -math.inf for p in bad)], "bad")
+        if finite:
+            equal([bits_of(b["min"]), bits_of(b["max"])], [bits_text(finite[0]), bits_text(finite[-1])], "min, max")
+            got = b["sum"]
+            equal(hex_1074(got) if isinstance(got, str) else sum(map(int_1074, got)), sum(map(int_1074, finite)), "sum")
+        for key, p in (("first", points[0]), ("last", points[-1])):
+            equal([t_ns(b[key]["time"]), -math.inf if b[key]["step"] is None else b[key]["step"], bits_of(b[key]["value"])],
+                  [p[0], p[1], bits_text(p[2])], key)
+        equal([b["step_min"], b["step_max"]], [min(steps), max(steps)] if steps else [None, None], "steps")
+        if bad:
+            equal([t_ns(b["bad"]["time"]), -math.inf if b["bad"]["step"] is None else b["bad"]["step"]], list(bad[0][:2]), "bad")
+    equal(seen, len(windows), "windows")
+
+
+def hex_1074(text):
+    return int(text[:-6].replace("0x", ""), 16)
+
+
 def fill(client, run, r, n):
-    """Samples of all kinds of values and steps, and log records of any bytes."""
-    batch = Batch()
+    """Samples of all kinds of values and steps, and log records of any bytes.  Returns the samples."""
+    batch, samples = Batch(), []
     series = [batch.series(f"m{i}/l\u00f6ss, \"x\" \\", {"rank": str(i), "q\"": ", "} if i % 2 else None, "s" * (i % 3))
               for i in range(7)]
     batch.series("empty")
@@ -147,7 +198,9 @@ def fill(client, run, r, n):
         step = r.choice([None, None, 0, -1, 5, 2**63 - 1, -2**63 + 1, r.randrange(-10, 1000)])
         if step is not None and abs(step) > 2**62:
             batch.last = None  # its difference to the one before would not fit
-        batch.sample(r.choice(series), at, random_double(r), step)
+        m, value = r.choice(series), random_double(r)
+        batch.sample(m, at, value, step)
+        samples.append((batch.message.series[m].metric, at, value, step))
         if step is not None and abs(step) > 2**62:
             batch.last = None
     for i in range(n // 4):
@@ -157,6 +210,7 @@ def fill(client, run, r, n):
                   attributes=r.choice([None, {"k": "", "\u00e4": "v"}]))
     batch.log(b"x" * (1 << 20) + b"\xffrest\n", T0)  # split, and marked
     client.ingest(run, finish(batch))
+    return samples
 
 
 def test_random_bits():
@@ -164,14 +218,15 @@ def test_random_bits():
     with Server() as a, Server() as b:
         client = a.client()
         for i in range(6):
-            run = f"bits{i}"
-            client.create_run(run, metrics={"window": r.choice(["30s", "5m", "1s"])},
+            run, window = f"bits{i}", r.choice([30, 300, 1])
+            client.create_run(run, metrics={"window": f"{window}s"},
                               hyperparams={"lr": 3e-5}, tags={"a": "b"}, note=[1.50, {"x": None}])
-            fill(client, run, r, r.choice([3, 40, 3000]))
+            samples = fill(client, run, r, r.choice([3, 40, 3000]))
             if i % 2:
                 a.kill9()  # replayed from the journal, then exported
                 a.start()
                 client = a.client()
+            check_windows(export(a, run), samples, window * NS)
             round_trip(a, b, run, run)
 
 
@@ -195,8 +250,7 @@ def test_wide_sums():
         for values, bucket in zip(sums, buckets):
             exact = sum(int_1074(v) for v in values)
             got = bucket["sum"]
-            equal(int(got[:-6].replace("0x", ""), 16) if isinstance(got, str) else sum(map(int_1074, got)), exact,
-                  f"the sum of {values}")
+            equal(hex_1074(got) if isinstance(got, str) else sum(map(int_1074, got)), exact, f"the sum of {values}")
         round_trip(a, b, "wide", "wide")
 
 
@@ -263,7 +317,10 @@ def test_as_a_message():
         fill(client, "r", r, 400)
         data = export(a, "r")
         other.create_run("r")
-        answer = other.ingest("r", by_message(data, "r"))
+        batch = by_message(data, "r")
+        batch.message.run.ended_ns = T0
+        answer = other.ingest("r", batch)
+        equal(other.get("/runs/r").json()["ended_at"], "2023-11-14T22:13:30Z", "when it ended")
         check(len(answer.series_ids) == 9, "ids", answer)
         windows = [line for line in data.splitlines() if b'"bucket"' in line]
         equal([line for line in export(b, "r").splitlines() if b'"bucket"' in line], windows, "the same windows")
@@ -272,6 +329,36 @@ def test_as_a_message():
             other.ingest("r", by_message(data, "r", b"p" * 16, 1))
         for m, n in zip(client.metrics("r"), other.metrics("r")):
             equal(n["count"], 2 * m["count"], "merged with what was there, once")
+
+
+def test_a_loose_message():
+    """The sum entry by entry, the series after its buckets, the value of bad, fields of tomorrow."""
+    def fixed(number, fmt, v):
+        return field(number, 1, struct.pack(fmt, v))
+
+    def point(t, v):
+        return fixed(1, "<q", t) + fixed(3, "<d", v)
+
+    terms = [1e300, 1.0, 1e-300]
+    bucket = (field(99, 2, b"tomorrow") + fixed(7, "<d", 1e300) + fixed(6, "<d", 1e-300) + b"".join(fixed(4, "<d", v) for v in terms)
+              + field(9, 2, point(T0 + 2, 1e-300)) + field(8, 2, point(T0, 1e300)) + fixed(1, "<q", T0) + field(2, 0, 30 * NS)
+              + field(3, 0, 3) + field(12, 0, 1) + field(15, 2, point(T0 + 1, 7.0)))
+    body = field(7, 2, field(2, 2, bucket) + field(1, 0, 0)) + field(2, 2, field(1, 2, b"m"))
+    with Server() as server:
+        client = server.client()
+        client.create_run("r")
+        answer = client.post_ingest("r", body)
+        equal(answer.status, 200, answer)
+        got = json.loads(export(server, "r").splitlines()[1])["bucket"]
+        equal([got["sum"], got["count"], got["nan"], got["bad"]["time"]], [terms, 3, 1, "2023-11-14T22:13:30.000000001Z"], "kept")
+        for what, broken in (("series 1", body.replace(field(1, 0, 0), field(1, 0, 1))), ("sum", body + body[:0] + field(7, 2, field(2, 2, bucket.replace(field(3, 0, 3), field(3, 0, 2))))),
+                             ("first", field(2, 2, field(1, 2, b"m")) + field(7, 2, field(2, 2, fixed(1, "<q", T0))))):
+            answer = client.post_ingest("r", broken)
+            equal(answer.status, 422, f"{what}: {answer}")
+            check(what in answer.error()["message"], what, answer)
+        twice = field(2, 2, field(1, 2, b"m")) + field(7, 2, field(2, 2, bucket + field(8, 2, point(T0, 1e300))))
+        equal(client.post_ingest("r", twice).status, 400, "two first points")
+        equal(json.loads(export(server, "r").splitlines()[1])["bucket"]["count"], 3, "nothing more was kept")
 
 
 def test_kill_with_buckets_in_the_journal():
