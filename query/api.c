@@ -149,7 +149,9 @@ int ctx_init(struct ctx *c, struct store *s, const struct api_request *rq, const
 		return fault_default(f, err);
 	if (run.data && (err = id_take("run", run, c->run, f)) < 0)
 		return err;
-	if ((err = accept_check(rq->accept, f)) < 0 || (err = params_parse(rq->query, &c->params, f)) < 0)
+	/* the form of an export is asked for by name: format= */
+	if ((route->handle != handle_export && (err = accept_check(rq->accept, f)) < 0) ||
+	    (err = params_parse(rq->query, &c->params, f)) < 0)
 		return err;
 	*ret = route->handle;
 	return 0;

@@ -22,7 +22,8 @@ struct format {
 
 static const struct format formats[] = {
 	{ "jsonl", "application/x-ndjson", out_export_name, out_export_bucket, out_export_no_bucket, true },
-	{ "csv", "text/csv", out_csv_name, out_csv_bucket, out_csv_no_bucket, false },
+	{ "csv", "text/csv; charset=utf-8; header=present", out_csv_name, out_csv_bucket, out_csv_no_bucket,
+	  false },
 };
 
 struct export

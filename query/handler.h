@@ -28,7 +28,7 @@ int handle_run(struct ctx *c);
 int handle_metrics(struct ctx *c); /* totals.c */
 int handle_query(struct ctx *c);   /* rows.c */
 int handle_logs(struct ctx *c);    /* logs.c */
-int handle_export(struct ctx *c); /* export.c */
+int handle_export(struct ctx *c);  /* export.c */
 int handle_usage(struct ctx *c);   /* health.c */
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);

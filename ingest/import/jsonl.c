@@ -102,12 +102,19 @@ static int read_run(struct jsonl *j)
 
 /* ---- lines ---- */
 
+static const char *const bucket_names[] = { "start" };
+
 /* The time of a line as a hint for the lines without one, and for the run's start; the server judges it. */
 static void see_time(struct jsonl *j, struct import_line *l)
 {
 	const struct json_value *v = &j->at[TIME];
+	struct json_value start;
 	int64_t ms;
 
+	if (j->at[BUCKET].kind == JSON_OBJECT) {
+		find_members(j->at[BUCKET].text, bucket_names, 1, &start);
+		v = &start;
+	}
 	l->has_time = v->kind != JSON_NONE || j->at[BUCKET].kind != JSON_NONE;
 	if (v->kind == JSON_STRING && get_time(v, &l->time.ns))
 		l->time.kind = TIME_ABSOLUTE;
