@@ -54,7 +54,7 @@ static void out_one_line(struct out *o, struct span json)
 		out_ch(o, json.data[i] == '\n' || json.data[i] == '\r' ? ' ' : (char)json.data[i]);
 }
 
-/* How the run came into this store ("import") is no part of it. */
+/* How the run came into this store ("imported_from") is no part of it. */
 static void out_spec(struct out *o, struct span spec)
 {
 	struct span key, value;
@@ -62,7 +62,7 @@ static void out_spec(struct out *o, struct span spec)
 
 	out_ch(o, '{');
 	while (json_member_next(spec, &at, &key, &value)) {
-		if (span_is(key, "import"))
+		if (span_is(key, "imported_from"))
 			continue;
 		out_raw(o, n++ ? ",\"" : "\"");
 		out_bytes(o, key.data, key.len);

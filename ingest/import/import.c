@@ -91,7 +91,7 @@ static int build_exported(const struct import *im, struct buf *b)
 		err = buf_addf(b, ",\"started_at\":\"%s\"", start);
 	}
 	while (err == 0 && json_member(&at, &key, &value)) {
-		if (span_is(key, "import"))
+		if (span_is(key, "imported_from"))
 			continue;
 		if ((err = buf_addstr(b, ",\"")) < 0 || (err = buf_add(b, key.data, key.len)) < 0 ||
 		    (err = buf_addstr(b, "\":")) < 0)
@@ -99,11 +99,11 @@ static int build_exported(const struct import *im, struct buf *b)
 		err = buf_add(b, value.text.data, value.text.len);
 	}
 	if (err < 0 ||
-	    (err =
-		 buf_addf(b,
-			  ",\"import\":{\"format\":\"%s\",\"id\":\"%s\",\"time\":\"%s\",\"file_time\":\"%s\","
-			  "\"file\":",
-			  im->o->format->name, id, now, file_time)) < 0 ||
+	    (err = buf_addf(
+		 b,
+		 ",\"imported_from\":{\"format\":\"%s\",\"id\":\"%s\",\"time\":\"%s\",\"file_time\":\"%s\","
+		 "\"file\":",
+		 im->o->format->name, id, now, file_time)) < 0 ||
 	    (err = add_json_text(b, name)) < 0)
 		return err;
 	return buf_addstr(b, "}}");

@@ -106,7 +106,7 @@ static int parse_run(struct span answer, struct upload_run *ret, struct fault *f
 				 "the server described the run with something that is not JSON");
 	/* an export may have the tags of an earlier import; that the run came of it goes before these */
 	if (json_object_object_get_ex(o, "spec", &spec) &&
-	    json_object_object_get_ex(spec, "import", &import)) {
+	    json_object_object_get_ex(spec, "imported_from", &import)) {
 		snprintf(r.import_id, sizeof(r.import_id), "%s", text_at(import, "id"));
 		snprintf(r.import_file, sizeof(r.import_file), "%s", text_at(import, "file"));
 		r.has_times =

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import socket
 import struct
 import subprocess
 import time
@@ -467,7 +468,7 @@ def test_the_run_comes_back():
         for key in ("state", "exit_code", "started_at", "ended_at", "window"):
             equal(got[key], was[key], key)
         spec_is = dict(got["spec"])
-        equal(spec_is.pop("import")["format"], "jsonl", "the spec says where it came from")
+        equal(spec_is.pop("imported_from")["format"], "jsonl", "the spec says where it came from")
         equal(spec_is, was["spec"], "spec")
         equal(got["imported"], True, "imported")
         equal(export(b, "r"), data, "export of the import")
@@ -541,6 +542,35 @@ def test_push_lines():
         check(b'"value":"NaN:fff8000000000001"' in export(server, "r"), "the NaN's bits")
         done = import_bytes(server, "bad", "jsonl", data + b'\n{"metric":"loss","value":1,"setp":3}\n', status=2)
         check(b"line 8: \"setp\"" in done.stderr, done.stderr)
+
+
+def test_large_records():
+    """Records of 1 MiB, of bytes that are no text, and of such as take six in JSON."""
+    texts = [random.Random(1).randbytes(1 << 20), b"\x01" * (1 << 20), b"\xff" * (1 << 20), b"\n"]
+    with Server() as a, Server() as b:
+        a.client().create_run("r")
+        for text in texts:
+            a.client().ingest("r", Batch().log(text, T0))
+        import_bytes(b, "r", "jsonl", export(a, "r"))
+        equal(run_verb(b, "logs", "r", "--raw").stdout, b"".join(texts), "the log")
+
+
+def test_clients_that_go_away():
+    """They hold no thread for long, and leave the run as it is."""
+    with Server() as server:
+        client = server.client()
+        client.create_run("r")
+        for i in range(5):
+            client.ingest("r", Batch().log(b"x" * (1 << 20), T0))
+        for form in ["jsonl"] * 12:
+            s = socket.create_connection(parse_url(server.url))
+            s.sendall(f"GET /v2/projects/default/runs/r/export?format={form} HTTP/1.1\r\nHost: x\r\n"
+                      f"Authorization: Bearer {server.token}\r\n\r\n".encode())
+            check(s.recv(1000).startswith(b"HTTP/1.1 200"), "it begins")
+            s.close()
+        wait_for(lambda: b"\nastraml_reads 1\n" in client.request("GET", "/metrics").body, "all but this request to end")
+        lines = export(server, "r").splitlines()
+        equal(json.loads(lines[-1])["end"]["records"], 5, "whole")
 
 
 def test_cut_exports():
