@@ -59,20 +59,16 @@ int batch_encode_samples(struct batch *b)
 	return journal_encode(&rec, &b->journal_record);
 }
 
-static inline void name(const struct batch *b, uint32_t *sid)
-{
-	if (*sid & BATCH_NEW)
-		*sid = b->series[*sid & ~BATCH_NEW].sid;
-}
-
 int batch_name_samples(struct batch *b)
 {
 	if (b->n_samples + b->n_buckets == 0)
 		return 0;
 	for (size_t i = 0; i < b->n_samples; i++)
-		name(b, &b->sid[i]);
+		if (b->sid[i] & BATCH_NEW)
+			b->sid[i] = b->series[b->sid[i] & ~BATCH_NEW].sid;
 	for (size_t i = 0; i < b->n_buckets; i++)
-		name(b, &b->buckets[i].sid);
+		if (b->buckets[i].sid & BATCH_NEW)
+			b->buckets[i].sid = b->series[b->buckets[i].sid & ~BATCH_NEW].sid;
 	buf_clear(&b->journal_record);
 	return batch_encode_samples(b);
 }

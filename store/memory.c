@@ -207,6 +207,30 @@ static struct table *open_table(struct memory *m, int64_t epoch_ns, uint64_t bat
 	return m->recent;
 }
 
+/* A bucket that was made elsewhere; as a sample it would have come to the same table. */
+static int fold_bucket(struct table *t, struct entry_key key, const struct bucket *b)
+{
+	uint32_t tag = tag_of(key.sid, key.start_ns);
+	size_t at = table_probe(t, key.sid, key.start_ns, tag);
+
+	if (t->slots[at].index)
+		return bucket_merge(table_bucket(t, t->slots[at].index - 1), b);
+	return bucket_copy(table_bucket(t, table_add(t, key, tag, at)), b);
+}
+
+static void fold_buckets(struct memory *m, uint64_t batch, const struct journal_record *rec,
+			 int64_t skip_floor)
+{
+	for (size_t i = 0; i < rec->n_buckets; i++) {
+		const struct bucket_record *r = &rec->buckets[i];
+		struct entry_key key = { r->start_ns, r->sid, (uint32_t)(rec->window_ns / NS_PER_MS) };
+		int64_t epoch = epoch_of(r->start_ns + rec->window_ns);
+
+		if (epoch > skip_floor && fold_bucket(open_table(m, epoch, batch), key, &r->bucket) < 0)
+			must(NULL);
+	}
+}
+
 /* Where the bucket after the one found last lies: series come in the same order again and again, so
  * that is nearly always the next one wanted. */
 struct guess {
@@ -240,30 +264,6 @@ static inline int fold_sample(struct table *t, struct guess *g, struct entry_key
 	if (g->chunk && g->at < CHUNK_ENTRIES && key_is(&g->chunk->keys[g->at], key.sid, key.start_ns))
 		return bucket_add(&g->chunk->buckets[g->at++], p);
 	return fold_by_key(t, g, key, p);
-}
-
-/* A bucket that was made elsewhere; as a sample it would have come to the same table. */
-static int fold_bucket(struct table *t, struct entry_key key, const struct bucket *b)
-{
-	uint32_t tag = tag_of(key.sid, key.start_ns);
-	size_t at = table_probe(t, key.sid, key.start_ns, tag);
-
-	if (t->slots[at].index)
-		return bucket_merge(table_bucket(t, t->slots[at].index - 1), b);
-	return bucket_copy(table_bucket(t, table_add(t, key, tag, at)), b);
-}
-
-static void fold_buckets(struct memory *m, uint64_t batch, const struct journal_record *rec,
-			 int64_t skip_floor)
-{
-	for (size_t i = 0; i < rec->n_buckets; i++) {
-		const struct bucket_record *r = &rec->buckets[i];
-		struct entry_key key = { r->start_ns, r->sid, (uint32_t)(rec->window_ns / NS_PER_MS) };
-		int64_t epoch = epoch_of(r->start_ns + rec->window_ns);
-
-		if (epoch > skip_floor && fold_bucket(open_table(m, epoch, batch), key, &r->bucket) < 0)
-			must(NULL);
-	}
 }
 
 void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *rec, int64_t skip_floor)
