@@ -355,11 +355,6 @@ int message_put_bytes(struct buf *out, uint32_t field, struct span s)
 	return err < 0 ? err : buf_add(out, s.data, s.len);
 }
 
-int message_put_doubles(struct buf *out, uint32_t field, const double *v, size_t n)
-{
-	return message_put_bytes(out, field, span_of(v, n * sizeof(*v)));
-}
-
 int message_put_differences(struct buf *out, uint32_t field, const int64_t *v, size_t n)
 {
 	uint64_t before = 0;

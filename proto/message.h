@@ -111,7 +111,6 @@ int message_check(struct span body, const struct message_limits *limits, struct 
 int message_put_varint(struct buf *out, uint32_t field, uint64_t v);
 int message_put_fixed64(struct buf *out, uint32_t field, uint64_t v);
 int message_put_bytes(struct buf *out, uint32_t field, struct span s);
-int message_put_doubles(struct buf *out, uint32_t field, const double *v, size_t n);
 
 /* A packed column: v[0], and the difference of each to the one before it. */
 int message_put_differences(struct buf *out, uint32_t field, const int64_t *v, size_t n);

@@ -62,11 +62,13 @@ bool import_args_parse(int argc, char **argv, const struct import_option *common
 	optind = 0;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", known, NULL)) != -1) {
+		size_t place = (size_t)c - FIRST;
+
 		if (c == ':')
 			snprintf(why, ARGS_WHY_MAX, "%.100s needs a value", argv[optind - 1]);
-		else if (c < FIRST)
+		else if (c == '?')
 			snprintf(why, ARGS_WHY_MAX, "there is no option %.100s", argv[optind - 1]);
-		if (why[0] || !take(&args, options[c - FIRST], (size_t)(c - FIRST), optarg, why))
+		if (why[0] || !take(&args, options[place], place, optarg, why))
 			return false;
 	}
 	*ret = args;

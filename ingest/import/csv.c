@@ -2,288 +2,13 @@
  * csv.c - tables: the columns are metrics, a row is a moment.
  */
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <strings.h>
 
-#include "ingest/import/csv_rows.h"
+#include "ingest/import/csv_table.h"
 #include "ingest/import/export_csv.h"
-#include "ingest/import/format.h"
 #include "ingest/import/json_span.h"
 #include "ingest/import/time_format.h"
-#include "store/base/number.h"
 
-#define ROW_NS   NS_PER_S /* between rows, or steps, that have no time */
-#define UNIT_LEN 16
-
-enum role { ROLE_METRIC, ROLE_TIME, ROLE_STEP, ROLE_LABEL, ROLE_NONE };
-
-struct column {
-	char *name;
-	enum role role;
-	uint64_t numbers, texts;
-	uint64_t first_text; /* the line it is in */
-};
-
-struct table {
-	const struct import_context *c;
-	struct import_sink *sink;
-	struct csv_rows rows;
-	struct column *columns;
-	size_t n;
-	const char *time_format;
-	bool is_relative, has_origin;
-	int64_t origin_ns; /* of relative times: a Monitor file tells it */
-	struct year_rule years;
-	struct column *time, *step; /* NULL: none */
-	int64_t last_ns;            /* of the row before, where time comes from steps */
-	uint64_t n_rows, bad_steps;
-};
-
-/* ---- cells ---- */
-
-/* A number, perhaps with a unit behind a blank, as nvidia-smi writes it: "2 MiB", "0 %". */
-static bool cell_number(struct span cell, double *ret, struct span *ret_unit)
-{
-	const char *text = (const char *)cell.data;
-	const uint8_t *blank;
-	size_t len;
-
-	*ret_unit = span_of(NULL, 0);
-	if (number_parse(text, cell.len, ret))
-		return true;
-	blank = cell.len ? memchr(cell.data, ' ', cell.len) : NULL;
-	if (!blank)
-		return false;
-	len = (size_t)(blank - cell.data);
-	*ret_unit = span_of(blank + 1, cell.len - len - 1);
-	return ret_unit->len > 0 && ret_unit->len <= UNIT_LEN &&
-	       !memchr(ret_unit->data, ' ', ret_unit->len) && number_parse(text, len, ret);
-}
-
-/* An integer, also one that a program wrote as 3.0. */
-static bool cell_step(struct span cell, int64_t *ret)
-{
-	struct json_value v = { JSON_NUMBER, cell };
-	double number;
-
-	if (!number_parse((const char *)cell.data, cell.len, &number))
-		return false;
-	if (json_integer(&v, ret) && *ret != STEP_NONE)
-		return true;
-	if (!(fabs(number) < 0x1p53) || number != floor(number))
-		return false;
-	*ret = (int64_t)number;
-	return true;
-}
-
-/* Seconds: exactly where they are plain decimals, by way of a double where they have an exponent. */
-static bool cell_seconds(struct span cell, int64_t *ret_ns)
-{
-	double number;
-
-	if (decimal_time(cell, NS_PER_S, ret_ns))
-		return true;
-	if (!number_parse((const char *)cell.data, cell.len, &number) || !(fabs(number) < 9e9))
-		return false;
-	*ret_ns = (int64_t)(number * 1e9);
-	return true;
-}
-
-static bool cell_moment(const struct table *t, struct span cell, int64_t *ret_ns)
-{
-	if (t->time_format)
-		return time_format_parse(t->time_format, cell, true, &t->years, ret_ns);
-	return line_time_parse(cell, &t->years, ret_ns) || epoch_time(cell, ret_ns);
-}
-
-/* ---- columns ---- */
-
-static void release_columns(struct table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		free(t->columns[i].name);
-	free(t->columns);
-}
-
-/* Names as the header has them; without one column_1, column_2 ... */
-static int name_columns(struct table *t, bool has_header, struct fault *f)
-{
-	t->columns = calloc(t->rows.n, sizeof(*t->columns));
-	if (!t->columns)
-		return fault_default(f, ERR_NOMEM);
-	for (t->n = 0; t->n < t->rows.n; t->n++) {
-		const struct span *cell = &t->rows.cells[t->n];
-		struct column *column = &t->columns[t->n];
-		char made[32];
-
-		snprintf(made, sizeof(made), "column_%zu", t->n + 1);
-		column->name = has_header ? strndup((const char *)cell->data, cell->len) : strdup(made);
-		if (!column->name)
-			return fault_default(f, ERR_NOMEM);
-	}
-	return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct column *const *)a)->name, (*(struct column *const *)b)->name);
-}
-
-/* Two columns of one name would be one metric. */
-static int check_names(const struct table *t, struct fault *f)
-{
-	struct column **sorted = calloc(t->n, sizeof(*sorted));
-	int err = 0;
-
-	if (!sorted)
-		return fault_default(f, ERR_NOMEM);
-	for (size_t i = 0; i < t->n; i++)
-		sorted[i] = &t->columns[i];
-	qsort(sorted, t->n, sizeof(*sorted), by_name);
-	for (size_t i = 1; i < t->n && err == 0; i++)
-		if (sorted[i]->name[0] && by_name(&sorted[i - 1], &sorted[i]) == 0)
-			err =
-			    fault_set(f, ERR_MALFORMED, "file",
-				      "columns %zu and %zu are both named %.100s: rename one of them in the "
-				      "header",
-				      (size_t)(sorted[i - 1] - t->columns) + 1,
-				      (size_t)(sorted[i] - t->columns) + 1, sorted[i]->name);
-	free(sorted);
-	return err;
-}
-
-static void leave_out_bad_names(struct table *t)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		struct column *column = &t->columns[i];
-
-		if (column->role == ROLE_METRIC && !column->name[0]) {
-			column->role = ROLE_NONE;
-			sink_note(t->sink, "column %zu has no name and is left out", i + 1);
-		} else if (column->role == ROLE_METRIC && strlen(column->name) > METRIC_NAME_MAX) {
-			column->role = ROLE_NONE;
-			sink_note(
-			    t->sink,
-			    "column %zu has a name of %zu bytes and is left out: a metric's has at most %d",
-			    i + 1, strlen(column->name), METRIC_NAME_MAX);
-		}
-	}
-}
-
-static struct column *find_column(const struct table *t, const char *name)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(t->columns[i].name, name) == 0)
-			return &t->columns[i];
-	return NULL;
-}
-
-static int no_column(const struct table *t, const char *name, struct fault *f)
-{
-	char all[200] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < t->n && len < sizeof(all); i++)
-		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%.60s", i ? ", " : "",
-					t->columns[i].name);
-	return fault_set(f, ERR_REFUSED, "column", "there is no column %.60s; there is: %s", name, all);
-}
-
-/* The column that an option names, if it was given. */
-static int take_column(struct table *t, const char *option, size_t nth, enum role role, struct column **ret,
-		       struct fault *f)
-{
-	const char *name = import_arg(t->c->args, option, nth);
-
-	*ret = NULL;
-	if (!name)
-		return 0;
-	*ret = find_column(t, name);
-	if (!*ret)
-		return no_column(t, name, f);
-	if ((*ret)->role != ROLE_METRIC)
-		return fault_set(f, ERR_REFUSED, "column", "column %.100s cannot be two things at once",
-				 name);
-	(*ret)->role = role;
-	return 0;
-}
-
-/* The first column with one of these names, in their order. */
-static struct column *guess_column(const struct table *t, const char *const *names)
-{
-	for (; *names; names++)
-		for (size_t i = 0; i < t->n; i++)
-			if (t->columns[i].role == ROLE_METRIC && strcasecmp(t->columns[i].name, *names) == 0)
-				return &t->columns[i];
-	return NULL;
-}
-
-static struct span first_cell(const struct table *t, const struct column *column)
-{
-	return t->rows.cells[column - t->columns];
-}
-
-/* The first row stands in t->rows. */
-static int guess_time(struct table *t, struct fault *f)
-{
-	static const char *const names[] = { "timestamp", "time",      "datetime",   "date_time",
-					     "date",      "starttime", "start_time", "wall_time",
-					     "walltime",  "ts",        NULL };
-	struct column *named = guess_column(t, names), *column = named ? named : &t->columns[0];
-	struct span cell = first_cell(t, column);
-	int64_t ns;
-
-	/* a number in the first column may be anything */
-	if (column->role == ROLE_METRIC &&
-	    (named || t->time_format ? cell_moment(t, cell, &ns) : line_time_parse(cell, &t->years, &ns))) {
-		column->role = ROLE_TIME;
-		t->time = column;
-	} else if (t->time_format) {
-		return fault_set(f, ERR_REFUSED, "time-format",
-				 "no column has times of the form %.60s: name it with --time-column",
-				 t->time_format);
-	} else if (named) {
-		sink_note(t->sink,
-			  "column %.100s holds no dates and is a metric; with --time-column %.100s "
-			  "--relative-time it is seconds since the start",
-			  column->name, column->name);
-	}
-	return 0;
-}
-
-static void guess_step(struct table *t)
-{
-	static const char *const names[] = { "global_step", "step", "_step", "steps",
-					     "iteration",   "iter", "epoch", NULL };
-	struct column *column = guess_column(t, names);
-	int64_t step;
-
-	if (!column || (first_cell(t, column).len > 0 && !cell_step(first_cell(t, column), &step)))
-		return;
-	column->role = ROLE_STEP;
-	t->step = column;
-}
-
-static int choose_roles(struct table *t, struct fault *f)
-{
-	struct column *label;
-	int err;
-
-	for (size_t i = 0; import_arg(t->c->args, "label-column", i); i++)
-		if ((err = take_column(t, "label-column", i, ROLE_LABEL, &label, f)) < 0)
-			return err;
-	if ((err = take_column(t, "time-column", 0, ROLE_TIME, &t->time, f)) < 0 ||
-	    (err = take_column(t, "step-column", 0, ROLE_STEP, &t->step, f)) < 0)
-		return err;
-	if (!t->time && (err = guess_time(t, f)) < 0)
-		return err;
-	if (!t->step)
-		guess_step(t);
-	leave_out_bad_names(t);
-	return 0;
-}
+#define ROW_NS NS_PER_S /* between rows, or steps, that have no time */
 
 /* ---- rows ---- */
 
@@ -309,15 +34,14 @@ static int bad_time(const struct table *t, struct span cell, struct fault *f)
 
 static int time_of_cell(struct table *t, struct import_time *ret, struct fault *f)
 {
-	struct span cell = first_cell(t, t->time);
+	struct span cell = table_cell(t, t->time);
+	bool needs_origin = t->is_relative && !t->has_origin;
 	int64_t ns;
 
-	if (!(t->is_relative ? cell_seconds(cell, &ns) : cell_moment(t, cell, &ns)))
+	if (!(t->is_relative ? cell_seconds(cell, &ns) : table_moment(t, cell, &ns)) ||
+	    (t->has_origin && t->is_relative && __builtin_add_overflow(ns, t->origin_ns, &ns)))
 		return bad_time(t, cell, f);
-	if (t->is_relative && !t->has_origin)
-		*ret = (struct import_time){ TIME_RELATIVE, ns };
-	else
-		*ret = (struct import_time){ TIME_ABSOLUTE, ns + (t->is_relative ? t->origin_ns : 0) };
+	*ret = (struct import_time){ needs_origin ? TIME_RELATIVE : TIME_ABSOLUTE, ns };
 	return 0;
 }
 
@@ -345,6 +69,20 @@ static size_t row_labels(const struct table *t, struct label labels[LABELS_MAX])
 	return n;
 }
 
+/* 900 MiB and 1.2 GiB are no values of one metric. */
+static bool same_unit(const struct table *t, struct column *column, struct span unit)
+{
+	if (column->numbers == 0) {
+		memcpy(column->unit_text, unit.data ? (const char *)unit.data : "", unit.len);
+		column->unit = span_of(column->unit_text, unit.len);
+	}
+	if (span_equal(unit, column->unit))
+		return true;
+	if (column->other_units++ == 0)
+		column->first_other = t->rows.line;
+	return false;
+}
+
 static int add_cell(struct table *t, size_t i, struct import_sample *s, struct fault *f)
 {
 	struct column *column = &t->columns[i];
@@ -357,6 +95,8 @@ static int add_cell(struct table *t, size_t i, struct import_sample *s, struct f
 			column->first_text = t->rows.line;
 		return 0;
 	}
+	if (!same_unit(t, column, s->unit))
+		return 0;
 	column->numbers++;
 	s->metric = span_str(column->name);
 	return t->sink->sample(t->sink, s, f);
@@ -370,9 +110,9 @@ static int add_row(struct table *t, struct fault *f)
 
 	if (err < 0)
 		return err;
-	if (t->step && !cell_step(first_cell(t, t->step), &s.step)) {
+	if (t->step && !cell_step(table_cell(t, t->step), &s.step)) {
 		s.step = STEP_NONE;
-		t->bad_steps += first_cell(t, t->step).len > 0;
+		t->bad_steps += table_cell(t, t->step).len > 0;
 	}
 	err = t->time ? time_of_cell(t, &s.time, f) : time_of_step(t, s.step, &s.time, f);
 	s.n_labels = row_labels(t, labels);
@@ -424,43 +164,13 @@ static int check_header(const struct table *t, struct fault *f)
 
 	for (size_t i = 0; i < t->rows.n; i++)
 		if (t->rows.cells[i].len > 0 && !cell_number(t->rows.cells[i], &number, &unit) &&
-		    !cell_moment(t, t->rows.cells[i], &ns))
+		    !table_moment(t, t->rows.cells[i], &ns))
 			return 0;
 	return fault_set(f, ERR_MALFORMED, "file",
 			 "line %" PRIu64
 			 " holds values, no names of columns: --no-header names them column_1, "
 			 "column_2 and so on",
 			 t->rows.line);
-}
-
-static void tell(const struct table *t)
-{
-	char texts[160] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < t->n; i++) {
-		const struct column *column = &t->columns[i];
-
-		if (column->texts > 0 && column->numbers == 0 && len < sizeof(texts))
-			len += (size_t)snprintf(texts + len, sizeof(texts) - len, "%s%.60s", len ? ", " : "",
-						column->name);
-		else if (column->texts > 0 && column->numbers > 0)
-			sink_note(t->sink,
-				  "%" PRIu64
-				  " cells of column %.100s are no numbers and are left out, the first in "
-				  "line %" PRIu64,
-				  column->texts, column->name, column->first_text);
-	}
-	if (len > 0)
-		sink_note(t->sink, "text is left out: column %s; --label-column NAME makes a label of one",
-			  texts);
-	if (t->bad_steps > 0)
-		sink_note(t->sink,
-			  "%" PRIu64
-			  " rows have something in column %.100s that is no integer: they have no step",
-			  t->bad_steps, t->step->name);
-	if (t->n_rows == 0)
-		sink_note(t->sink, "there is no row with values");
 }
 
 static int read_table(struct table *t, struct fault *f)
@@ -472,10 +182,9 @@ static int read_table(struct table *t, struct fault *f)
 		return err;
 	if (has_header && (err = check_header(t, f)) < 0)
 		return err;
-	if ((err = name_columns(t, has_header, f)) < 0 || (err = check_names(t, f)) < 0 ||
-	    (has_header && (err = next_row(t, f)) != 0))
+	if ((err = table_name_columns(t, has_header, f)) < 0 || (has_header && (err = next_row(t, f)) != 0))
 		return err;
-	if ((err = row_width(t, f)) < 0 || (err = choose_roles(t, f)) < 0)
+	if ((err = row_width(t, f)) < 0 || (err = table_choose_roles(t, f)) < 0)
 		return err;
 	do
 		err = add_row(t, f);
@@ -499,8 +208,8 @@ static int csv_read(const struct import_context *c, struct input *in, struct imp
 	csv_rows_init(&t.rows, in, comment ? comment[0] : 0);
 	err = read_table(&t, f);
 	if (err >= 0)
-		tell(&t);
-	release_columns(&t);
+		table_tell(&t);
+	table_release_columns(&t);
 	csv_rows_release(&t.rows);
 	return err < 0 ? err : 0;
 }
@@ -508,11 +217,12 @@ static int csv_read(const struct import_context *c, struct input *in, struct imp
 static int csv_check(const struct import_args *args, struct fault *f)
 {
 	const char *format = import_arg(args, "time-format", 0), *comment = import_arg(args, "comment", 0);
+	const char *time = import_arg(args, "time-column", 0);
 	bool is_relative = import_arg(args, "relative-time", 0) != NULL;
 
 	if (comment && strlen(comment) != 1)
 		return fault_set(f, ERR_REFUSED, "comment", "--comment takes one character, like #");
-	if (is_relative && !import_arg(args, "time-column", 0))
+	if (is_relative && (!time || strcmp(time, "-") == 0))
 		return fault_set(f, ERR_REFUSED, "relative-time",
 				 "--relative-time says what is in the --time-column: name it");
 	if (is_relative && format)
@@ -535,8 +245,8 @@ static const struct import_option options[] = { { .name = "time-column" },
 
 static const char help[] =
     "Tables of comma-separated values: the header names the metrics, a row is a moment.  Empty cells\n"
-    "are no samples; nan and inf are values; a unit behind a number (2 MiB) is the metric's; other text\n"
-    "is left out and told.\n"
+    "are no samples; nan and inf are values; a unit behind a number (2 MiB) is the metric's; other text,\n"
+    "and another unit, are left out and told.\n"
     "\n"
     "  --time-column NAME   else timestamp, time, datetime, date, starttime ... in any case, or the first\n"
     "                       column, where dates are in it.  Dates as in `text`, or counted from 1970 in s,\n"
@@ -545,6 +255,7 @@ static const char help[] =
     "  --relative-time      that column holds seconds since the start\n"
     "  --time-format F      how its dates are written, in the words of strptime, and %f for a fraction\n"
     "  --step-column NAME   else global_step, step, iteration, epoch ..., where integers are in it\n"
+    "                       (both: - for none)\n"
     "  --label-column NAME  a label of all samples of its row, not a metric; may be repeated\n"
     "  --no-header          the first row has values too; columns are column_1, column_2 ...\n"
     "  --comment CHAR       lines that begin with it are none; t_start in the first line of a Monitor\n"

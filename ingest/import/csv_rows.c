@@ -141,8 +141,8 @@ static int read_on(struct csv_rows *r, struct span line, struct fault *f)
 	err = buf_add(&r->text, line.data, line.len);
 	while (err == 0 && (open || !ended) && (err = input_line(r->in, &line, f)) == 0) {
 		open ^= is_open(line);
+		r->next_line += ended; /* not for another piece of the same line */
 		ended = has_end(line);
-		r->next_line += ended;
 		err = buf_add(&r->text, line.data, line.len);
 	}
 	if (err == ERR_FULL)

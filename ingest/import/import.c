@@ -37,7 +37,9 @@ static const char usage_tail[] =
     "  --end TIME    when the file ends, for files with steps or rows and no times; else that is the\n"
     "                file's modification time\n"
     "\n"
-    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
+    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n"
+    "         astraml import text --start 2025-03-01T00:00:00Z logs/\n"
+    "         astraml import csv --label-column host cpu.csv.zst\n";
 
 static const struct import_option common_options[] = { { .name = "run", .is_silent = true },
 						       { .name = "start" },
@@ -299,7 +301,7 @@ static int import_items(const struct options *o, const struct file_list *l, stru
 		if (err == 0)
 			continue;
 		fault_default(&f, err);
-		fprintf(stderr, "astraml import: %s: %s\n", l->items[i].name, f.text);
+		report_problem(l->items[i].name, f.text);
 		status = exit_status_of(err);
 	}
 	upload_release(&upload);

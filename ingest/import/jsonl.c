@@ -54,6 +54,18 @@ static void find_members(struct span object, const char *const *names, size_t n,
 				ret[i] = value;
 }
 
+/* The null that a member is; empty when it is another value, or not there. */
+static struct span null_of(struct span object, const char *member)
+{
+	struct json_value value;
+	struct span name;
+
+	while (json_member(&object, &name, &value))
+		if (span_is(name, member) && span_is(value.text, "null"))
+			return value.text;
+	return (struct span){ 0 };
+}
+
 static struct span text_of(const struct json_value *v)
 {
 	return v->kind == JSON_STRING ? span_of(v->text.data + 1, v->text.len - 2) : (struct span){ 0 };
@@ -116,6 +128,8 @@ static void see_time(struct jsonl *j, struct import_line *l)
 		v = &start;
 	}
 	l->has_time = v->kind != JSON_NONE || j->at[BUCKET].kind != JSON_NONE;
+	if (!l->has_time)
+		l->null = null_of(l->text, "time");
 	if (v->kind == JSON_STRING && get_time(v, &l->time.ns))
 		l->time.kind = TIME_ABSOLUTE;
 	else if (json_integer(v, &ms) && !__builtin_mul_overflow(ms, NS_PER_MS, &l->time.ns))

@@ -25,14 +25,20 @@ bool line_request_is_full(const struct line_request *q)
 	return q->text.len >= LINE_REQUEST_FULL_BYTES || q->n >= LINE_REQUEST_FULL_LINES;
 }
 
-/* The object's closing brace comes after the time. */
-static int add_with_time(struct buf *b, struct span object, int64_t t_ns)
+/* In the place of the null, or before the closing brace. */
+static int add_with_time(struct buf *b, const struct import_line *l, int64_t t_ns)
 {
+	size_t at = l->null.len ? (size_t)(l->null.data - l->text.data) : l->text.len - 1;
 	char text[CLOCK_TEXT_MAX];
-	int err = buf_add(b, object.data, object.len - 1);
+	int err = buf_add(b, l->text.data, at);
 
 	clock_format(t_ns, text);
-	return err < 0 ? err : buf_addf(b, ",\"time\":\"%s\"}\n", text);
+	if (err == 0)
+		err = buf_addf(b, l->null.len ? "\"%s\"" : ",\"time\":\"%s\"", text);
+	at += l->null.len;
+	if (err == 0)
+		err = buf_add(b, l->text.data + at, l->text.len - at);
+	return err < 0 ? err : buf_addch(b, '\n');
 }
 
 /* Lines that were passed over stay as blank ones: so the server counts as the file does. */
@@ -50,7 +56,7 @@ int line_request_add(struct line_request *q, const struct import_line *l, int64_
 	q->n++;
 	q->used = true;
 	if (!l->has_time)
-		return add_with_time(&q->text, l->text, t_ns);
+		return add_with_time(&q->text, l, t_ns);
 	err = buf_add(&q->text, l->text.data, l->text.len);
 	return err < 0 ? err : buf_addch(&q->text, '\n');
 }

@@ -2,21 +2,16 @@
 
 #include <time.h>
 
+#include "ingest/import/line_chars.h"
+#include "ingest/import/line_level.h"
 #include "ingest/import/sink.h"
 
-#define DAY_S      INT64_C(86400)
-#define LEVEL_NEAR 4 /* words after a time among which a level is looked for */
+#define DAY_S INT64_C(86400)
 
 /* Where the parser stands. */
 struct scan {
 	const uint8_t *p, *end;
 };
-
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-
-static bool is_letter(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
-
-static bool is_word(uint8_t c) { return is_digit(c) || is_letter(c) || c == '_'; }
 
 /* ---- years ---- */
 
@@ -50,7 +45,7 @@ static bool in_year(const struct civil_time *t, int year, int64_t *ret_ns)
 		return false;
 	s = clock_days_from_civil(year, t->month, t->day) * DAY_S + t->hour * 3600 + t->minute * 60 +
 	    t->second - t->zone_s;
-	if (s < 0 || s >= IMPORT_TIME_END_NS / NS_PER_S)
+	if (s >= IMPORT_TIME_END_NS / NS_PER_S)
 		return false;
 	*ret_ns = s * NS_PER_S + t->fraction_ns;
 	return true;
@@ -78,7 +73,7 @@ bool civil_time_ns(const struct civil_time *t, const struct year_rule *years, in
 		return false;
 	if (t->year == 0)
 		return in_some_year(t, years, ret_ns);
-	return t->year >= 1970 && t->year <= 2261 && in_year(t, t->year, ret_ns);
+	return t->year >= 1700 && t->year <= 2261 && in_year(t, t->year, ret_ns);
 }
 
 /* ---- numbers ---- */
@@ -211,29 +206,35 @@ static void take_zone(struct scan *s, int32_t *ret_s)
 /*
  * A form is matched letter by letter:
  *   Y year, m d H M S two digits, e day of one digit or two, b month's name, a weekday's name,
- *   L glog's letter, f fraction, if any, z zone, if any, _ one blank or more; others are themselves
+ *   L glog's letter, f fraction, if any, p AM or PM, if any, z zone, if any, _ one blank or more; others are
+ * themselves
  */
 static const char *const forms[] = {
-	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfz", "Y/m/d_H:M:Sfz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
-	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz", "e b Y_H:M:Sfz", "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
-	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",    "a_b_e_H:M:S_Y", "a, e b Y_H:M:Sfz",
+	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfpz", "Y/m/d_H:M:Sfpz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
+	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz",  "e b Y_H:M:Sfz",  "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
+	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",     "a_b_e_H:M:S_Y",  "a, e b Y_H:M:Sfz",
 };
 
 /* Those that only a cell may have. */
 static const char *const cell_forms[] = { "Y-m-d", "Y/m/d", "Y-m-d_H:Mz", "Y-m-dTH:Mz", "Y/m/d_H:Mz" };
 
+#define FORM_LEN_MIN 14 /* "I0306 12:06:29", and "Mar 6 12:06:29" */
+
 #define N(forms) (sizeof(forms) / sizeof((forms)[0]))
 
-static bool take_day(struct scan *s, int *ret) { return take_digits(s, 2, ret) || take_digits(s, 1, ret); }
-
-static enum level letter_level(uint8_t c)
+/* " PM" behind an hour of 1 to 12. */
+static void take_half(struct scan *s, int *hour)
 {
-	return c == 'I'   ? LEVEL_INFO
-	       : c == 'W' ? LEVEL_WARN
-	       : c == 'E' ? LEVEL_ERROR
-	       : c == 'F' ? LEVEL_FATAL
-			  : LEVEL_NONE;
+	const uint8_t *p = s->p;
+
+	if (s->end - p < 3 || p[0] != ' ' || (p[1] != 'A' && p[1] != 'P') || p[2] != 'M' ||
+	    (s->end - p > 3 && is_word(p[3])) || *hour < 1 || *hour > 12)
+		return;
+	*hour = *hour % 12 + (p[1] == 'P' ? 12 : 0);
+	s->p += 3;
 }
+
+static bool take_day(struct scan *s, int *ret) { return take_digits(s, 2, ret) || take_digits(s, 1, ret); }
 
 static bool take_blanks(struct scan *s)
 {
@@ -246,7 +247,7 @@ static bool take_blanks(struct scan *s)
 
 static bool take_letter_of_glog(struct scan *s, enum level *ret)
 {
-	*ret = s->p < s->end ? letter_level(*s->p) : LEVEL_NONE;
+	*ret = s->p < s->end ? level_of_letter(*s->p) : LEVEL_NONE;
 	s->p += *ret != LEVEL_NONE;
 	return *ret != LEVEL_NONE;
 }
@@ -277,6 +278,9 @@ static bool take_part(struct scan *s, char part, struct civil_time *t, enum leve
 	case 'f':
 		take_fraction(s, &t->fraction_ns);
 		return true;
+	case 'p':
+		take_half(s, &t->hour);
+		return true;
 	case 'z':
 		take_zone(s, &t->zone_s);
 		return true;
@@ -288,10 +292,7 @@ static bool take_part(struct scan *s, char part, struct civil_time *t, enum leve
 }
 
 /* What a form may begin with, so that most of them are passed over at once. */
-static bool may_begin(char part, uint8_t c)
-{
-	return strchr("Ye", part) ? is_digit(c) : c >= 'A' && c <= 'Z';
-}
+static bool may_begin(char part, uint8_t c) { return (part == 'Y' || part == 'e') == is_digit(c); }
 
 /* The form at the place where s stands, which moves behind it. */
 static bool take_form(struct scan *s, const char *form, const struct year_rule *years, struct line_time *ret)
@@ -310,8 +311,32 @@ static bool take_form(struct scan *s, const char *form, const struct year_rule *
 	return true;
 }
 
+static bool is_lower(uint8_t c) { return c >= 'a' && c <= 'z'; }
+
+static bool is_upper(uint8_t c) { return c >= 'A' && c <= 'Z'; }
+
+/* Most words of most lines begin no form: a few bytes tell, at a fifth of the cost of trying them. */
+static bool is_promising(const struct scan *s)
+{
+	const uint8_t *p = s->p;
+	int digits = 0;
+
+	if (s->end - p < FORM_LEN_MIN)
+		return false;
+	if (is_upper(p[0]))
+		return is_digit(p[1]) ? is_digit(p[2])
+				      : is_lower(p[1]) && is_lower(p[2]) && (p[3] == ' ' || p[3] == ',');
+	while (digits < 9 && is_digit(p[digits]))
+		digits++;
+	if (digits == 4)
+		return p[4] == '-' || p[4] == '/';
+	return digits == 8 || (digits > 0 && digits <= 2 && is_upper(p[digits + 1]));
+}
+
 static bool take_time(struct scan *s, const struct year_rule *years, struct line_time *ret)
 {
+	if (!is_promising(s))
+		return false;
 	for (size_t i = 0; i < N(forms); i++)
 		if (may_begin(forms[i][0], *s->p) && take_form(s, forms[i], years, ret))
 			return true;
@@ -343,106 +368,6 @@ bool line_time_parse(struct span cell, const struct year_rule *years, int64_t *r
 	return good;
 }
 
-/* ---- levels ---- */
-
-static enum level word_level(struct span word)
-{
-	static const char *const known[] = { "DEBUG", "INFO",  "WARNING", "WARN",    "ERROR",
-					     "FATAL", "TRACE", "NOTICE",  "CRITICAL" };
-
-	if (word.len < 4 || word.len > 8)
-		return LEVEL_NONE;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (span_is(word, known[i])) {
-			int level = level_parse(word);
-
-			return level < 0 ? LEVEL_INFO : (enum level)level; /* NOTICE is not one of ours */
-		}
-	return LEVEL_NONE;
-}
-
-/* [error] and its like: the only small letters that are taken for a level. */
-static enum level bracket_level(struct span word)
-{
-	int level;
-
-	if (span_is(word, "notice"))
-		return LEVEL_INFO;
-	if (span_is(word, "crit") || span_is(word, "alert") || span_is(word, "emerg"))
-		return LEVEL_FATAL;
-	level = level_parse(word);
-	return level < 0 ? LEVEL_NONE : (enum level)level;
-}
-
-/* The next word, of letters, digits and _; NULL in it: there is none. */
-static struct span next_word(struct scan *s)
-{
-	const uint8_t *start;
-
-	while (s->p < s->end && !is_word(*s->p) && *s->p < 0x80)
-		s->p++;
-	start = s->p;
-	while (s->p < s->end && (is_word(*s->p) || *s->p >= 0x80))
-		s->p++;
-	return span_of(start, (size_t)(s->p - start));
-}
-
-/* Among the next n words. */
-static enum level level_near(struct scan s, const uint8_t *line, int n)
-{
-	for (int i = 0; i < n; i++) {
-		struct span word = next_word(&s);
-		bool bracketed =
-		    word.len > 0 && word.data > line && word.data[-1] == '[' && s.p < s.end && *s.p == ']';
-		enum level level = bracketed ? bracket_level(word) : LEVEL_NONE;
-
-		if (word.len == 0)
-			break;
-		if (level == LEVEL_NONE)
-			level = word_level(word);
-		if (level == LEVEL_NONE && i == 0 && word.len == 1 && s.p < s.end && *s.p == ' ')
-			level = letter_level(word.data[0]); /* TensorFlow: "...: E external/..." */
-		if (level != LEVEL_NONE)
-			return level;
-	}
-	return LEVEL_NONE;
-}
-
-/* <134>: facility * 8 + severity. */
-static enum level priority_level(struct span line)
-{
-	static const uint8_t levels[] = { LEVEL_FATAL, LEVEL_FATAL, LEVEL_FATAL, LEVEL_ERROR,
-					  LEVEL_WARN,  LEVEL_INFO,  LEVEL_INFO,  LEVEL_DEBUG };
-	int v = 0;
-	size_t i = 1;
-
-	if (line.len < 3 || line.data[0] != '<')
-		return LEVEL_NONE;
-	for (; i < line.len && i < 5 && is_digit(line.data[i]); i++)
-		v = v * 10 + (line.data[i] - '0');
-	return i > 1 && i < line.len && line.data[i] == '>' && v < 192 ? levels[v & 7] : LEVEL_NONE;
-}
-
-/* A line without a time: "WARNING:root:...", "[INFO] ...", "... NCCL WARN ...". */
-static enum level plain_level(struct span line)
-{
-	struct scan s = { line.data, line.data + line.len }, at = s;
-	struct span word = next_word(&at);
-	enum level level = priority_level(line);
-	const uint8_t *nccl;
-
-	if (level != LEVEL_NONE)
-		return level;
-	if (word.len > 0 && word.data - line.data <= 1 && at.p < at.end && strchr(": ]-", *at.p) != NULL &&
-	    (level = word_level(word)) != LEVEL_NONE)
-		return level;
-	nccl = memmem(line.data, line.len, "NCCL ", 5);
-	if (!nccl)
-		return LEVEL_NONE;
-	at.p = nccl + 5;
-	return word_level(next_word(&at));
-}
-
 /* ---- lines ---- */
 
 /* A time stands at the start of a line, or after one of these. */
@@ -468,15 +393,13 @@ void line_time_find(struct span line, const struct year_rule *years, struct line
 		    !take_time(&s, years, ret))
 			continue;
 		if (ret->level == LEVEL_NONE && i > 0) {
-			struct scan before = { line.data, line.data + i };
-
-			ret->level = priority_level(line);
+			ret->level = level_of_priority(line);
 			if (ret->level == LEVEL_NONE)
-				ret->level = level_near(before, line.data, LINE_TIME_WORDS);
+				ret->level = level_near(span_of(line.data, i), line.data);
 		}
 		if (ret->level == LEVEL_NONE)
-			ret->level = level_near(s, line.data, LEVEL_NEAR);
+			ret->level = level_near(span_of(s.p, (size_t)(s.end - s.p)), line.data);
 		return;
 	}
-	ret->level = plain_level(span_of(line.data, reach));
+	ret->level = level_of_plain(span_of(line.data, reach));
 }

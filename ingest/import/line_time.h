@@ -10,8 +10,9 @@
  *   I0306 12:06:29.038456 (glog, absl)
  *
  * each with or without a fraction and a zone (Z, UTC, GMT, +hh:mm, +hhmm); without one it is UTC.
+ * AM and PM count behind years that come first.
  * A level is the letter of glog and TensorFlow, a word like WARNING near the time or at the start
- * of the line, [error] of nginx, or the priority <N> of syslog.
+ * of the line, [error] of nginx, the priority <N> of syslog, or what follows NCCL.
  *
  * Pure; any thread.  Sources: glog's logging.h (the line prefix), RFC 3339, RFC 5424 6.2.1 and
  * RFC 3164 4.1 (priority, timestamp), Apache's and nginx's log format documentation.
@@ -44,7 +45,7 @@ struct civil_time {
 	int32_t zone_s; /* to be subtracted */
 };
 
-/* false: there is no such day or hour, or it lies outside 1970..2261. */
+/* false: there is no such day or hour, or it lies outside 1700..2261.  Before 1970 it is negative. */
 bool civil_time_ns(const struct civil_time *t, const struct year_rule *years, int64_t *ret_ns);
 
 struct line_time {

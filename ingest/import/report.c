@@ -22,6 +22,17 @@ void shown_name(const char *name, char ret[SHOWN_NAME_MAX + 1])
 			ret[i] = '?';
 }
 
+void report_problem(const char *name, const char *text)
+{
+	char shown[SHOWN_NAME_MAX + 1];
+
+	shown_name(name, shown);
+	fprintf(stderr, "astraml import: %s: ", shown);
+	for (; *text; text++)
+		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
+	fputc('\n', stderr);
+}
+
 int add_json_text(struct buf *b, const char *s)
 {
 	int err = buf_addch(b, '"');
@@ -104,23 +115,23 @@ void report_left_out(const struct import_item *item, const struct transfer_resul
 
 	if (r->refused_names > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" samples were left out: the name of a metric has 1 to %d bytes of UTF-8 without "
-			"control characters, so have labels, and a run has at most %d series\n",
+			"astraml import: %s: samples left out: %" PRIu64
+			"; a metric's name has 1 to %d bytes of UTF-8 without control characters, labels the "
+			"same, and a run at most %d series\n",
 			name, r->refused_names, METRIC_NAME_MAX, SERIES_NAMES_MAX);
 	if (r->refused_samples > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" samples were left out: their time is before 1970 or in the future\n",
+			"astraml import: %s: samples left out: %" PRIu64
+			"; their time is before 1970 or in the future\n",
 			name, r->refused_samples);
 	if (r->moved_lines > 0)
 		fprintf(stderr,
-			"astraml import: %s: %" PRIu64
-			" lines have a time before 1970 or in the future, and got that of the line before\n",
+			"astraml import: %s: lines with a time before 1970 or in the future: %" PRIu64
+			"; they got that of the line before\n",
 			name, r->moved_lines);
 	if (r->rejected_samples + r->rejected_lines > 0)
 		fprintf(stderr,
-			"astraml import: %s: the server left out %" PRIu64 " samples and %" PRIu64
+			"astraml import: %s: left out by the server: %" PRIu64 " samples, %" PRIu64
 			" lines (%s)\n",
 			name, r->rejected_samples, r->rejected_lines, r->reject_code);
 }

@@ -11,6 +11,9 @@
 #define SHOWN_NAME_MAX 250
 void shown_name(const char *name, char ret[SHOWN_NAME_MAX + 1]);
 
+/* A sentence about a file, on stderr; control characters of foreign names and cells become '?'. */
+void report_problem(const char *name, const char *text);
+
 int add_json_text(struct buf *b, const char *s);
 
 void report_summary(const struct import_item *item, const char *run, const struct transfer_result *r);

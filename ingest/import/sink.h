@@ -51,6 +51,7 @@ struct import_line {
 	uint64_t number;  /* of the line in the file, from 1; rising */
 	char kind;        /* 's' sample, 'l' log record, 'b' bucket, 0: a series without any */
 	bool has_time;    /* the line says it; else it gets the one of `time` */
+	struct span null; /* the value of a "time":null in text, which is replaced then; else empty */
 	struct import_time time;
 };
 

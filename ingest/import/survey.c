@@ -4,13 +4,15 @@
 #include <stdio.h>
 
 #include "ingest/import/json_span.h"
+#include "ingest/import/report.h"
 #include "ingest/names.h"
 #include "store/base/bytes.h"
 
 #define PARAM_BYTES_MAX  1024
 #define PARAMS_BYTES_MAX (64 * 1024)
 #define SPEC_BYTES_MAX   (2u << 20)
-/* Rises when the same facts are cut into other requests (request.c): a sequence never changes. */
+/* Rises when the same facts are cut into other requests (request.c, line_request.c): a sequence never
+ * changes. */
 #define LAYOUT_VERSION "2"
 
 struct survey_sink {
@@ -127,7 +129,7 @@ static void see_note(struct import_sink *k, const char *text)
 	const struct walk *w = of(k)->walk;
 
 	progress_clear(w->progress);
-	fprintf(stderr, "astraml import: %s: %s\n", w->item->name, text);
+	report_problem(w->item->name, text);
 }
 
 int survey_files(const struct walk *w, struct survey *ret, struct fault *f)

@@ -73,7 +73,7 @@ bool time_format_parse(const char *format, struct span text, bool whole, const s
 	end = parse_parts(format, copy, &tm, &t.fraction_ns);
 	if (!end || (whole && *end) || tm.tm_mon == UNSET || tm.tm_mday == UNSET)
 		return false;
-	if (tm.tm_year != UNSET && (tm.tm_year < 70 || tm.tm_year > 361))
+	if (tm.tm_year != UNSET && (tm.tm_year < -200 || tm.tm_year > 361))
 		return false;
 	t.year = tm.tm_year == UNSET ? 0 : tm.tm_year + 1900;
 	t.month = tm.tm_mon + 1;
@@ -87,7 +87,7 @@ bool time_format_parse(const char *format, struct span text, bool whole, const s
 
 int time_format_check(const char *format, struct fault *f)
 {
-	struct year_rule years = year_rule_until(0);
+	struct year_rule years = year_rule_from(0);
 	struct tm tm = {
 		.tm_year = 125, .tm_mon = 2, .tm_mday = 6, .tm_hour = 12, .tm_wday = 4, .tm_yday = 64
 	};

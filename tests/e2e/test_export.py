@@ -540,18 +540,19 @@ def test_goes_on_where_it_broke_off():
 def test_push_lines():
     """The lines of push, those without a time too, and those of a bucket among them."""
     lines = [{"metric": "loss", "value": 0.5, "step": 1}, {"log": "a\n", "time": "2025-07-06T12:00:00Z"},
-             {"metric": "loss", "value": "NaN:fff8000000000001", "step": 2}, {"log": "b\n", "level": "warn"}]
+             {"metric": "loss", "value": "NaN:fff8000000000001", "step": 2}, {"log": "b\n", "level": "warn"},
+             {"time": None, "log": "c\n"}]
     data = "\n\n".join(map(json.dumps, lines)).encode()
     with Server() as server:
         import_bytes(server, "r", "jsonl", data)
         client = server.client()
         equal([(x["text"], x["time"]) for x in client.logs("r")],
-              [("a\n", "2025-07-06T12:00:00Z"), ("b\n", "2025-07-06T12:00:00Z")], "logs")
+              [(text, "2025-07-06T12:00:00Z") for text in ("a\n", "b\n", "c\n")], "logs")
         equal(client.get("/runs/r").json()["state"], "finished", "state")
         equal(client.metrics("r")[0]["nan"], 1, "nan")
         check(b'"value":"NaN:fff8000000000001"' in export(server, "r"), "the NaN's bits")
         done = import_bytes(server, "bad", "jsonl", data + b'\n{"metric":"loss","value":1,"setp":3}\n', status=2)
-        check(b"line 8: \"setp\"" in done.stderr, done.stderr)
+        check(b"line 10: \"setp\"" in done.stderr, done.stderr)
 
 
 def test_large_records():

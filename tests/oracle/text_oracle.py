@@ -13,12 +13,13 @@ NS = 10**9
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 CLOCK = rb"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)"
 FRACTION = rb"(?:[.,](?P<f>\d+))?"
+HALF = rb"(?P<p> [AP]M(?!\w))?"
 ZONE = rb"(?P<z>Z| ?UTC| ?GMT| ?[-+]\d\d:?\d\d)?(?!\w)"
 MONTH = b"(?P<b>" + b"|".join(m.encode() for m in MONTHS) + b")"
 WEEKDAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 FORMS = [re.compile(f) for f in (
-    rb"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)[T ]+" + CLOCK + FRACTION + ZONE,
-    rb"(?P<Y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d) +" + CLOCK + FRACTION + ZONE,
+    rb"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?:T| +)" + CLOCK + FRACTION + HALF + ZONE,
+    rb"(?P<Y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d) +" + CLOCK + FRACTION + HALF + ZONE,
     rb"(?P<d>\d\d?)/" + MONTH + rb"/(?P<Y>\d{4}):" + CLOCK + FRACTION + ZONE,
     rb"(?P<L>[IWEF])(?P<m>\d\d)(?P<d>\d\d) +" + CLOCK + FRACTION,
     WEEKDAY + b" +" + MONTH + rb" +(?P<d>\d\d?) +" + CLOCK + rb" +(?P<Y>\d{4})",
@@ -34,6 +35,8 @@ def nanoseconds(m, start, reference):
     found = m.groupdict()
     month = MONTHS.index(found["b"].decode()) + 1 if found.get("b") else int(found["m"])
     clock = [int(found[k]) for k in "HMS"]
+    if found.get("p") and 1 <= clock[0] <= 12:
+        clock[0] = clock[0] % 12 + (12 if found["p"] == b" PM" else 0)
     fraction = int((found.get("f") or b"").ljust(9, b"0")[:9])
     zone = timedelta(0)
     z = re.fullmatch(rb" ?([-+])(\d\d):?(\d\d)", found.get("z") or b"")
@@ -69,6 +72,9 @@ def level_of(line, m):
         if tensorflow:
             return LETTERS[tensorflow[1]]
         return next((WORDS[w] for w in re.findall(rb"\w+", after)[:4] if w in WORDS), "")
+    torch = re.match(rb"\[([IWEF]) ", line)
+    if torch and b".cpp:" in line[:96]:
+        return LETTERS[torch[1]]
     plain = re.match(rb"\W?(\w+)[]: -]", line[:96])
     if plain and plain[1] in WORDS:
         return WORDS[plain[1]]
