@@ -444,7 +444,7 @@ int decode_request(struct intake *in, struct span body)
 		.labels = limits.series * LABELS_MAX,
 		.records = limits.records,
 		.attributes = REQUEST_ATTRIBUTES_MAX,
-		.buckets = REQUEST_BUCKETS_MAX,
+		.buckets = limits.buckets,
 		.fields = REQUEST_FIELDS_MAX,
 	};
 	struct message_counts counts;

@@ -1,5 +1,6 @@
 #include "ingest/intake.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
@@ -147,9 +148,9 @@ static int room_for_bucket(struct intake *in)
 	size_t cap = in->buckets_cap ? in->buckets_cap * 2 : 16;
 	struct bucket_record *p;
 
-	if (b->n_buckets == REQUEST_BUCKETS_MAX)
+	if (b->n_buckets >= limits.buckets)
 		return fault_set(in->fault, ERR_TOO_LARGE, "bucket",
-				 "more than %d buckets in one request; split it", REQUEST_BUCKETS_MAX);
+				 "more than %" PRIu64 " buckets in one request; split it", limits.buckets);
 	if (b->n_buckets < in->buckets_cap)
 		return 0;
 	p = realloc(b->buckets, cap * sizeof(*p));

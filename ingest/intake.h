@@ -14,7 +14,6 @@
 #define REQUEST_ATTRIBUTES_MAX 1000000
 #define REQUEST_FIELDS_MAX     16000000
 #define REJECTED_MAX           100000
-#define REQUEST_BUCKETS_MAX    100000
 
 struct definition_slot {
 	uint64_t hash;

@@ -447,6 +447,21 @@ def test_lies():
         equal(client.post_ingest("r", good.encode(), NDJSON).status, 200, "the honest one")
 
 
+def test_too_many():
+    with Server(arguments=("--max-buckets", "2")) as server:
+        client = server.client()
+        client.create_run("r")
+        equal(json.loads(client.request("GET", "/version").body)["limits"]["buckets_per_request"], 2, "told")
+        line = json.dumps({"metric": "m", "labels": {}, "unit": "", "bucket": honest()}) + "\n"
+        equal(client.post_ingest("r", (line * 2).encode(), NDJSON).status, 200, "two")
+        for body, form in (((line * 3).encode(), NDJSON),
+                           (by_message(b"\n" + (line * 3).encode() + b"\n", "r").encode(), PROTOBUF)):
+            answer = client.post_ingest("r", body, form)
+            equal(answer.status, 413, f"three: {answer}")
+            check("buckets" in answer.error()["message"], answer)
+        equal(client.metrics("r")[0]["count"], 6, "what two hold")
+
+
 def test_conflicting_sequence():
     with Server() as server:
         client = server.client()
