@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "ingest/decode_buckets.h"
 #include "ingest/names.h"
 #include "proto/message.h"
 #include "proto/samples.h"
@@ -355,6 +356,8 @@ static int decode_run(struct decode *d, struct span s)
 	while (message_next(&r, &f) == 0) {
 		if (f.number == RUN_UPDATE_STATE) {
 			state = (uint32_t)f.value;
+		} else if (f.number == RUN_UPDATE_ENDED_NS) {
+			d->b->update.ended_ns = (int64_t)f.value;
 		} else if (f.number == RUN_UPDATE_EXIT_CODE) {
 			d->b->update.has_exit_code = true;
 			d->b->update.exit_code = (int32_t)unzigzag((uint32_t)f.value);
@@ -366,6 +369,11 @@ static int decode_run(struct decode *d, struct span s)
 		    "run.state %u is not known; it is 1 (queued) to %d (killed), or 0: no change", state,
 		    RUN_KILLED);
 	d->b->update.state = (enum run_state)state;
+	if (d->b->update.ended_ns &&
+	    (state <= RUN_PREEMPTED || intake_judge_time(d->in, d->b->update.ended_ns)))
+		return fault_set(
+		    d->in->fault, ERR_REFUSED, "run.ended_ns",
+		    "run.ended_ns goes with a state that is an end, and is a time from 1970 to now");
 	return 0;
 }
 
@@ -400,6 +408,8 @@ static int decode_records(struct decode *d, struct span body)
 			err = decode_samples(d, f.bytes);
 		else if (f.number == REQUEST_LOGS)
 			err = decode_logs(d, f.bytes);
+		else if (f.number == REQUEST_BUCKETS)
+			err = decode_buckets(d->in, d->refs, f.bytes);
 	}
 	return err;
 }
@@ -434,6 +444,7 @@ int decode_request(struct intake *in, struct span body)
 		.labels = limits.series * LABELS_MAX,
 		.records = limits.records,
 		.attributes = REQUEST_ATTRIBUTES_MAX,
+		.buckets = limits.buckets,
 		.fields = REQUEST_FIELDS_MAX,
 	};
 	struct message_counts counts;

@@ -1,10 +1,12 @@
 #include "ingest/intake.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "store/base/duration.h"
 #include "store/base/limits.h"
 
 void intake_init(struct intake *in, struct store *s, const struct run_ref *run, int64_t now_ns,
@@ -115,6 +117,64 @@ int intake_index(struct intake *in, const struct series_name *name, uint32_t ind
 	return 0;
 }
 
+/* ---- buckets ---- */
+
+static int check_bucket(const struct intake *in, const struct bucket_record *r, int64_t every_ns)
+{
+	int64_t window_ns = in->batch->window_ns;
+	char every[DURATION_TEXT_MAX], window[DURATION_TEXT_MAX];
+	int err;
+
+	if (every_ns != window_ns) {
+		duration_print(every_ns, every);
+		duration_print(window_ns, window);
+		return fault_set(
+		    in->fault, ERR_REFUSED, "bucket.every",
+		    "bucket.every is %s and the windows of this run are %s wide; create a run with "
+		    "\"metrics\":{\"window\":\"%s\"}",
+		    every, window, every);
+	}
+	err = bucket_record_check(r, window_ns, in->fault);
+	if (err < 0 || r->bucket.last.t_ns <= in->latest_ns)
+		return err;
+	return fault_set(in->fault, ERR_REFUSED, "bucket.last.time",
+			 "bucket.last.time is more than %d s ahead of the server's clock",
+			 (int)(limits.future_ns / NS_PER_S));
+}
+
+static int room_for_bucket(struct intake *in)
+{
+	struct batch *b = in->batch;
+	size_t cap = in->buckets_cap ? in->buckets_cap * 2 : 16;
+	struct bucket_record *p;
+
+	if (b->n_buckets >= limits.buckets)
+		return fault_set(in->fault, ERR_TOO_LARGE, "bucket",
+				 "more than %" PRIu64 " buckets in one request; split it", limits.buckets);
+	if (b->n_buckets < in->buckets_cap)
+		return 0;
+	p = realloc(b->buckets, cap * sizeof(*p));
+	if (!p)
+		return ERR_NOMEM;
+	b->buckets = p;
+	in->buckets_cap = cap;
+	return 0;
+}
+
+int intake_bucket(struct intake *in, struct bucket_record *r, int64_t every_ns)
+{
+	int err = check_bucket(in, r, every_ns);
+
+	if (err == 0)
+		err = room_for_bucket(in);
+	if (err < 0) {
+		bucket_release(&r->bucket);
+		return err;
+	}
+	in->batch->buckets[in->batch->n_buckets++] = *r;
+	return 0;
+}
+
 /* ---- log records ---- */
 
 static int room_for_records(struct intake *in, size_t more)
@@ -149,7 +209,7 @@ static int keep_record(struct intake *in, const struct log_record *r)
 
 		*piece = *r;
 		piece->text = span_of(at, n);
-		piece->flags = pieces > 1 ? LOG_CONTINUES : 0;
+		piece->flags = pieces > 1 ? LOG_CONTINUES : r->flags;
 		left -= n;
 		at = left ? at + n : NULL;
 	}

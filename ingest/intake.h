@@ -28,7 +28,7 @@ struct intake {
 	int64_t latest_ns;             /* the last time that is not in the future */
 	uint64_t n_samples, n_records; /* of the request so far, rejected ones too */
 	size_t n_attributes;           /* likewise; REQUEST_ATTRIBUTES_MAX bounds their memory */
-	size_t rejected_cap, logs_cap;
+	size_t rejected_cap, logs_cap, buckets_cap;
 	struct definition_slot *slots;
 	size_t n_slots, n_defined;
 };
@@ -48,6 +48,10 @@ static inline enum reject intake_judge_time(const struct intake *in, int64_t t_n
 		return REJECT_TIME_BEFORE_1970;
 	return t_ns > in->latest_ns ? REJECT_TIME_IN_FUTURE : 0;
 }
+
+/* A bucket that was made elsewhere, its windows every_ns wide.  Taken over with what it owns, also on an
+ * error.  ERR_REFUSED: samples of this run cannot have made it; ERR_TOO_LARGE: one too many. */
+int intake_bucket(struct intake *in, struct bucket_record *r, int64_t every_ns);
 
 /* Index in batch->series of an equal name that was indexed before; else `index`, which stands for
  * it from now on.  The name is checked (names.h) and stays where it is. */

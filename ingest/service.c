@@ -186,9 +186,9 @@ static size_t bytes_of(const struct batch *b)
 	size_t sample =
 	    sizeof(*b->sid) + sizeof(*b->t_ns) + sizeof(*b->value) + (b->step ? sizeof(*b->step) : 0);
 
-	return b->n_samples * sample + b->n_series * sizeof(*b->series) + b->n_logs * sizeof(*b->logs) +
-	       b->n_rejected * sizeof(*b->rejected) + b->memory.used + b->journal_record.cap +
-	       b->log_blocks.cap;
+	return b->n_samples * sample + b->n_buckets * sizeof(*b->buckets) + b->n_series * sizeof(*b->series) +
+	       b->n_logs * sizeof(*b->logs) + b->n_rejected * sizeof(*b->rejected) + b->memory.used +
+	       b->journal_record.cap + b->log_blocks.cap;
 }
 
 /* One batch alone is always let in. */

@@ -207,8 +207,9 @@ static int check_logs(struct check *c, struct span s)
 	return err < 0 ? err : 0;
 }
 
-/* Producer and RunUpdate: one each, of two scalar fields. */
-static int check_pair(struct check *c, struct span s, bool *seen, const char *name, enum wire_type first)
+/* Producer, RunUpdate, Point: one each, of scalar fields; types from the field number 1 on. */
+static int check_scalars(struct check *c, struct span s, bool *seen, const char *name,
+			 const enum wire_type *types, size_t n)
 {
 	struct reader r = reader_of(s);
 	struct message_field f;
@@ -218,20 +219,76 @@ static int check_pair(struct check *c, struct span s, bool *seen, const char *na
 		return malformed(c, name, "it is there twice");
 	*seen = true;
 	while ((err = next(c, &r, name, &f)) == 0)
-		if ((f.number == 1 && f.type != first) || (f.number == 2 && f.type != WIRE_VARINT))
+		if (f.number <= n && f.type != types[f.number - 1])
 			return another_type(c, name);
+	return err < 0 ? err : 0;
+}
+
+/* The sum may come packed; how many doubles it may have is the decoder's to say. */
+static bool is_sum(const struct message_field *f)
+{
+	return f->number == BUCKET_SUM &&
+	       (f->type == WIRE_FIXED64 || (f->type == WIRE_BYTES && f->bytes.len % 8 == 0));
+}
+
+static int check_bucket(struct check *c, struct span s)
+{
+	static const enum wire_type point[] = { WIRE_FIXED64, WIRE_VARINT, WIRE_FIXED64 };
+	static const enum wire_type types[BUCKET_BAD] = { WIRE_FIXED64, WIRE_VARINT, WIRE_VARINT,
+							  WIRE_FIXED64, WIRE_BYTES,  WIRE_FIXED64,
+							  WIRE_FIXED64, WIRE_BYTES,  WIRE_BYTES,
+							  WIRE_VARINT,  WIRE_VARINT, WIRE_VARINT,
+							  WIRE_VARINT,  WIRE_VARINT, WIRE_BYTES };
+	bool seen[BUCKET_BAD] = { false };
+	struct reader r = reader_of(s);
+	struct message_field f;
+	int err;
+
+	while ((err = next(c, &r, "buckets", &f)) == 0) {
+		if (f.number > BUCKET_BAD || is_sum(&f))
+			continue;
+		if (f.type != types[f.number - 1])
+			return another_type(c, "buckets");
+		if ((f.number == BUCKET_FIRST || f.number == BUCKET_LAST || f.number == BUCKET_BAD) &&
+		    (err = check_scalars(c, f.bytes, &seen[f.number - 1], "buckets.point", point, 3)) < 0)
+			return err;
+	}
+	if (err < 0)
+		return err;
+	return ++c->counts.buckets > c->limits->buckets
+		   ? over(c, "buckets", c->counts.buckets, c->limits->buckets)
+		   : 0;
+}
+
+static int check_buckets(struct check *c, struct span s)
+{
+	struct reader r = reader_of(s);
+	struct message_field f;
+	int err;
+
+	while ((err = next(c, &r, "buckets", &f)) == 0) {
+		if (f.number > BUCKETS_BUCKETS)
+			continue;
+		if (f.type != (f.number == BUCKETS_SERIES ? WIRE_VARINT : WIRE_BYTES))
+			return another_type(c, "buckets");
+		if (f.number == BUCKETS_BUCKETS && (err = check_bucket(c, f.bytes)) < 0)
+			return err;
+	}
 	return err < 0 ? err : 0;
 }
 
 static int check_field(struct check *c, const struct message_field *f)
 {
-	if (f->number > REQUEST_IMPORTED)
+	static const enum wire_type producer[] = { WIRE_BYTES, WIRE_VARINT };
+	static const enum wire_type run[] = { WIRE_VARINT, WIRE_VARINT, WIRE_FIXED64 };
+
+	if (f->number > REQUEST_BUCKETS)
 		return 0;
 	if (f->type != (f->number == REQUEST_IMPORTED ? WIRE_VARINT : WIRE_BYTES))
 		return another_type(c, "request");
 	switch (f->number) {
 	case REQUEST_PRODUCER:
-		return check_pair(c, f->bytes, &c->producer, "producer", WIRE_BYTES);
+		return check_scalars(c, f->bytes, &c->producer, "producer", producer, 2);
 	case REQUEST_SERIES:
 		return check_series(c, f->bytes);
 	case REQUEST_SAMPLES:
@@ -239,7 +296,9 @@ static int check_field(struct check *c, const struct message_field *f)
 	case REQUEST_LOGS:
 		return check_logs(c, f->bytes);
 	case REQUEST_RUN:
-		return check_pair(c, f->bytes, &c->run, "run", WIRE_VARINT);
+		return check_scalars(c, f->bytes, &c->run, "run", run, 3);
+	case REQUEST_BUCKETS:
+		return check_buckets(c, f->bytes);
 	default:
 		return 0;
 	}

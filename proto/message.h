@@ -4,15 +4,15 @@
  *
  * proto/astraml/v2/ingest.proto is the description; these read and write the same bytes as
  * protobuf-c would (Protocol Buffers encoding, proto3), at a fraction of its cost and without its
- * recursion: the nesting is fixed (request > batch > record > attribute), so no input can make it
+ * recursion: the nesting is fixed (request > batch > record > attribute or point), so no input can make it
  * deep; unknown fields are passed over.  As everywhere in protobuf the last of a repeated scalar
  * wins, a packed column may come in several chunks or entry by entry, and 32-bit fields take the
  * low half of their varint.
  *
  * Deliberately stricter than protobuf-c, which takes all or most of these: field number 0, and over
  * 2^29 - 1; a varint of ten bytes whose value does not fit 64 bits; a bool of another wire type; a
- * second producer or run update (it would merge them); values and values_f32 in one Samples; columns
- * whose lengths disagree; anything over a limit.
+ * second producer or run update, a second first, last or bad point of a bucket (it would merge them);
+ * values and values_f32 in one Samples; columns whose lengths disagree; anything over a limit.
  *
  * message_check must have accepted the bytes before anything else here walks them: it counts, so
  * that a decoder allocates once, and what comes after relies on it.  Pure; any thread.
@@ -30,6 +30,7 @@ enum {
 	REQUEST_LOGS,
 	REQUEST_RUN,
 	REQUEST_IMPORTED,
+	REQUEST_BUCKETS,
 };
 enum { PRODUCER_ID = 1, PRODUCER_SEQUENCE };
 enum { SERIES_METRIC = 1, SERIES_UNIT, SERIES_LABELS };
@@ -44,9 +45,28 @@ enum {
 	SAMPLES_VALUES,
 	SAMPLES_VALUES_F32,
 };
+enum { BUCKETS_SERIES = 1, BUCKETS_BUCKETS };
+enum {
+	BUCKET_START_NS = 1,
+	BUCKET_EVERY_NS,
+	BUCKET_COUNT,
+	BUCKET_SUM,
+	BUCKET_SUM_HEX,
+	BUCKET_MIN,
+	BUCKET_MAX,
+	BUCKET_FIRST,
+	BUCKET_LAST,
+	BUCKET_STEP_MIN,
+	BUCKET_STEP_MAX,
+	BUCKET_NAN,
+	BUCKET_POS_INF,
+	BUCKET_NEG_INF,
+	BUCKET_BAD,
+};
+enum { POINT_TIME_NS = 1, POINT_STEP, POINT_VALUE };
 enum { LOGS_STREAM = 1, LOGS_RANK, LOGS_RECORDS };
 enum { RECORD_TEXT = 1, RECORD_TIME_NS, RECORD_LEVEL, RECORD_ATTRIBUTES };
-enum { RUN_UPDATE_STATE = 1, RUN_UPDATE_EXIT_CODE };
+enum { RUN_UPDATE_STATE = 1, RUN_UPDATE_EXIT_CODE, RUN_UPDATE_ENDED_NS };
 enum {
 	RESPONSE_DUPLICATE = 1,
 	RESPONSE_FIRST_SEQ,
@@ -73,11 +93,11 @@ int message_next(struct reader *r, struct message_field *ret);
 
 /* Greatest numbers of each in one request; fields: of all kinds, at all levels. */
 struct message_limits {
-	size_t samples, series, labels, records, attributes, fields;
+	size_t samples, series, labels, records, attributes, buckets, fields;
 };
 
 struct message_counts {
-	size_t samples, series, labels, records, attributes, fields;
+	size_t samples, series, labels, records, attributes, buckets, fields;
 	bool has_steps; /* at least one sample has */
 };
 

@@ -21,6 +21,7 @@ static const struct route routes[] = {
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs/histogram", handle_histogram, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects/{project}/runs/{run}/export", handle_export, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
 	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },
@@ -125,7 +126,9 @@ static int accept_check(const struct ctx *c, const struct route *route)
 	static const char *const have[] = { "application/json", "application/x-ndjson", "text/plain",
 					    "application/openmetrics-text", NULL };
 
-	if (route->handle == handle_query || accept_choose(c->rq->accept, have) >= 0)
+	/* the form of an export is asked for by name: format= */
+	if (route->handle == handle_query || route->handle == handle_export ||
+	    accept_choose(c->rq->accept, have) >= 0)
 		return 0;
 	return accept_fault(c, route->handle == handle_server_metrics
 				   ? "text/plain"

@@ -29,6 +29,7 @@ int handle_metrics(struct ctx *c);   /* totals.c */
 int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */
 int handle_logs(struct ctx *c);      /* logs.c */
 int handle_histogram(struct ctx *c); /* histogram.c */
+int handle_export(struct ctx *c);    /* export.c */
 int handle_usage(struct ctx *c);     /* health.c */
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);
@@ -54,6 +55,10 @@ int accept_fault(const struct ctx *c, const char *have);
 /* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);
 int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f);
+
+/* v, or null where there were no finite samples; the step, or null for STEP_NONE. */
+void out_value(struct out *o, uint64_t count, double v); /* totals.c */
+void out_step(struct out *o, int64_t step);
 
 /* One run as a JSON object. */
 void out_run(struct out *o, const struct run *r);

@@ -68,6 +68,7 @@ int handle_version(struct ctx *c)
 	out_limit(&o, ",\"series_per_run\":", limits.series);
 	out_limit(&o, ",\"future_seconds\":", (uint64_t)(limits.future_ns / NS_PER_S));
 	out_limit(&o, ",\"log_records_per_request\":", limits.records);
+	out_limit(&o, ",\"buckets_per_request\":", limits.buckets);
 	out_limit(&o, ",\"query_rows\":", limits.rows);
 	out_limit(&o, ",\"idempotency_keys\":", limits.idempotency_keys);
 	out_limit(&o, ",\"query_runs\":", ASK_RUNS_MAX);

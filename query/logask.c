@@ -40,7 +40,8 @@ static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
 	    (err = params_u64(p, "after_seq", 0, UINT64_MAX - 1, &a->after_seq, f)) < 0 ||
 	    (err = params_u64(p, "limit", 0, INT64_MAX, &a->limit, f)) < 0 ||
 	    (err = params_u64(p, "context", 0, LOG_CONTEXT_MAX, &a->context, f)) < 0 ||
-	    (err = params_bool(p, "follow", &a->follow, f)) < 0)
+	    (err = params_bool(p, "follow", &a->follow, f)) < 0 ||
+	    (err = params_bool(p, "explain", &a->explain, f)) < 0)
 		return err;
 	a->rank = (int32_t)rank;
 	a->has_rank = params_get(p, "rank", 0, &s);
@@ -74,7 +75,7 @@ int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct
 {
 	static const char *const known[] = { "start",     "end",    "level",   "stream", "rank",
 					     "grep",      "regex",  "context", "limit",  "direction",
-					     "after_seq", "follow", NULL };
+					     "after_seq", "follow", "explain", NULL };
 
 	return log_ask_parse_known(query, known, now_ns, ret, f);
 }

@@ -25,7 +25,7 @@ struct log_ask {
 	uint8_t literal[LITERAL_MAX]; /* what a text must hold to match it */
 	size_t n_literal;
 	uint64_t after_seq, limit, context; /* limit: UINT64_MAX where none was given */
-	bool backward, follow;
+	bool backward, follow, explain;
 };
 
 /* ret is to be released whatever is returned. */

@@ -20,6 +20,20 @@ static int run_find(struct ctx *c, struct view *v, uint32_t *ret_rid)
 	return err;
 }
 
+/* What was looked at, and how much of it had to be opened. */
+static void write_effort(struct out *o, const struct log_effort *e)
+{
+	out_raw(o, ",\"read\":{\"blocks\":");
+	out_u64(o, e->blocks);
+	out_raw(o, ",\"bytes\":");
+	out_u64(o, e->bytes);
+	out_raw(o, ",\"opened_blocks\":");
+	out_u64(o, e->opened_blocks);
+	out_raw(o, ",\"opened_bytes\":");
+	out_u64(o, e->opened_bytes);
+	out_ch(o, '}');
+}
+
 static void write_end(struct out *o, const struct log_reader *r, uint64_t last_seq)
 {
 	out_raw(o, "{\"end\":{\"records\":");
@@ -30,15 +44,9 @@ static void write_end(struct out *o, const struct log_reader *r, uint64_t last_s
 	out_bool(o, r->limited && r->from_seq < r->to_seq);
 	out_raw(o, ",\"partial\":");
 	out_bool(o, r->partial);
-	out_raw(o, ",\"read\":{\"blocks\":");
-	out_u64(o, r->effort.blocks);
-	out_raw(o, ",\"bytes\":");
-	out_u64(o, r->effort.bytes);
-	out_raw(o, ",\"opened_blocks\":");
-	out_u64(o, r->effort.opened_blocks);
-	out_raw(o, ",\"opened_bytes\":");
-	out_u64(o, r->effort.opened_bytes);
-	out_raw(o, "}}}\n");
+	if (r->ask->explain)
+		write_effort(o, &r->effort);
+	out_raw(o, "}}\n");
 }
 
 /* One slice under one view, sent when the view is closed. */

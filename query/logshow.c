@@ -155,13 +155,27 @@ static void take_error(struct log_show *l, struct json_object *error)
 	fault_set(&l->fault, l->fault.err, tree_text(error, "field"), "%s", tree_text(error, "message"));
 }
 
+static void tell_effort(struct json_object *read)
+{
+	char opened[SHORT_TEXT_MAX], all[SHORT_TEXT_MAX];
+
+	short_bytes(tree_u64(read, "opened_bytes"), opened);
+	short_bytes(tree_u64(read, "bytes"), all);
+	fprintf(stderr, "opened %llu of %llu stored blocks (%s of %s)\n",
+		(unsigned long long)tree_u64(read, "opened_blocks"),
+		(unsigned long long)tree_u64(read, "blocks"), opened, all);
+}
+
 static void take_end(struct log_show *l, struct json_object *end)
 {
 	uint64_t last = tree_u64(end, "last_seq");
+	struct json_object *read;
 
 	l->ended = true;
 	if (last > l->last_seq)
 		l->last_seq = last;
+	if (json_object_object_get_ex(end, "read", &read))
+		tell_effort(read);
 }
 
 static void show_line(struct log_show *l, struct span line)

@@ -5,8 +5,6 @@
 
 #include "proto/http.h"
 
-#define YEARS_100_NS (INT64_C(36525) * 86400 * NS_PER_S)
-
 static int part_decode(struct params *p, struct span raw, struct span *ret)
 {
 	size_t at = p->text.len;
@@ -187,50 +185,6 @@ int params_i64(const struct params *p, const char *name, int64_t *ret, struct fa
 	return 0;
 }
 
-/* A unit at s; returns its length, 0 when there is none. */
-static size_t unit_parse(struct span s, int64_t *ret_ns)
-{
-	static const struct {
-		char name[3];
-		int64_t ns;
-	} units[] = { { "ms", NS_PER_MS },      { "s", NS_PER_S },         { "m", 60 * NS_PER_S },
-		      { "h", 3600 * NS_PER_S }, { "d", 86400 * NS_PER_S }, { "w", 7 * 86400 * NS_PER_S } };
-
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		size_t n = strlen(units[i].name);
-
-		if (s.len >= n && memcmp(s.data, units[i].name, n) == 0) {
-			*ret_ns = units[i].ns;
-			return n;
-		}
-	}
-	return 0;
-}
-
-bool duration_parse(struct span s, int64_t *ret_ns)
-{
-	int64_t total = 0, unit = 0, part;
-	uint64_t v;
-
-	for (size_t i = 0, n; i < s.len; i += n) {
-		size_t digits = 0;
-
-		while (i + digits < s.len && s.data[i + digits] >= '0' && s.data[i + digits] <= '9')
-			digits++;
-		if (!digits_parse(span_of(s.data + i, digits), &v) || v > INT64_MAX)
-			return false;
-		i += digits;
-		n = unit_parse(span_of(s.data + i, s.len - i), &unit);
-		if (n == 0 || __builtin_mul_overflow((int64_t)v, unit, &part) ||
-		    __builtin_add_overflow(total, part, &total) || total > YEARS_100_NS)
-			return false;
-	}
-	if (total <= 0)
-		return false;
-	*ret_ns = total;
-	return true;
-}
-
 int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f)
 {
 	struct span s;
@@ -240,23 +194,6 @@ int params_duration(const struct params *p, const char *name, int64_t *ret_ns, s
 	return fault_set(f, ERR_REFUSED, name,
 			 "%s=%.*s is no duration: write 30s, 5m, 1h30m or 1d (at most 100 years)", name,
 			 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
-}
-
-void duration_print(int64_t ns, char ret[DURATION_TEXT_MAX])
-{
-	static const struct {
-		const char *name;
-		int64_t ns;
-	} units[] = { { "d", 86400 * NS_PER_S },
-		      { "h", 3600 * NS_PER_S },
-		      { "m", 60 * NS_PER_S },
-		      { "s", NS_PER_S },
-		      { "ms", NS_PER_MS } };
-	size_t i = 0;
-
-	while (i + 1 < sizeof units / sizeof *units && ns % units[i].ns != 0)
-		i++;
-	snprintf(ret, DURATION_TEXT_MAX, "%lld%s", (long long)(ns / units[i].ns), units[i].name);
 }
 
 /* RFC 3339; a '+' of the offset that the query string turned into a space is taken for one. */

@@ -8,6 +8,7 @@
 #ifndef QUERY_PARAMS_H
 #define QUERY_PARAMS_H
 
+#include "store/base/duration.h"
 #include "store/model.h"
 
 #define PARAMS_MAX      512   /* parameters of one request */
@@ -44,13 +45,8 @@ int params_i64(const struct params *p, const char *name, int64_t *ret, struct fa
 int params_time(const struct params *p, const char *name, int64_t now_ns, int64_t *ret, struct fault *f);
 int time_parse(const char *field, struct span s, int64_t now_ns, int64_t *ret, struct fault *f);
 
-/* "500ms", "30s", "5m", "1h30m", "1d", "2w": at least 1 ms, at most 100 years. */
-bool duration_parse(struct span s, int64_t *ret_ns);
+/* As duration_parse. */
 int params_duration(const struct params *p, const char *name, int64_t *ret_ns, struct fault *f);
-
-#define DURATION_TEXT_MAX 32
-/* The shortest such text in one unit: "30s", "5m", "90s". */
-void duration_print(int64_t ns, char ret[DURATION_TEXT_MAX]);
 
 /* '*' stands for any run of bytes; everything else for itself. */
 bool glob_match(struct span pattern, struct span text);

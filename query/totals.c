@@ -28,7 +28,7 @@ static void out_named_u64(struct out *o, const char *name, uint64_t v)
 }
 
 /* v, or null where there were no finite samples. */
-static void out_value(struct out *o, uint64_t count, double v)
+void out_value(struct out *o, uint64_t count, double v)
 {
 	if (count > 0)
 		out_double(o, v);
@@ -36,7 +36,7 @@ static void out_value(struct out *o, uint64_t count, double v)
 		out_raw(o, "null");
 }
 
-static void out_step(struct out *o, int64_t step)
+void out_step(struct out *o, int64_t step)
 {
 	if (step != STEP_NONE)
 		out_i64(o, step);

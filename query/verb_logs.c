@@ -16,7 +16,8 @@
 
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
-    "                    [--tail N] [--since T] [--until T] [--around-step N] [--raw] [--json]\n"
+    "                    [--tail N] [--since T] [--until T] [--around-step N] [--raw]\n"
+    "                    [--explain] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
@@ -31,6 +32,7 @@ static const char help[] =
     "                  as many as -C says; of a step logged again after a resume, the newest\n"
     "  --raw           the exact bytes of each record; else progress bars show their last state and\n"
     "                  each record ends its line\n"
+    "  --explain       on stderr at the end: how many stored blocks there were, and were opened\n"
     "\n"
     "On a terminal warnings are yellow, errors red, and colours of the log itself are kept.\n"
     "\n"
@@ -38,7 +40,7 @@ static const char help[] =
 
 struct log_options {
 	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step;
-	bool follow, raw;
+	bool follow, raw, explain;
 };
 
 static void add_filters(struct buf *path, const struct target *t, const char *run,
@@ -53,6 +55,7 @@ static void add_filters(struct buf *path, const struct target *t, const char *ru
 	path_param(path, "context", o->context);
 	path_param_since(path, "start", o->since);
 	path_param_since(path, "end", o->until);
+	path_param(path, "explain", o->explain ? "true" : NULL);
 }
 
 /* What is there now: all of it, or the last `tail` records. */
@@ -173,12 +176,19 @@ int verb_logs(const struct target *t, int argc, char **argv)
 {
 	struct log_options o = { 0 };
 	const struct option_text options[] = {
-		{ "--follow", 'f', NULL, &o.follow },   { "--level", 0, &o.level, NULL },
-		{ "--stream", 0, &o.stream, NULL },     { "--rank", 0, &o.rank, NULL },
-		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
-		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
-		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
-		{ "--raw", 0, NULL, &o.raw },           { "--around-step", 0, &o.around_step, NULL },
+		{ "--follow", 'f', NULL, &o.follow },
+		{ "--level", 0, &o.level, NULL },
+		{ "--stream", 0, &o.stream, NULL },
+		{ "--rank", 0, &o.rank, NULL },
+		{ "--grep", 0, &o.grep, NULL },
+		{ "--regex", 0, &o.regex, NULL },
+		{ "--context", 'C', &o.context, NULL },
+		{ "--tail", 0, &o.tail, NULL },
+		{ "--since", 0, &o.since, NULL },
+		{ "--until", 0, &o.until, NULL },
+		{ "--raw", 0, NULL, &o.raw },
+		{ "--explain", 0, NULL, &o.explain },
+		{ "--around-step", 0, &o.around_step, NULL },
 	};
 	struct verb_args args = { .help = help,
 				  .options = options,

@@ -16,6 +16,7 @@ int verb_get(const struct target *t, int argc, char **argv);
 int verb_plot(const struct target *t, int argc, char **argv);
 int verb_compare(const struct target *t, int argc, char **argv);
 int verb_logs(const struct target *t, int argc, char **argv);
+int verb_export(const struct target *t, int argc, char **argv);
 int verb_stats(const struct target *t, int argc, char **argv);
 int verb_compact(const struct target *t, int argc, char **argv);
 int verb_verify(const struct target *t, int argc, char **argv);

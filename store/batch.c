@@ -29,6 +29,8 @@ void batch_free(struct batch *b)
 	free(b->t_ns);
 	free(b->step);
 	free(b->value);
+	bucket_records_release(b->buckets, b->n_buckets);
+	free(b->buckets);
 	free(b->logs);
 	free(b->rejected);
 	arena_release(&b->memory);
@@ -37,22 +39,36 @@ void batch_free(struct batch *b)
 	free(b);
 }
 
+struct journal_record batch_journal(const struct batch *b)
+{
+	return (struct journal_record){ .rid = b->rid,
+					.window_ns = b->window_ns,
+					.n = b->n_samples,
+					.sid = b->sid,
+					.t_ns = b->t_ns,
+					.step = b->step,
+					.value = b->value,
+					.buckets = b->buckets,
+					.n_buckets = b->n_buckets };
+}
+
 int batch_encode_samples(struct batch *b)
 {
-	struct journal_record rec = {
-		b->rid, b->window_ns, b->n_samples, b->sid, b->t_ns, b->step, b->value
-	};
+	struct journal_record rec = batch_journal(b);
 
 	return journal_encode(&rec, &b->journal_record);
 }
 
 int batch_name_samples(struct batch *b)
 {
-	if (b->n_samples == 0)
+	if (b->n_samples + b->n_buckets == 0)
 		return 0;
 	for (size_t i = 0; b->n_series && i < b->n_samples; i++)
 		if (b->sid[i] & BATCH_NEW)
 			b->sid[i] = b->series[b->sid[i] & ~BATCH_NEW].sid;
+	for (size_t i = 0; i < b->n_buckets; i++)
+		if (b->buckets[i].sid & BATCH_NEW)
+			b->buckets[i].sid = b->series[b->buckets[i].sid & ~BATCH_NEW].sid;
 	buf_clear(&b->journal_record);
 	return batch_encode_samples(b);
 }
@@ -70,7 +86,7 @@ int batch_seal(struct store *s, struct batch *b)
 	int err = 0;
 
 	(void)s;
-	if (b->n_samples && !has_new(b))
+	if (b->n_samples + b->n_buckets && !has_new(b))
 		err = batch_name_samples(b);
 	if (err == 0 && b->n_logs)
 		err = logblock_pack(b->logs, b->n_logs, &b->log_blocks);

@@ -1,6 +1,7 @@
 // clang-format off: tables
 /*
- * format.h - what lies in hot/, byte for byte.  Format 1.1.  Files in parts/ are part.h's.
+ * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
+ * (journal.h); files in parts/ are part.h's.  All that 1.0 wrote is read.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and

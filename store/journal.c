@@ -122,7 +122,7 @@ static uint8_t *put_values(uint8_t *p, const double *v, size_t n)
 	return p + n * sizeof(*v);
 }
 
-int journal_encode(const struct journal_record *rec, struct buf *out)
+static int encode_samples(const struct journal_record *rec, struct buf *out)
 {
 	size_t most = 64 + rec->n * (5 + VARINT_MAX + VARINT_MAX + sizeof(double)), body;
 	uint8_t *p, *start, length[VARINT_MAX];
@@ -147,6 +147,30 @@ int journal_encode(const struct journal_record *rec, struct buf *out)
 	return 0;
 }
 
+static int encode_buckets(const struct journal_record *rec, struct buf *out)
+{
+	struct buf body;
+	int err;
+
+	buf_init(&body, out->max);
+	if ((err = buf_add_varint(&body, 0)) < 0 || (err = buf_add_varint(&body, rec->rid)) < 0 ||
+	    (err = buf_add_varint(&body, (uint64_t)(rec->window_ns / NS_PER_MS))) < 0 ||
+	    (err = bucket_records_encode(rec->buckets, rec->n_buckets, rec->window_ns, &body)) < 0 ||
+	    (err = buf_add_varint(out, body.len)) < 0)
+		goto done;
+	err = buf_add(out, body.data, body.len);
+done:
+	buf_release(&body);
+	return err;
+}
+
+int journal_encode(const struct journal_record *rec, struct buf *out)
+{
+	int err = rec->n ? encode_samples(rec, out) : 0;
+
+	return err == 0 && rec->n_buckets ? encode_buckets(rec, out) : err;
+}
+
 /* ---- decoding ---- */
 
 struct columns {
@@ -154,7 +178,17 @@ struct columns {
 	uint32_t *sid;
 	int64_t *t_ns, *step;
 	double *value;
+	struct bucket_record *buckets; /* of the last record; the columns are kept from one to the next */
+	size_t n_buckets;
 };
+
+static void buckets_drop(struct columns *c)
+{
+	bucket_records_release(c->buckets, c->n_buckets);
+	free(c->buckets);
+	c->buckets = NULL;
+	c->n_buckets = 0;
+}
 
 static void columns_release(struct columns *c)
 {
@@ -162,6 +196,7 @@ static void columns_release(struct columns *c)
 	free(c->t_ns);
 	free(c->step);
 	free(c->value);
+	buckets_drop(c);
 }
 
 static int columns_grow(struct columns *c, size_t n)
@@ -240,34 +275,56 @@ static void read_values(struct reader *r, double *value, size_t n)
 	}
 }
 
-static int decode_record(struct span bytes, uint32_t rid, struct columns *c, struct journal_record *ret)
+static int decode_buckets(struct reader *r, struct columns *c, struct journal_record *ret)
 {
-	struct reader r = reader_of(bytes);
-	uint64_t run = read_varint(&r), window_ms = read_varint(&r), n = read_varint(&r);
 	int err;
 
-	if (r.bad || run == 0 || run > UINT32_MAX || n == 0 || n > SAMPLES_MAX || window_ms == 0 ||
-	    window_ms > 86400000)
+	buckets_drop(c);
+	err = bucket_records_decode(r, ret->window_ns, &c->buckets, &c->n_buckets);
+	ret->buckets = c->buckets;
+	ret->n_buckets = c->n_buckets;
+	return err < 0 ? err : reader_left(r) != 0 ? ERR_CORRUPT : 0;
+}
+
+static int decode_samples(struct reader *r, struct columns *c, struct journal_record *ret)
+{
+	uint64_t n = read_varint(r);
+	int err;
+
+	if (r->bad || n == 0 || n > SAMPLES_MAX)
 		return ERR_CORRUPT;
-	*ret = (struct journal_record){ .rid = (uint32_t)run,
-					.window_ns = (int64_t)window_ms * NS_PER_MS,
-					.n = n };
-	if (rid != 0 && rid != run)
-		return 0;
 	err = columns_grow(c, n);
 	if (err < 0)
 		return err;
-	read_sids(&r, c->sid, n);
-	read_times(&r, c->t_ns, n);
-	read_steps(&r, c->step, n);
-	read_values(&r, c->value, n);
-	if (r.bad || reader_left(&r) != 0)
+	read_sids(r, c->sid, n);
+	read_times(r, c->t_ns, n);
+	read_steps(r, c->step, n);
+	read_values(r, c->value, n);
+	if (r->bad || reader_left(r) != 0)
 		return ERR_CORRUPT;
+	ret->n = n;
 	ret->sid = c->sid;
 	ret->t_ns = c->t_ns;
 	ret->step = c->step;
 	ret->value = c->value;
 	return 0;
+}
+
+static int decode_record(struct span bytes, uint32_t rid, struct columns *c, struct journal_record *ret)
+{
+	struct reader r = reader_of(bytes);
+	uint64_t run = read_varint(&r), window_ms;
+	bool buckets = run == 0;
+
+	if (buckets)
+		run = read_varint(&r);
+	window_ms = read_varint(&r);
+	if (r.bad || run == 0 || run > UINT32_MAX || window_ms == 0 || window_ms > 86400000)
+		return ERR_CORRUPT;
+	*ret = (struct journal_record){ .rid = (uint32_t)run, .window_ns = (int64_t)window_ms * NS_PER_MS };
+	if (rid != 0 && rid != run)
+		return 0;
+	return buckets ? decode_buckets(&r, c, ret) : decode_samples(&r, c, ret);
 }
 
 static int decode_entry(struct span entry, uint64_t batch, uint32_t rid, struct columns *c, journal_fn fn,

@@ -10,12 +10,16 @@
  *     step   u8 mode: 0 none; 1 one z for all; 2 z first, then n - 1 z differences; 3 n i64
  *     value  u8 mode: 0 n float32; 1 n double
  *
+ * or buckets that were made elsewhere (since format 1.1):
+ *
+ *   v bytes that follow, v 0, v rid, v window in ms, and the records of bucket_record.h
+ *
  * Records are made on the threads of ingest; entries are put and trimmed by the writer.
  */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
-#include "store/bucket.h"
+#include "store/bucket_record.h"
 #include "store/kv.h"
 
 struct journal_record {
@@ -26,9 +30,12 @@ struct journal_record {
 	const int64_t *t_ns;
 	const int64_t *step; /* NULL: none */
 	const double *value;
+	const struct bucket_record *buckets; /* n_buckets of them */
+	size_t n_buckets;
 };
 
-/* Appends the record's bytes to out. */
+/* Appends the record's bytes to out; two records where there are both samples and buckets.  What is
+ * read has one or the other. */
 int journal_encode(const struct journal_record *rec, struct buf *out);
 
 /* Puts an entry of records under `batch`, which is the greatest. */

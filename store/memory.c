@@ -198,6 +198,33 @@ static struct table *open_table(struct memory *m, int64_t epoch_ns, uint64_t bat
 	return m->recent;
 }
 
+/* Buckets that were made elsewhere; as samples they would have come to the same table. */
+static void fold_buckets(struct memory *m, uint64_t batch, const struct journal_record *rec,
+			 int64_t skip_floor)
+{
+	uint32_t window_ms = (uint32_t)(rec->window_ns / NS_PER_MS);
+
+	for (size_t i = 0; i < rec->n_buckets; i++) {
+		const struct bucket_record *r = &rec->buckets[i];
+		int64_t epoch = epoch_of(r->start_ns + rec->window_ns);
+		struct bucket copy;
+		struct table *t;
+		struct pane *p;
+		size_t buckets, bytes;
+
+		if (epoch <= skip_floor)
+			continue;
+		t = open_table(m, epoch, batch);
+		p = table_pane_of(t, r->start_ns, window_ms, r->sid / PANE_SERIES);
+		buckets = p->n;
+		bytes = pane_bytes(p);
+		if (bucket_copy(&copy, &r->bucket) < 0 || pane_merge(p, r->sid, &copy) < 0)
+			must(NULL);
+		t->buckets += p->n - buckets;
+		t->bytes += pane_bytes(p) - bytes;
+	}
+}
+
 /* Samples from <= i < to, all in one window: pane by pane. */
 static void fold_window(struct table *t, int64_t start_ns, const struct journal_record *rec, size_t from,
 			size_t to)
@@ -231,6 +258,7 @@ void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *
 		if (epoch > skip_floor)
 			fold_window(open_table(m, epoch, batch), start, rec, i, next);
 	}
+	fold_buckets(m, batch, rec, skip_floor);
 }
 
 size_t memory_buckets(const struct memory *m)

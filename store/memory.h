@@ -46,8 +46,8 @@ struct memory {
 void memory_init(struct memory *m);
 void memory_release(struct memory *m);
 
-/* Folds a record's samples; those that skip_floor says are in blocks already (epoch <= skip_floor)
- * are left out: INT64_MIN leaves none out. */
+/* Folds a record's samples and buckets; those that skip_floor says are in blocks already (epoch <=
+ * skip_floor) are left out: INT64_MIN leaves none out. */
 void memory_fold(struct memory *m, uint64_t batch, const struct journal_record *rec, int64_t skip_floor);
 
 size_t memory_buckets(const struct memory *m);             /* open and frozen */

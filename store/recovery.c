@@ -136,7 +136,7 @@ static int replay_record(void *arg, uint64_t batch, const struct journal_record 
 	struct replay *r = arg;
 
 	memory_fold(r->memory, batch, rec, floor_of(&r->floors, batch));
-	return r->sizes ? note_size(r->sizes, batch, rec->n * 8) : 0;
+	return r->sizes ? note_size(r->sizes, batch, rec->n * 8 + rec->n_buckets * 64) : 0;
 }
 
 int replay(struct kv_txn *t, uint32_t rid, int64_t floor_ns, struct memory *m, struct store *sizes)

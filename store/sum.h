@@ -72,4 +72,18 @@ int sum_terms(const struct sum *s, double ret[SUM_TERMS_MAX]);
 int sum_encode(const struct sum *s, struct buf *out);
 int sum_decode(struct reader *r, struct sum *ret);
 
+/* From n canonical doubles; ERR_MALFORMED for others. */
+int sum_from_terms(const double *terms, size_t n, struct sum *ret);
+
+/* The canonical form where sum_terms says -1, as text: S * 2^1074 in hexadecimal, "-0x1f00p-1074",
+ * lower case, without leading zeros.  Returns the length, no final NUL. */
+#define SUM_HEX_MAX 576
+size_t sum_hex(const struct sum *s, char ret[SUM_HEX_MAX]);
+
+/* ERR_MALFORMED for any other text, also of a sum that terms can say. */
+int sum_from_hex(struct span text, struct sum *ret);
+
+/* Adds n times v; v is finite.  ERR_NOMEM leaves s as it was. */
+int sum_add_times(struct sum *s, double v, uint64_t n);
+
 #endif

@@ -240,7 +240,9 @@ static int sign_of_life(struct turn *t, struct batch *b, struct run_entry *e)
 	if (run.state == RUN_RUNNING && !run.started_ns)
 		run.started_ns = t->now_ns;
 	if (b->update.state)
-		run.ended_ns = run.state > RUN_PREEMPTED ? t->now_ns : 0;
+		run.ended_ns = run.state <= RUN_PREEMPTED ? 0
+			       : b->update.ended_ns       ? b->update.ended_ns
+							  : t->now_ns;
 	if (b->update.has_exit_code) {
 		run.has_exit_code = true;
 		run.exit_code = b->update.exit_code;
@@ -278,7 +280,7 @@ static int add_journal(struct turn *t, struct batch *b)
 {
 	int err;
 
-	if (b->n_samples == 0)
+	if (b->n_samples + b->n_buckets == 0)
 		return 0;
 	err = b->journal_record.len ? 0 : batch_encode_samples(b);
 	if (err == 0)

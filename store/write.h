@@ -14,6 +14,7 @@
 #define STORE_WRITE_H
 
 #include "store/base/arena.h"
+#include "store/bucket_record.h"
 #include "store/model.h"
 
 struct store;
@@ -52,6 +53,7 @@ struct run_update {
 	enum run_state state; /* 0: no change */
 	bool has_exit_code;
 	int32_t exit_code;
+	int64_t ended_ns; /* when a state that is an end was reached; 0: now */
 };
 
 struct batch {
@@ -72,6 +74,8 @@ struct batch {
 	int64_t *t_ns;
 	int64_t *step; /* NULL: no sample has a step; else STEP_NONE where there is none */
 	double *value;
+	struct bucket_record *buckets; /* checked; owned: malloc, and what they own; sid as above */
+	size_t n_buckets;
 	struct log_record *logs; /* owned: malloc; seq is filled in by the store's answer */
 	size_t n_logs;
 	struct rejection *rejected; /* owned: malloc */

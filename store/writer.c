@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "store/base/log.h"
+#include "store/batch.h"
 #include "store/flush.h"
 #include "store/seal.h"
 #include "store/turn.h"
@@ -54,10 +55,9 @@ static void fold(struct store *s, struct turn *t)
 
 	pthread_mutex_lock(&s->memory_lock);
 	for (struct batch *b = t->batches; b; b = b->next) {
-		struct journal_record rec = { b->rid,  b->window_ns, b->n_samples, b->sid,
-					      b->t_ns, b->step,      b->value };
+		struct journal_record rec = batch_journal(b);
 
-		if (b->err == 0 && !b->duplicate && b->n_samples)
+		if (b->err == 0 && !b->duplicate && b->n_samples + b->n_buckets)
 			memory_fold(&s->memory, s->state.batch, &rec, INT64_MIN);
 	}
 	if (t->flush_done)

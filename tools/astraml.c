@@ -33,6 +33,7 @@ static const struct verb {
 	{ "compare", verb_compare, NEED_READ, "runs beside each other: parameters, best and last values" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
 	{ "compact", verb_compact, NEED_NOTHING, "seal what is old into parts, without a server" },
+	{ "export", verb_export, NEED_READ, "a run as lines that import again, or as CSV" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
 	{ "verify", verb_verify, NEED_READ, "check everything stored" },
 	{ "backup", verb_backup, NEED_DIRECTORY, "copy a data directory while it is served" },

@@ -181,6 +181,7 @@ static const struct setting settings[] = {
 	SETTING("write-timeout", UNIT_MS, limits.write_timeout_ms, "an answer without progress (30s)"),
 	SETTING("max-samples", UNIT_COUNT, records.samples, "samples of a request (1000000)"),
 	SETTING("max-log-records", UNIT_COUNT, records.records, "log records of a request (250000)"),
+	SETTING("max-buckets", UNIT_COUNT, records.buckets, "windows of exports in a request (100000)"),
 	SETTING("max-series", UNIT_COUNT, records.series, "series of a run (100000)"),
 	SETTING("max-rows", UNIT_COUNT, records.rows, "rows of a query's answer (1000000)"),
 	SETTING("max-ahead", UNIT_NS, records.future_ns, "how far in the future a time may lie (10m)"),

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ingest/import/csv_table.h"
+#include "ingest/import/export_csv.h"
 #include "ingest/import/json_span.h"
 #include "ingest/import/time_format.h"
 
@@ -199,8 +200,11 @@ static int csv_read(const struct import_context *c, struct input *in, struct imp
 			   .time_format = import_arg(c->args, "time-format", 0),
 			   .is_relative = import_arg(c->args, "relative-time", 0) != NULL,
 			   .years = import_years(c) };
-	int err;
+	bool is_export;
+	int err = export_csv_begins(in, &is_export, f);
 
+	if (err < 0 || is_export)
+		return err < 0 ? err : export_csv_read(in, k, f);
 	csv_rows_init(&t.rows, in, comment ? comment[0] : 0);
 	err = read_table(&t, f);
 	if (err >= 0)
@@ -256,6 +260,8 @@ static const char help[] =
     "  --no-header          the first row has values too; columns are column_1, column_2 ...\n"
     "  --comment CHAR       lines that begin with it are none; t_start in the first line of a Monitor\n"
     "                       file is what relative times count from\n"
+    "\n"
+    "What `astraml export --format csv` wrote is told by its header: windows, bit for bit.\n"
     "\n"
     "examples: astraml import csv cpu.csv.gz\n"
     "          astraml import csv --label-column VM_id noise.csv\n"

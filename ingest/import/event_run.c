@@ -202,5 +202,5 @@ int event_run_finish(struct event_run *r, struct fault *f)
 	crypto_generichash_final(&hash, producer, sizeof(producer));
 	request_clear(r->sender.request);
 	err = request_encode(r->sender.request, producer, 1, true, &u->body);
-	return err < 0 ? fault_default(f, err) : upload_send(u, &answer, f);
+	return err < 0 ? fault_default(f, err) : upload_send(u, false, &answer, f);
 }

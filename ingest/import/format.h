@@ -67,7 +67,7 @@ struct import_format {
 	int (*import)(const struct import_job *job, struct client *client);
 };
 
-extern const struct import_format csv_format, hf_trainer_format, mllog_format, tensorboard_format,
-    text_format;
+extern const struct import_format csv_format, hf_trainer_format, jsonl_format, mllog_format,
+    tensorboard_format, text_format;
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ingest/import/json_span.h"
 #include "ingest/import/report.h"
 #include "ingest/import/survey.h"
 
@@ -14,7 +15,7 @@
 #define AHEAD_NS           (600 * NS_PER_S) /* what a server takes of the future, too */
 
 static const struct import_format *const formats[] = { &mllog_format, &hf_trainer_format, &tensorboard_format,
-						       &csv_format, &text_format };
+						       &csv_format,   &jsonl_format,      &text_format };
 #define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 static const char usage_head[] =
@@ -72,6 +73,44 @@ static void import_id_of(const struct import *im, char ret[2 * PRODUCER_ID_BYTES
 		snprintf(ret + 2 * i, 3, "%02x", im->producer[i]);
 }
 
+/* The run as it was exported.  That it was imported here is said beside its tags, which are its own. */
+static int build_exported(const struct import *im, struct buf *b)
+{
+	char name[SHOWN_NAME_MAX + 1], id[2 * PRODUCER_ID_BYTES + 1];
+	char start[CLOCK_TEXT_MAX], file_time[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+	struct span at = im->survey.run.spec, key;
+	struct json_value value;
+	int err;
+
+	shown_name(im->walk.item->name, name);
+	clock_format(im->walk.context.reference_ns, file_time);
+	clock_format(im->imported_ns, now);
+	import_id_of(im, id);
+	buf_clear(b);
+	err = buf_addf(b, "{\"id\":\"%s\",\"state\":\"running\",\"imported\":true", im->upload->run);
+	if (err == 0 && im->survey.run.started_ns) {
+		clock_format(im->survey.run.started_ns, start);
+		err = buf_addf(b, ",\"started_at\":\"%s\"", start);
+	}
+	while (err == 0 && json_member(&at, &key, &value)) {
+		if (span_is(key, "imported_from"))
+			continue;
+		if ((err = buf_addstr(b, ",\"")) < 0 || (err = buf_add(b, key.data, key.len)) < 0 ||
+		    (err = buf_addstr(b, "\":")) < 0)
+			return err;
+		err = buf_add(b, value.text.data, value.text.len);
+	}
+	if (err < 0 ||
+	    (err = buf_addf(
+		 b,
+		 ",\"imported_from\":{\"format\":\"%s\",\"id\":\"%s\",\"time\":\"%s\",\"file_time\":\"%s\","
+		 "\"file\":",
+		 im->o->format->name, id, now, file_time)) < 0 ||
+	    (err = add_json_text(b, name)) < 0)
+		return err;
+	return buf_addstr(b, "}}");
+}
+
 /* The body that creates the run. */
 static int build_spec(const struct import *im, int64_t start_ns, struct buf *b)
 {
@@ -81,6 +120,8 @@ static int build_spec(const struct import *im, int64_t start_ns, struct buf *b)
 
 	shown_name(im->walk.item->name, name);
 	clock_format(start_ns, start);
+	if (im->survey.run.spec.len)
+		return build_exported(im, b);
 	clock_format(im->walk.context.reference_ns, file_time);
 	clock_format(im->imported_ns, now);
 	import_id_of(im, id);
@@ -94,9 +135,12 @@ static int build_spec(const struct import *im, int64_t start_ns, struct buf *b)
 			    "\"import_file_time\":\"%s\",\"import_file\":",
 			    im->o->format->name, id, now, file_time)) < 0 ||
 	    (err = add_json_text(b, name)) < 0 || (err = buf_addstr(b, "},\"hyperparams\":{")) < 0 ||
-	    (err = buf_add(b, im->survey.params.data, im->survey.params.len)) < 0)
+	    (err = buf_add(b, im->survey.params.data, im->survey.params.len)) < 0 ||
+	    (err = buf_addstr(b, "}")) < 0)
 		return err;
-	return buf_addstr(b, "}}");
+	if (im->survey.run.window.len)
+		err = buf_addf(b, ",\"metrics\":{\"window\":\"%s\"}", im->survey.window);
+	return err < 0 ? err : buf_addstr(b, "}");
 }
 
 /* A run that is there already must be of these very bytes, or be named by --run and be no import. */
@@ -195,6 +239,7 @@ static int send_files(struct import *im, struct upload_run *run, struct fault *f
 		return err;
 	t.start_ns = start_of(im);
 	t.origin_ns = origin_of(im);
+	t.run = im->survey.has_run ? &im->survey.run : NULL;
 	err = transfer_files(&t, im->upload, &result, f);
 	if (err < 0)
 		return err;

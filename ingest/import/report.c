@@ -72,12 +72,15 @@ static void print_time(int64_t t_ns)
 
 void report_summary(const struct import_item *item, const char *run, const struct transfer_result *r)
 {
-	char lines[32], samples[32], series[32];
+	char lines[32], samples[32], series[32], windows[32];
 
-	printf("%s -> run %s: %s line%s, %s sample%s of %s series", item->name, run, grouped(r->lines, lines),
-	       r->lines == 1 ? "" : "s", grouped(r->samples, samples), r->samples == 1 ? "" : "s",
-	       grouped(r->series, series));
-	if (r->lines + r->samples > 0) {
+	printf("%s -> run %s: %s line%s, %s sample%s", item->name, run, grouped(r->lines, lines),
+	       r->lines == 1 ? "" : "s", grouped(r->samples, samples), r->samples == 1 ? "" : "s");
+	if (r->windows > 0)
+		printf(", %s window%s", grouped(r->windows, windows), r->windows == 1 ? "" : "s");
+	else
+		printf(" of %s series", grouped(r->series, series));
+	if (r->lines + r->samples + r->windows > 0) {
 		fputs(", ", stdout);
 		print_time(r->first_ns);
 		fputs(" .. ", stdout);
@@ -96,9 +99,9 @@ void report_json(const struct import_item *item, const char *run, const struct t
 	buf_init(&b, 64 * 1024);
 	if (buf_addstr(&b, "{\"file\":") < 0 || add_json_text(&b, name) < 0 ||
 	    buf_addf(&b,
-		     ",\"run\":\"%s\",\"lines\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"series\":%" PRIu64
-		     ",\"already_there\":%s}",
-		     run, r->lines, r->samples, r->series,
+		     ",\"run\":\"%s\",\"lines\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"windows\":%" PRIu64
+		     ",\"series\":%" PRIu64 ",\"already_there\":%s}",
+		     run, r->lines, r->samples, r->windows, r->series,
 		     r->duplicates == r->requests ? "true" : "false") < 0)
 		abort(); /* a short line always fits */
 	puts(buf_cstr(&b));

@@ -203,7 +203,7 @@ static int make_offer(const struct segment *s, const struct offer *o, struct eve
 		    SERIES_NAMES_MAX, REQUEST_BYTES_MAX >> 20);
 	if (err < 0)
 		return fault_default(f, err);
-	err = upload_send(k->upload, &answer, f);
+	err = upload_send(k->upload, false, &answer, f);
 	*ret_there = err == 0;
 	if (err < 0)
 		return err == ERR_CONFLICT ? 0 : err;

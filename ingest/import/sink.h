@@ -45,6 +45,27 @@ struct import_log {
 	size_t n_attrs; /* at most LOG_ATTRS_MAX */
 };
 
+/* A line as POST .../ingest takes it (ingest/ndjson.h): it goes to the server as it is. */
+struct import_line {
+	struct span text; /* one JSON object, without the line's end */
+	uint64_t number;  /* of the line in the file, from 1; rising */
+	char kind;        /* 's' sample, 'l' log record, 'b' bucket, 0: a series without any */
+	bool has_time;    /* the line says it; else it gets the one of `time` */
+	struct span null; /* the value of a "time":null in text, which is replaced then; else empty */
+	struct import_time time;
+};
+
+/* What the file tells of the run, where it is an export. */
+struct import_run {
+	struct span spec;     /* a JSON object; empty: none is told */
+	struct span window;   /* "30s", where there is no spec */
+	int64_t started_ns;   /* 0: it has not */
+	enum run_state state; /* which is an end */
+	int64_t ended_ns;     /* 0: now */
+	bool has_exit_code;
+	int32_t exit_code;
+};
+
 /* Calls return 0 or a negative error, which the reader returns in turn. */
 struct import_sink {
 	int (*sample)(struct import_sink *k, const struct import_sample *s, struct fault *f);
@@ -56,6 +77,10 @@ struct import_sink {
 
 	/* A sentence for the user, without the file's name; said once, not at the second walk. */
 	void (*note)(struct import_sink *k, const char *text);
+
+	/* For files whose lines go to the server as they are, instead of sample and log. */
+	int (*line)(struct import_sink *k, const struct import_line *l, struct fault *f);
+	int (*run)(struct import_sink *k, const struct import_run *r);
 };
 
 /* note, formatted. */

@@ -1,6 +1,7 @@
 #include "ingest/import/survey.h"
 
 #include <sodium/crypto_generichash.h>
+#include <stdio.h>
 
 #include "ingest/import/json_span.h"
 #include "ingest/import/report.h"
@@ -9,7 +10,9 @@
 
 #define PARAM_BYTES_MAX  1024
 #define PARAMS_BYTES_MAX (64 * 1024)
-/* Rises when the same facts are cut into other requests (request.c): a sequence never changes. */
+#define SPEC_BYTES_MAX   (2u << 20)
+/* Rises when the same facts are cut into other requests (request.c, line_request.c): a sequence never
+ * changes. */
 #define LAYOUT_VERSION "2"
 
 struct survey_sink {
@@ -99,6 +102,28 @@ static int see_param(struct import_sink *k, struct span key, struct span value)
 	return err == ERR_FULL ? 0 : err;
 }
 
+static int see_line(struct import_sink *k, const struct import_line *l, struct fault *f)
+{
+	(void)f;
+	see_time(of(k), l->time);
+	return 0;
+}
+
+static int see_run(struct import_sink *k, const struct import_run *r)
+{
+	struct survey *v = &of(k)->survey;
+	int err = buf_add(&v->spec, r->spec.data, r->spec.len);
+
+	if (err < 0)
+		return err;
+	snprintf(v->window, sizeof(v->window), "%.*s", (int)r->window.len, (const char *)r->window.data);
+	v->run = *r;
+	v->run.spec = buf_span(&v->spec);
+	v->run.window = span_of(v->window, strlen(v->window));
+	v->has_run = true;
+	return 0;
+}
+
 static void see_note(struct import_sink *k, const char *text)
 {
 	const struct walk *w = of(k)->walk;
@@ -109,10 +134,12 @@ static void see_note(struct import_sink *k, const char *text)
 
 int survey_files(const struct walk *w, struct survey *ret, struct fault *f)
 {
-	struct survey_sink s = { .sink = { see_sample, see_log, see_param, see_note }, .walk = w };
+	struct survey_sink s = { .sink = { see_sample, see_log, see_param, see_note, see_line, see_run },
+				 .walk = w };
 	int err;
 
 	buf_init(&s.survey.params, PARAMS_BYTES_MAX);
+	buf_init(&s.survey.spec, SPEC_BYTES_MAX);
 	arena_init(&s.scratch, 64 * 1024);
 	err = buf_addch(&s.survey.params, '{');
 	err = err < 0 ? fault_default(f, err) : walk_files(w, false, &s.sink, f);
@@ -126,7 +153,11 @@ int survey_files(const struct walk *w, struct survey *ret, struct fault *f)
 	return 0;
 }
 
-void survey_release(struct survey *v) { buf_release(&v->params); }
+void survey_release(struct survey *v)
+{
+	buf_release(&v->params);
+	buf_release(&v->spec);
+}
 
 /* With its length, so that no two lists of parts give the same bytes. */
 static void hash_text(crypto_generichash_state *hash, const char *s)

@@ -11,7 +11,11 @@ struct survey {
 	bool has_time, has_relative;
 	int64_t first_ns;              /* the first absolute time of the files */
 	int64_t least_ns, greatest_ns; /* of the relative times */
-	struct buf params;             /* owned; members of a JSON object: "seed":1234,"submission_org":"X" */
+	bool has_run;
+	struct import_run run; /* what an export tells; its spans lie in spec and window */
+	struct buf spec;       /* owned */
+	char window[16];
+	struct buf params; /* owned; members of a JSON object: "seed":1234,"submission_org":"X" */
 };
 
 /* Fills w->content too.  Notes of the format go to stderr. */

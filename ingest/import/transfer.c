@@ -1,5 +1,6 @@
 #include "ingest/import/transfer.h"
 
+#include "ingest/import/line_request.h"
 #include "ingest/import/request.h"
 #include "ingest/import/series_names.h"
 
@@ -8,6 +9,7 @@ struct transfer_sink {
 	const struct transfer *t;
 	struct upload *upload;
 	struct request *request;
+	struct line_request lines;
 	uint64_t sequence; /* of the request in the making */
 	struct series_names names;
 	int64_t now_ns; /* time of the last log record */
@@ -16,14 +18,11 @@ struct transfer_sink {
 
 static struct transfer_sink *of(struct import_sink *k) { return (struct transfer_sink *)k; }
 
-static int send_request(struct transfer_sink *s, bool last, struct fault *f)
+static int send_body(struct transfer_sink *s, bool is_lines, struct fault *f)
 {
 	struct upload_answer answer;
-	int err = request_encode(s->request, s->t->producer, s->sequence, last, &s->upload->body);
+	int err = upload_send(s->upload, is_lines, &answer, f);
 
-	if (err < 0)
-		return fault_default(f, err);
-	err = upload_send(s->upload, &answer, f);
 	if (err < 0)
 		return err;
 	if (answer.rejected_samples + answer.rejected_lines > 0 && !s->result.reject_code[0])
@@ -33,8 +32,33 @@ static int send_request(struct transfer_sink *s, bool last, struct fault *f)
 	s->result.duplicates += answer.duplicate;
 	s->result.requests++;
 	s->sequence++;
-	request_clear(s->request);
 	return 0;
+}
+
+static int send_request(struct transfer_sink *s, bool last, struct fault *f)
+{
+	int err = request_encode(s->request, s->t->producer, s->sequence, last, &s->upload->body);
+
+	if (err < 0)
+		return fault_default(f, err);
+	err = send_body(s, false, f);
+	request_clear(s->request);
+	return err;
+}
+
+/* The server counts lines from the beginning of the request, people from that of the file. */
+static int send_lines(struct transfer_sink *s, bool last, struct fault *f)
+{
+	int err = line_request_encode(&s->lines, s->t->producer, s->sequence, last ? s->t->run : NULL, last,
+				      &s->upload->body);
+
+	if (err < 0)
+		return fault_default(f, err);
+	err = send_body(s, true, f);
+	if (err < 0)
+		line_request_renumber(&s->lines, f);
+	line_request_clear(&s->lines);
+	return err;
 }
 
 /* Before something is added, so that the last request is never empty unless the file says nothing. */
@@ -58,7 +82,7 @@ static bool resolve_time(const struct transfer_sink *s, struct import_time t, in
 
 static void see_time(struct transfer_result *r, int64_t t_ns)
 {
-	if (r->lines + r->samples == 0)
+	if (r->lines + r->samples + r->windows == 0)
 		r->first_ns = r->last_ns = t_ns;
 	if (t_ns < r->first_ns)
 		r->first_ns = t_ns;
@@ -112,6 +136,33 @@ static int take_log(struct import_sink *k, const struct import_log *l, struct fa
 	return request_add_log(s->request, l, s->now_ns);
 }
 
+static int take_line(struct import_sink *k, const struct import_line *l, struct fault *f)
+{
+	struct transfer_sink *s = of(k);
+	struct import_time t = l->time;
+	int err = line_request_is_full(&s->lines) ? send_lines(s, false, f) : 0;
+	int64_t t_ns;
+
+	if (err < 0)
+		return err;
+	if (resolve_time(s, t, &t_ns))
+		s->now_ns = t_ns;
+	see_time(&s->result, s->now_ns);
+	s->result.lines += l->kind == 'l';
+	s->result.samples += l->kind == 's';
+	s->result.windows += l->kind == 'b';
+	err = line_request_add(&s->lines, l, s->now_ns);
+	return err == ERR_FULL ? fault_set(f, ERR_TOO_LARGE, "", "line %llu is too long to be sent",
+					   (unsigned long long)l->number)
+			       : err;
+}
+
+static int pass_run(struct import_sink *k, const struct import_run *r)
+{
+	(void)k, (void)r; /* likewise */
+	return 0;
+}
+
 static int pass_param(struct import_sink *k, struct span key, struct span value)
 {
 	(void)k, (void)key, (void)value; /* the run has it */
@@ -122,7 +173,8 @@ static void pass_note(struct import_sink *k, const char *text) { (void)k, (void)
 
 int transfer_files(const struct transfer *t, struct upload *u, struct transfer_result *ret, struct fault *f)
 {
-	struct transfer_sink s = { .sink = { take_sample, take_log, pass_param, pass_note },
+	struct transfer_sink s = { .sink = { take_sample, take_log, pass_param, pass_note, take_line,
+					     pass_run },
 				   .t = t,
 				   .upload = u,
 				   .sequence = 1,
@@ -130,14 +182,16 @@ int transfer_files(const struct transfer *t, struct upload *u, struct transfer_r
 	int err = request_new(&s.request);
 
 	series_names_init(&s.names);
+	line_request_init(&s.lines);
 	if (err < 0)
 		fault_default(f, err);
 	else if ((err = walk_files(t->walk, true, &s.sink, f)) == 0)
-		err = send_request(&s, true, f);
+		err = t->run || s.lines.used ? send_lines(&s, true, f) : send_request(&s, true, f);
 	s.result.series = s.names.n;
 	if (err == 0)
 		*ret = s.result;
 	request_free(s.request);
 	series_names_release(&s.names);
+	line_request_release(&s.lines);
 	return err;
 }

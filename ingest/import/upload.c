@@ -94,7 +94,7 @@ static bool time_at(struct json_object *o, const char *key, int64_t *ret_ns)
 static int parse_run(struct span answer, struct upload_run *ret, struct fault *f)
 {
 	struct json_tokener *tok = json_tokener_new();
-	struct json_object *o, *spec, *tags;
+	struct json_object *o, *spec, *tags, *import;
 	struct upload_run r = { .exists = true };
 
 	if (!tok)
@@ -104,7 +104,14 @@ static int parse_run(struct span answer, struct upload_run *ret, struct fault *f
 	if (!o)
 		return fault_set(f, ERR_MALFORMED, "",
 				 "the server described the run with something that is not JSON");
-	if (json_object_object_get_ex(o, "spec", &spec) && json_object_object_get_ex(spec, "tags", &tags)) {
+	/* an export may have the tags of an earlier import; that the run came of it goes before these */
+	if (json_object_object_get_ex(o, "spec", &spec) &&
+	    json_object_object_get_ex(spec, "imported_from", &import)) {
+		snprintf(r.import_id, sizeof(r.import_id), "%s", text_at(import, "id"));
+		snprintf(r.import_file, sizeof(r.import_file), "%s", text_at(import, "file"));
+		r.has_times =
+		    time_at(import, "file_time", &r.reference_ns) && time_at(import, "time", &r.imported_ns);
+	} else if (spec && json_object_object_get_ex(spec, "tags", &tags)) {
 		snprintf(r.import_id, sizeof(r.import_id), "%s", text_at(tags, "import_id"));
 		snprintf(r.import_file, sizeof(r.import_file), "%s", text_at(tags, "import_file"));
 		r.has_times = time_at(tags, "import_file_time", &r.reference_ns) &&
@@ -164,12 +171,13 @@ static int parse_answer(struct span answer, struct upload_answer *ret, struct fa
 	return 0;
 }
 
-int upload_send(struct upload *u, struct upload_answer *ret, struct fault *f)
+int upload_send(struct upload *u, bool is_lines, struct upload_answer *ret, struct fault *f)
 {
 	char path[512];
 	struct client_request rq = { .method = "POST",
 				     .path = path,
-				     .content_type = "application/x-protobuf",
+				     .content_type =
+					 is_lines ? "application/x-ndjson" : "application/x-protobuf",
 				     .accept = "application/x-protobuf",
 				     .content_encoding = "zstd" };
 	int status, err;

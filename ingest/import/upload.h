@@ -43,7 +43,7 @@ struct upload_answer {
 	char reject_code[64]; /* of the first one */
 };
 
-/* Sends u->body, an ingest request that names its producer. */
-int upload_send(struct upload *u, struct upload_answer *ret, struct fault *f);
+/* Sends u->body, an ingest request that names its producer; JSON lines or a message. */
+int upload_send(struct upload *u, bool is_lines, struct upload_answer *ret, struct fault *f);
 
 #endif

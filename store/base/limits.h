@@ -11,6 +11,7 @@
 struct limits {
 	uint64_t samples;          /* of a request: 1,000,000 */
 	uint64_t records;          /* log records of a request: 250,000 */
+	uint64_t buckets;          /* of a request: 100,000 */
 	uint64_t series;           /* of a run: 100,000 */
 	uint64_t rows;             /* of a query's answer: 1,000,000 */
 	uint64_t idempotency_keys; /* kept per project: 100,000 */

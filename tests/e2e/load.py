@@ -46,13 +46,29 @@ class Producer:
         padding = "." + chance.randbytes(self.padding // 2).hex() if self.padding else ""
         return [f"{self.number}:{sequence}:{i}{padding}" for i in range(RECORDS)]
 
+    def put_buckets(self, batch, names, sequence):
+        """The same samples as an export would bring them."""
+        windows = {}
+        for metric, t_ns, value in sorted(self.contents(sequence), key=lambda s: s[1:]):
+            windows.setdefault((names[metric], t_ns - t_ns % WINDOW), []).append((t_ns, value))
+        for (series, start), points in windows.items():
+            values = [value for _, value in points]
+            b = batch.message.buckets.add(series=series).buckets.add(
+                start_ns=start, every_ns=WINDOW, count=len(points), sum=[sum(values)] if sum(values) else [],
+                min=min(values), max=max(values), step_min=sequence, step_max=sequence)
+            for point, (t_ns, value) in ((b.first, points[0]), (b.last, points[-1])):
+                point.time_ns, point.step, point.value = t_ns, sequence, value
+
     def batch(self, sequence):
         b = Batch(self.id, sequence)
         names = {}
         for metric, t_ns, value in self.contents(sequence):
             if metric not in names:
                 names[metric] = b.series(metric)
-            b.sample(names[metric], t_ns, value, step=sequence)
+            if sequence % 4:
+                b.sample(names[metric], t_ns, value, step=sequence)
+        if sequence % 4 == 0:
+            self.put_buckets(b, names, sequence)
         for text in self.texts(sequence):
             b.log(text, t_ns=self.base + sequence)
         return b.encode()

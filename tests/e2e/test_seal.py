@@ -102,6 +102,22 @@ def test_finds_what_is_there():
             equal([r["seq"] - 1 for r in near], want, "context")
 
 
+def test_explain_tells_what_was_opened():
+    with harness.Server(arguments=SMALL) as server:
+        client, lines = imported(server, FILES[0])
+        environment = {"ASTRAML_TOKEN": server.token}
+
+        def explained(*arguments):
+            result = harness.cli("logs", "r", "--explain", *arguments, "--server", server.url, env=environment)
+            equal(result.returncode, 0, result.stderr)
+            return [int(n) for n in re.search(rb"opened (\d+) of (\d+) stored blocks", result.stderr).groups()]
+
+        opened, blocks = explained()
+        check(opened == blocks > 1, opened, blocks)
+        equal(explained("--level", "fatal")[0], 0, "blocks opened for a level that none has")
+        check("read" not in client.get("/runs/r/logs").body.decode().splitlines()[-1], "told unasked")
+
+
 def test_a_follower_across_seals():
     """Every record once and in order, while what it read is sealed behind it and ahead of it."""
     with harness.Server(arguments=("--log-block", "1KiB")) as server:

@@ -10,7 +10,7 @@
 #include "proto/message.h"
 #include "proto/samples.h"
 
-static const struct message_limits limits = { 100000, 1000, 1000, 1000, 1000, 1000000 };
+static const struct message_limits limits = { 100000, 1000, 1000, 1000, 1000, 1000, 1000000 };
 
 /* Room to the entry, for a sanitizer to see one too many. */
 static void walk_columns(struct span s, const struct samples_shape *shape)
@@ -96,6 +96,37 @@ static void walk_logs(struct span s, struct message_counts *n)
 	assert(err == 1);
 }
 
+static void walk_bucket(struct span s, struct message_counts *n)
+{
+	struct reader r = reader_of(s);
+	struct message_field f;
+	size_t points[BUCKET_BAD + 1] = { 0 };
+	int err;
+
+	for (; (err = message_next(&r, &f)) == 0; n->fields++) {
+		size_t none = 0;
+
+		if (f.number != BUCKET_FIRST && f.number != BUCKET_LAST && f.number != BUCKET_BAD)
+			continue;
+		assert(f.type == WIRE_BYTES && ++points[f.number] == 1);
+		walk_flat(f.bytes, 0, n, &none);
+	}
+	assert(err == 1);
+	n->buckets++;
+}
+
+static void walk_buckets(struct span s, struct message_counts *n)
+{
+	struct reader r = reader_of(s);
+	struct message_field f;
+	int err;
+
+	for (; (err = message_next(&r, &f)) == 0; n->fields++)
+		if (f.number == BUCKETS_BUCKETS)
+			walk_bucket(f.bytes, n);
+	assert(err == 1);
+}
+
 static void walk_field(const struct message_field *f, struct message_counts *n, size_t *pairs)
 {
 	size_t none = 0;
@@ -118,6 +149,9 @@ static void walk_field(const struct message_field *f, struct message_counts *n, 
 	case REQUEST_LOGS:
 		walk_logs(f->bytes, n);
 		break;
+	case REQUEST_BUCKETS:
+		walk_buckets(f->bytes, n);
+		break;
 	}
 }
 
@@ -137,6 +171,7 @@ static void walk_request(struct span body, const struct message_counts *want)
 	assert(n.labels == want->labels && n.labels <= limits.labels);
 	assert(n.records == want->records && n.records <= limits.records);
 	assert(n.attributes == want->attributes && n.attributes <= limits.attributes);
+	assert(n.buckets == want->buckets && n.buckets <= limits.buckets);
 	assert(n.fields == want->fields);
 	assert(n.has_steps == want->has_steps);
 }

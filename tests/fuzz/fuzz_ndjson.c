@@ -52,6 +52,21 @@ static void check_samples(const struct batch *b)
 	}
 }
 
+/* Whatever was said of it, what is kept of a window is what samples can have made. */
+static void check_buckets(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_buckets; i++) {
+		const struct bucket_record *r = &b->buckets[i];
+		struct fault f = { 0 };
+
+		assert(r->sid & BATCH_NEW && (r->sid & ~BATCH_NEW) < b->n_series);
+		assert(bucket_record_check(r, b->window_ns, &f) == 0);
+		assert(is_good_time(r->bucket.first.t_ns) && is_good_time(r->bucket.last.t_ns));
+	}
+	assert(!b->has_producer || b->sequence > 0);
+	assert(b->update.state < RUN_LOST && (!b->update.ended_ns || is_good_time(b->update.ended_ns)));
+}
+
 static size_t check_records(const struct batch *b)
 {
 	size_t whole = 0, sum = 0;
@@ -96,6 +111,7 @@ static void check_taken(const struct batch *b, size_t samples, size_t records)
 		rejected[log]++;
 	}
 	check_samples(b);
+	check_buckets(b);
 	assert(b->n_samples + rejected[0] == samples);
 	assert(check_records(b) + rejected[1] == records);
 }

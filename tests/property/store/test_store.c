@@ -1,7 +1,7 @@
 /*
  * The store against a plain oracle: random batches, some sent twice, some late, with flushes,
  * compactions and restarts in between; whatever happened, view_buckets tells what merging all samples tells,
- * here and in a reader beside the writer.
+ * here and in a reader beside the writer.  Some come as buckets that were made elsewhere.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -173,6 +173,31 @@ static void random_samples(struct world *w, struct batch *b, size_t n, int64_t f
 	}
 }
 
+/* Windows near the focus and anywhere, each made of samples elsewhere; the same one may come twice. */
+static void random_buckets(struct world *w, struct batch *b, size_t n, int64_t focus)
+{
+	b->n_buckets = n;
+	b->buckets = calloc(n, sizeof(*b->buckets));
+	for (size_t i = 0; i < n; i++) {
+		struct bucket_record *r = &b->buckets[i];
+		int64_t window = rnd() % 4 ? focus : (int64_t)(rnd() % WINDOWS);
+		size_t series = rnd() % SERIES;
+		struct fault f = { 0 };
+
+		*r = (struct bucket_record){ w->sids[series], T0 + window * 30 * NS_PER_S, { 0 } };
+		bucket_init(&r->bucket);
+		for (size_t k = 1 + rnd() % (rnd() % 2 ? 2 : 20); k > 0; k--) {
+			struct point p = { r->start_ns + (int64_t)(rnd() % (30 * NS_PER_S)),
+					   rnd() % 3 ? (int64_t)(rnd() % 1000) : STEP_NONE, random_value() };
+
+			bucket_add(&r->bucket, p);
+		}
+		if (bucket_record_check(r, 30 * NS_PER_S, &f) < 0)
+			fail_msg("%s", f.text);
+		bucket_merge(&w->oracle[series][window], &r->bucket);
+	}
+}
+
 static void resend(struct world *w, uint64_t sequence)
 {
 	struct batch *b = new_batch(w, sequence);
@@ -304,7 +329,10 @@ static void test_random_life(void **state)
 	for (int round = 0; round < 400; round++) {
 		struct batch *b = new_batch(w, ++w->sequence);
 
-		random_samples(w, b, 1 + rnd() % (rnd() % 10 ? 100 : 3000), round % WINDOWS);
+		if (rnd() % 4)
+			random_samples(w, b, 1 + rnd() % (rnd() % 10 ? 100 : 3000), round % WINDOWS);
+		if (rnd() % 2)
+			random_buckets(w, b, 1 + rnd() % 40, round % WINDOWS);
 		commit(w, b);
 		assert_int_equal(b->err, 0);
 		assert_false(b->duplicate);

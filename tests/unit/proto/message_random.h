@@ -181,6 +181,69 @@ static inline Astraml__V2__LogBatch *random_logs(struct arena *a)
 	return b;
 }
 
+static inline Astraml__V2__Point *random_point(struct arena *a)
+{
+	Astraml__V2__Point *p = room(a, sizeof(*p));
+	uint64_t bits = rnd();
+
+	astraml__v2__point__init(p);
+	p->time_ns = random_int();
+	if (below(2)) {
+		p->step_or_none_case = ASTRAML__V2__POINT__STEP_OR_NONE_STEP;
+		p->step = random_int();
+	}
+	if (below(4)) {
+		p->value_or_zero_case = ASTRAML__V2__POINT__VALUE_OR_ZERO_VALUE;
+		memcpy(&p->value, &bits, sizeof(p->value));
+	}
+	return p;
+}
+
+static inline Astraml__V2__Bucket *random_bucket(struct arena *a)
+{
+	Astraml__V2__Bucket *b = room(a, sizeof(*b));
+
+	astraml__v2__bucket__init(b);
+	b->start_ns = random_int();
+	b->every_ns = (uint64_t)random_int();
+	b->count = (uint64_t)random_int();
+	b->n_sum = below(8);
+	b->sum = room(a, b->n_sum * sizeof(*b->sum));
+	for (size_t i = 0; i < b->n_sum; i++)
+		b->sum[i] = (double)random_int();
+	b->sum_hex = random_text(a);
+	if (below(2)) {
+		b->min_or_none_case = ASTRAML__V2__BUCKET__MIN_OR_NONE_MIN;
+		b->min = -0.0;
+	}
+	if (below(2)) {
+		b->max_or_none_case = ASTRAML__V2__BUCKET__MAX_OR_NONE_MAX;
+		b->max = (double)random_int();
+	}
+	if (below(2)) {
+		b->step_min_or_none_case = ASTRAML__V2__BUCKET__STEP_MIN_OR_NONE_STEP_MIN;
+		b->step_min = random_int();
+	}
+	b->nan = below(3);
+	b->first = below(4) ? random_point(a) : NULL;
+	b->last = below(4) ? random_point(a) : NULL;
+	b->bad = below(2) ? random_point(a) : NULL;
+	return b;
+}
+
+static inline Astraml__V2__Buckets *random_buckets(struct arena *a)
+{
+	Astraml__V2__Buckets *b = room(a, sizeof(*b));
+
+	astraml__v2__buckets__init(b);
+	b->series = (uint32_t)random_int();
+	b->n_buckets = below(4);
+	b->buckets = room(a, b->n_buckets * sizeof(*b->buckets));
+	for (size_t i = 0; i < b->n_buckets; i++)
+		b->buckets[i] = random_bucket(a);
+	return b;
+}
+
 static inline void random_parts(struct arena *a, Astraml__V2__IngestRequest *m)
 {
 	m->n_series = below(4);
@@ -195,6 +258,10 @@ static inline void random_parts(struct arena *a, Astraml__V2__IngestRequest *m)
 	m->logs = room(a, m->n_logs * sizeof(*m->logs));
 	for (size_t i = 0; i < m->n_logs; i++)
 		m->logs[i] = random_logs(a);
+	m->n_buckets = below(3);
+	m->buckets = room(a, m->n_buckets * sizeof(*m->buckets));
+	for (size_t i = 0; i < m->n_buckets; i++)
+		m->buckets[i] = random_buckets(a);
 }
 
 /* Bytes live as long as the arena. */
@@ -210,6 +277,7 @@ static inline struct span random_request(struct arena *a)
 	producer.id = random_bytes(a, below(3) ? 16 : below(20));
 	producer.sequence = (uint64_t)random_int();
 	run.state = (Astraml__V2__State)below(8);
+	run.ended_ns = below(2) ? random_int() : 0;
 	if (below(2)) {
 		run.exit_code_or_none_case = ASTRAML__V2__RUN_UPDATE__EXIT_CODE_OR_NONE_EXIT_CODE;
 		run.exit_code = (int32_t)random_int();
@@ -225,7 +293,16 @@ static inline struct span random_request(struct arena *a)
 
 /* ---- the same in other words ---- */
 
-enum shape { SHAPE_REQUEST, SHAPE_SERIES, SHAPE_SAMPLES, SHAPE_LOGS, SHAPE_RECORD, SHAPE_PAIR };
+enum shape {
+	SHAPE_REQUEST,
+	SHAPE_SERIES,
+	SHAPE_SAMPLES,
+	SHAPE_LOGS,
+	SHAPE_RECORD,
+	SHAPE_BUCKETS,
+	SHAPE_BUCKET,
+	SHAPE_PAIR, /* scalars */
+};
 
 static inline int shape_within(enum shape s, uint32_t field)
 {
@@ -233,12 +310,17 @@ static inline int shape_within(enum shape s, uint32_t field)
 		return field == REQUEST_SERIES     ? SHAPE_SERIES
 		       : field == REQUEST_SAMPLES  ? SHAPE_SAMPLES
 		       : field == REQUEST_LOGS     ? SHAPE_LOGS
+		       : field == REQUEST_BUCKETS  ? SHAPE_BUCKETS
 		       : field == REQUEST_IMPORTED ? -1
 						   : SHAPE_PAIR;
 	if (s == SHAPE_SERIES && field == SERIES_LABELS)
 		return SHAPE_PAIR;
 	if (s == SHAPE_LOGS && field == LOGS_RECORDS)
 		return SHAPE_RECORD;
+	if (s == SHAPE_BUCKETS && field == BUCKETS_BUCKETS)
+		return SHAPE_BUCKET;
+	if (s == SHAPE_BUCKET && (field == BUCKET_FIRST || field == BUCKET_LAST || field == BUCKET_BAD))
+		return SHAPE_PAIR;
 	return s == SHAPE_RECORD && field == RECORD_ATTRIBUTES ? SHAPE_PAIR : -1;
 }
 
@@ -270,7 +352,7 @@ static inline void put_unknown(struct buf *out)
 	uint8_t raw[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	size_t n = below(9);
 
-	put_loose_tag(out, (uint32_t)(9 + below(below(2) ? 20 : 0x1ffffff0)), type);
+	put_loose_tag(out, (uint32_t)(16 + below(below(2) ? 20 : 0x1ffffff0)), type);
 	if (type == WIRE_VARINT)
 		put_loose_varint(out, rnd(), VARINT_MAX);
 	if (type == WIRE_BYTES)
@@ -365,7 +447,8 @@ static inline void rewrite(struct span s, enum shape shape, struct buf *out)
 		if (below(8) == 0)
 			put_unknown(out);
 		/* a scalar that is said again: what was said first does not count */
-		if (shape_within(shape, f.number) < 0 && shape != SHAPE_SAMPLES && below(6) == 0) {
+		if (shape_within(shape, f.number) < 0 && shape != SHAPE_SAMPLES &&
+		    !(shape == SHAPE_BUCKET && f.number == BUCKET_SUM) && below(6) == 0) {
 			struct message_field old = f;
 
 			old.value ^= below(100);

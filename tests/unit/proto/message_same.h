@@ -59,7 +59,7 @@ static inline uint64_t varint_at(struct span s, size_t *at, bool *over)
 /* Of bytes that protobuf-c has taken, so that nothing is cut off. */
 static inline void look_for_strictness(struct span s, enum shape shape, struct strictness *ret)
 {
-	size_t seen[3] = { 0 };
+	size_t seen[2 + BUCKET_BAD + 1] = { 0 };
 
 	for (size_t at = 0; at < s.len;) {
 		bool no = false;
@@ -72,6 +72,8 @@ static inline void look_for_strictness(struct span s, enum shape shape, struct s
 						 (shape == SHAPE_SAMPLES && field == SAMPLES_SERIES_ARE_IDS));
 		seen[0] += shape == SHAPE_REQUEST && field == REQUEST_PRODUCER;
 		seen[1] += shape == SHAPE_REQUEST && field == REQUEST_RUN;
+		if (shape == SHAPE_BUCKET && shape_within(shape, field) >= 0)
+			seen[2 + field]++;
 		switch (tag & 7) {
 		case WIRE_VARINT:
 			varint_at(s, &at, &ret->varint);
@@ -84,16 +86,18 @@ static inline void look_for_strictness(struct span s, enum shape shape, struct s
 			len = varint_at(s, &at, &ret->varint);
 			break;
 		}
-		if ((tag & 7) == WIRE_BYTES && shape == SHAPE_SAMPLES && field < SAMPLES_VALUES)
+		if ((tag & 7) == WIRE_BYTES && shape == SHAPE_SAMPLES &&
+		    (field == SAMPLES_SERIES || field == SAMPLES_TIMES || field == SAMPLES_STEPS))
 			for (size_t i = at; i < at + len;)
 				varint_at(s, &i, &ret->varint);
 		else if ((tag & 7) == WIRE_BYTES && shape_within(shape, field) >= 0 &&
-			 field <= REQUEST_IMPORTED)
+			 (shape != SHAPE_REQUEST || (field > 0 && field <= REQUEST_BUCKETS)))
 			look_for_strictness(span_of(s.data + at, len), (enum shape)shape_within(shape, field),
 					    ret);
 		at += len;
 	}
-	ret->twice |= seen[0] > 1 || seen[1] > 1;
+	for (size_t i = 0; i < sizeof(seen) / sizeof(*seen); i++)
+		ret->twice |= seen[i] > 1;
 }
 
 static inline bool good_length(size_t entries, size_t n, size_t least)
@@ -275,6 +279,94 @@ static inline void same_logs(struct span s, const Astraml__V2__LogBatch *want)
 	assert_true(!ranked || rank == want->rank);
 }
 
+static inline void same_point(struct span s, const Astraml__V2__Point *want)
+{
+	struct reader r = reader_of(s);
+	struct message_field f;
+	bool stepped = false;
+	uint64_t time = 0, value = 0;
+	int64_t step = 0;
+
+	while (message_next(&r, &f) == 0) {
+		if (f.number == POINT_TIME_NS)
+			time = f.value;
+		else if (f.number == POINT_VALUE)
+			value = f.value;
+		else if (f.number == POINT_STEP) {
+			stepped = true;
+			step = unzigzag(f.value);
+		}
+	}
+	assert_true((int64_t)time == want->time_ns);
+	assert_int_equal(stepped, want->step_or_none_case == ASTRAML__V2__POINT__STEP_OR_NONE_STEP);
+	assert_true(!stepped || step == want->step);
+	if (want->value_or_zero_case == ASTRAML__V2__POINT__VALUE_OR_ZERO_VALUE)
+		assert_memory_equal(&value, &want->value, 8);
+	else
+		assert_true(value == 0);
+}
+
+static inline void same_bucket(struct span s, const Astraml__V2__Bucket *want)
+{
+	uint64_t values[BUCKET_BAD + 1] = { 0 };
+	size_t there[BUCKET_BAD + 1] = { 0 }, n_sum = 0;
+	struct reader r = reader_of(s);
+	struct span hex = { 0 };
+	struct message_field f;
+
+	while (message_next(&r, &f) == 0) {
+		if (f.number > BUCKET_BAD)
+			continue;
+		there[f.number]++;
+		values[f.number] = f.value;
+		if (f.number == BUCKET_SUM && f.type == WIRE_FIXED64)
+			assert_memory_equal(&f.value, &want->sum[n_sum++], 8);
+		for (size_t i = 0; f.number == BUCKET_SUM && i < f.bytes.len; i += 8)
+			assert_memory_equal(f.bytes.data + i, &want->sum[n_sum++], 8);
+		if (f.number == BUCKET_SUM_HEX)
+			hex = f.bytes;
+		else if (f.number == BUCKET_FIRST)
+			same_point(f.bytes, want->first);
+		else if (f.number == BUCKET_LAST)
+			same_point(f.bytes, want->last);
+		else if (f.number == BUCKET_BAD)
+			same_point(f.bytes, want->bad);
+	}
+	same_text(hex, want->sum_hex);
+	assert_int_equal(n_sum, want->n_sum);
+	assert_true((int64_t)values[BUCKET_START_NS] == want->start_ns);
+	assert_true(values[BUCKET_EVERY_NS] == want->every_ns && values[BUCKET_COUNT] == want->count);
+	assert_true(values[BUCKET_NAN] == want->nan && values[BUCKET_POS_INF] == want->pos_inf);
+	assert_true(values[BUCKET_NEG_INF] == want->neg_inf);
+	assert_int_equal(there[BUCKET_MIN] > 0,
+			 want->min_or_none_case == ASTRAML__V2__BUCKET__MIN_OR_NONE_MIN);
+	assert_true(!there[BUCKET_MIN] || memcmp(&values[BUCKET_MIN], &want->min, 8) == 0);
+	assert_int_equal(there[BUCKET_MAX] > 0,
+			 want->max_or_none_case == ASTRAML__V2__BUCKET__MAX_OR_NONE_MAX);
+	assert_true(!there[BUCKET_MAX] || memcmp(&values[BUCKET_MAX], &want->max, 8) == 0);
+	assert_int_equal(there[BUCKET_STEP_MIN] > 0,
+			 want->step_min_or_none_case == ASTRAML__V2__BUCKET__STEP_MIN_OR_NONE_STEP_MIN);
+	assert_true(!there[BUCKET_STEP_MIN] || unzigzag(values[BUCKET_STEP_MIN]) == want->step_min);
+	assert_true(!want->first == !there[BUCKET_FIRST] && !want->last == !there[BUCKET_LAST]);
+}
+
+static inline void same_buckets(struct span s, const Astraml__V2__Buckets *want)
+{
+	struct reader r = reader_of(s);
+	struct message_field f;
+	uint32_t series = 0;
+	size_t n = 0;
+
+	while (message_next(&r, &f) == 0) {
+		if (f.number == BUCKETS_SERIES)
+			series = (uint32_t)f.value;
+		else if (f.number == BUCKETS_BUCKETS)
+			same_bucket(f.bytes, want->buckets[n++]);
+	}
+	assert_int_equal(series, want->series);
+	assert_int_equal(n, want->n_buckets);
+}
+
 static inline void same_producer(struct span s, const Astraml__V2__Producer *want)
 {
 	struct reader r = reader_of(s);
@@ -298,17 +390,20 @@ static inline void same_run(struct span s, const Astraml__V2__RunUpdate *want)
 	struct message_field f;
 	bool ended = false;
 	uint64_t state = 0;
-	int64_t code = 0;
+	int64_t code = 0, when = 0;
 
 	while (message_next(&r, &f) == 0) {
 		if (f.number == RUN_UPDATE_STATE)
 			state = f.value;
+		if (f.number == RUN_UPDATE_ENDED_NS)
+			when = (int64_t)f.value;
 		if (f.number == RUN_UPDATE_EXIT_CODE) {
 			ended = true;
 			code = unzigzag((uint32_t)f.value);
 		}
 	}
 	assert_int_equal((uint32_t)state, (uint32_t)want->state);
+	assert_true(when == want->ended_ns);
 	assert_int_equal(ended, want->exit_code_or_none_case ==
 				    ASTRAML__V2__RUN_UPDATE__EXIT_CODE_OR_NONE_EXIT_CODE);
 	assert_true(!ended || code == want->exit_code);
@@ -322,7 +417,8 @@ static inline size_t count_fields(struct span s, enum shape shape)
 	size_t n = 0;
 
 	for (; message_next(&r, &f) == 0; n++)
-		if (f.number <= REQUEST_IMPORTED && shape_within(shape, f.number) >= 0)
+		if ((shape != SHAPE_REQUEST || f.number <= REQUEST_BUCKETS) &&
+		    shape_within(shape, f.number) >= 0)
 			n += count_fields(f.bytes, (enum shape)shape_within(shape, f.number));
 	return n;
 }
@@ -340,6 +436,9 @@ static inline void same_counts(const struct message_counts *got, const Astraml__
 	for (size_t i = 0; i < want->n_logs; i++)
 		for (size_t j = 0; j < want->logs[i]->n_records; j++, n.records++)
 			n.attributes += want->logs[i]->records[j]->n_attributes;
+	for (size_t i = 0; i < want->n_buckets; i++)
+		n.buckets += want->buckets[i]->n_buckets;
+	assert_int_equal(got->buckets, n.buckets);
 	assert_int_equal(got->series, n.series);
 	assert_int_equal(got->labels, n.labels);
 	assert_int_equal(got->samples, n.samples);
@@ -350,7 +449,7 @@ static inline void same_counts(const struct message_counts *got, const Astraml__
 
 static inline void same_request(struct span s, const Astraml__V2__IngestRequest *want)
 {
-	size_t series = 0, samples = 0, logs = 0;
+	size_t series = 0, samples = 0, logs = 0, buckets = 0;
 	struct reader r = reader_of(s);
 	struct message_field f;
 	bool imported = false;
@@ -364,6 +463,8 @@ static inline void same_request(struct span s, const Astraml__V2__IngestRequest 
 			same_samples(f.bytes, want->samples[samples++]);
 		else if (f.number == REQUEST_LOGS)
 			same_logs(f.bytes, want->logs[logs++]);
+		else if (f.number == REQUEST_BUCKETS)
+			same_buckets(f.bytes, want->buckets[buckets++]);
 		else if (f.number == REQUEST_RUN)
 			same_run(f.bytes, want->run);
 		else if (f.number == REQUEST_IMPORTED)
@@ -372,6 +473,7 @@ static inline void same_request(struct span s, const Astraml__V2__IngestRequest 
 	assert_int_equal(series, want->n_series);
 	assert_int_equal(samples, want->n_samples);
 	assert_int_equal(logs, want->n_logs);
+	assert_int_equal(buckets, want->n_buckets);
 	assert_int_equal(imported, want->imported != 0);
 }
 

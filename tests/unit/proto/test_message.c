@@ -13,7 +13,7 @@
 #include "tests/unit/proto/message_random.h"
 #include "tests/unit/proto/message_same.h"
 
-static const struct message_limits wide = { 1000000, 1000000, 1000000, 1000000, 1000000, 16000000 };
+static const struct message_limits wide = { 1000000, 1000000, 1000000, 1000000, 1000000, 1000000, 16000000 };
 
 /* ---- differential tests ---- */
 
@@ -263,10 +263,10 @@ static void limits_to_the_entry(void **state)
 		struct message_counts n;
 
 		assert_int_equal(message_check(s, &wide, &n, NULL), 0);
-		for (size_t k = 0; k < 6; k++) {
+		for (size_t k = 0; k < 7; k++) {
 			size_t count = (&n.samples)[k];
-			struct message_limits l = { n.samples, n.series,     n.labels,
-						    n.records, n.attributes, n.fields };
+			struct message_limits l = { n.samples,    n.series,  n.labels, n.records,
+						    n.attributes, n.buckets, n.fields };
 			struct message_counts none = { .fields = 99 };
 			struct fault f = { 0 };
 

@@ -11,6 +11,7 @@
 #include "store/base/bytes.h"
 #include "store/base/clock.h"
 #include "store/journal.h"
+#include "tests/buckets.h"
 
 enum shape { CONST, STRIDE, RANDOM, SHAPES };
 
@@ -59,6 +60,145 @@ static void columns_free(struct columns *c)
 	free(c->value);
 }
 
+static struct kv *open_kv(char *dir)
+{
+	struct fault f = { 0 };
+	struct kv *kv;
+
+	strcpy(dir, "/tmp/astraml-journal-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	if (kv_open(dir, false, 1 << 30, &kv, &f) < 0)
+		fail_msg("%s", f.text);
+	return kv;
+}
+
+static void close_kv(struct kv *kv, const char *dir)
+{
+	char command[128];
+
+	kv_close(kv);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* Every other one as an export of samples, the rest of one sample. */
+static struct bucket_record *make_buckets(size_t n)
+{
+	struct bucket_record *r = calloc(n, sizeof(*r));
+
+	for (size_t i = 0; i < n; i++) {
+		r[i].sid = 1 + (uint32_t)(rnd() % 0x7fffffff);
+		r[i].start_ns = (int64_t)(rnd() % 1000000) * 30 * NS_PER_S;
+		bucket_init(&r[i].bucket);
+		for (size_t k = 1 + rnd() % (i % 2 ? 1 : 9); k > 0; k--)
+			assert_int_equal(bucket_add(&r[i].bucket,
+						    (struct point){ r[i].start_ns +
+									(int64_t)(rnd() % 30000000000),
+								    random_step(), bits_double(rnd()) }),
+					 0);
+	}
+	return r;
+}
+
+struct expect_buckets {
+	const struct bucket_record *r;
+	size_t n, seen;
+};
+
+static int check_buckets(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	struct expect_buckets *e = arg;
+
+	(void)batch;
+	if (rec->n) {
+		assert_int_equal(rec->n_buckets, 0);
+		return 0;
+	}
+	assert_int_equal(rec->rid, 3);
+	assert_int_equal(rec->window_ns, 30 * NS_PER_S);
+	assert_int_equal(rec->n_buckets, e->n);
+	for (size_t i = 0; i < e->n; i++) {
+		assert_int_equal(rec->buckets[i].sid, e->r[i].sid);
+		assert_int_equal(rec->buckets[i].start_ns, e->r[i].start_ns);
+		assert_true(same_bucket(&rec->buckets[i].bucket, &e->r[i].bucket));
+	}
+	e->seen++;
+	return 0;
+}
+
+/* Beside samples and alone; what is cut off or flipped never crashes, and is mostly told. */
+static void test_buckets(void **state)
+{
+	static const size_t sizes[] = { 1, 2, 50, 3000 };
+	char dir[64];
+	struct kv *kv = open_kv(dir);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct columns c = make(sizes[i], RANDOM, RANDOM, RANDOM, false);
+		struct expect_buckets e = { .r = make_buckets(sizes[i]), .n = sizes[i] };
+		struct journal_record rec = { .rid = 3,
+					      .window_ns = 30 * NS_PER_S,
+					      .n = i % 2 ? c.n : 0,
+					      .sid = c.sid,
+					      .t_ns = c.t_ns,
+					      .step = c.step,
+					      .value = c.value,
+					      .buckets = e.r,
+					      .n_buckets = e.n };
+		struct buf out;
+		struct kv_txn *t;
+
+		buf_init(&out, 1 << 28);
+		assert_int_equal(journal_encode(&rec, &out), 0);
+		assert_int_equal(kv_begin(kv, true, &t), 0);
+		assert_int_equal(journal_put(t, 1, buf_span(&out)), 0);
+		assert_int_equal(journal_read(t, 0, 0, check_buckets, &e), 0);
+		assert_int_equal(e.seen, 1);
+		assert_int_equal(journal_read(t, 0, 4, check_buckets, &e), 0);
+		assert_int_equal(e.seen, 1);
+		kv_abort(t);
+		bucket_records_release((struct bucket_record *)e.r, e.n);
+		free((void *)e.r);
+		columns_free(&c);
+		buf_release(&out);
+	}
+	close_kv(kv, dir);
+}
+
+static void test_buckets_cut(void **state)
+{
+	struct bucket_record *r = make_buckets(7);
+	struct bucket_record *got;
+	struct buf out;
+	size_t n;
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(bucket_records_encode(r, 7, 30 * NS_PER_S, &out), 0);
+	for (size_t len = 0; len < out.len; len++) {
+		uint8_t *copy = malloc(len + 1); /* to the byte, for a sanitizer */
+		struct reader in = reader_of(span_of(copy, len));
+
+		memcpy(copy, out.data, len);
+		assert_int_equal(bucket_records_decode(&in, 30 * NS_PER_S, &got, &n), ERR_CORRUPT);
+		free(copy);
+	}
+	for (size_t i = 0; i < out.len * 8; i++) {
+		struct reader in = reader_of(buf_span(&out));
+
+		out.data[i / 8] ^= (uint8_t)(1u << i % 8);
+		if (bucket_records_decode(&in, 30 * NS_PER_S, &got, &n) == 0) {
+			bucket_records_release(got, n);
+			free(got);
+		}
+		out.data[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
+	bucket_records_release(r, 7);
+	free(r);
+	buf_release(&out);
+}
+
 struct expect {
 	const struct columns *c;
 	size_t records;
@@ -82,30 +222,15 @@ static int check(void *arg, uint64_t batch, const struct journal_record *rec)
 	return 0;
 }
 
-static struct kv *open_kv(char *dir)
-{
-	struct fault f = { 0 };
-	struct kv *kv;
-
-	strcpy(dir, "/tmp/astraml-journal-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	if (kv_open(dir, false, 1 << 30, &kv, &f) < 0)
-		fail_msg("%s", f.text);
-	return kv;
-}
-
-static void close_kv(struct kv *kv, const char *dir)
-{
-	char command[128];
-
-	kv_close(kv);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
 static void round_trip(struct kv *kv, uint64_t batch, const struct columns *c)
 {
-	struct journal_record rec = { 3, 30 * NS_PER_S, c->n, c->sid, c->t_ns, c->step, c->value };
+	struct journal_record rec = { .rid = 3,
+				      .window_ns = 30 * NS_PER_S,
+				      .n = c->n,
+				      .sid = c->sid,
+				      .t_ns = c->t_ns,
+				      .step = c->step,
+				      .value = c->value };
 	struct expect e = { .c = c, .batch = batch };
 	struct buf out;
 	struct kv_txn *t;
@@ -200,8 +325,8 @@ static void test_damage_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_shape),
-		cmocka_unit_test(test_trim_in_slices),
+		cmocka_unit_test(test_every_shape),    cmocka_unit_test(test_buckets),
+		cmocka_unit_test(test_buckets_cut),    cmocka_unit_test(test_trim_in_slices),
 		cmocka_unit_test(test_damage_is_told),
 	};
 

@@ -101,7 +101,13 @@ static void live(const struct kind *k)
 		bucket_init(&oracle[i]);
 	for (int batch = 0; batch < 6; batch++) {
 		size_t n = 1 + below(MOST);
-		struct journal_record rec = { 1, WINDOW, n, s.sid, s.t_ns, s.step, s.value };
+		struct journal_record rec = { .rid = 1,
+					      .window_ns = WINDOW,
+					      .n = n,
+					      .sid = s.sid,
+					      .t_ns = s.t_ns,
+					      .step = s.step,
+					      .value = s.value };
 
 		draw(k, &s, n);
 		if (k->steps_lack && below(2))
@@ -132,7 +138,13 @@ static void panes_are_buckets(void **state)
 static void sizes(enum value_kind kind, size_t one, size_t ten)
 {
 	static struct samples s;
-	struct journal_record rec = { 1, WINDOW, PANE_SERIES, s.sid, s.t_ns, s.step, s.value };
+	struct journal_record rec = { .rid = 1,
+				      .window_ns = WINDOW,
+				      .n = PANE_SERIES,
+				      .sid = s.sid,
+				      .t_ns = s.t_ns,
+				      .step = s.step,
+				      .value = s.value };
 	struct pane p;
 
 	pane_init(&p, START, (uint32_t)(WINDOW / NS_PER_MS), GROUP);
