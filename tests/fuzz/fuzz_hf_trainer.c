@@ -49,7 +49,9 @@ static void take_note(struct import_sink *k, const char *text) { (void)k, see(sp
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct import_sink k = { .sample = take_sample, .log = take_log, .param = take_param, .note = take_note };
+	struct import_sink k = {
+		.sample = take_sample, .log = take_log, .param = take_param, .note = take_note
+	};
 	struct fault f = { 0 };
 	int err = hf_trainer_parse(span_of(data, size), &k, &f);
 
