@@ -426,6 +426,7 @@ void *seal_main(void *arg)
 	uint32_t rid;
 	bool quiet;
 
+	pthread_setname_np(pthread_self(), "seal"); /* so that its CPU time can be told apart */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	if (find_left(l) < 0)
 		log_warn("seal: what was left unsealed cannot be read");
