@@ -399,7 +399,7 @@ int verb_push(const struct target *t, int argc, char **argv)
 	if (p.n_rejected > REJECTED_TOLD_MAX)
 		fprintf(stderr, "astraml push: and %" PRIu64 " more records rejected\n",
 			p.n_rejected - REJECTED_TOLD_MAX);
-	fprintf(stderr, "pushed %" PRIu64 " lines%s\n", p.n_acknowledged,
+	fprintf(stderr, "pushed %" PRIu64 " line%s%s\n", p.n_acknowledged, p.n_acknowledged == 1 ? "" : "s",
 		err < 0 ? "; the others are not acknowledged" : "");
 	client_free(p.client);
 	buf_release(&p.input);

@@ -5,6 +5,7 @@
 
 #include "query/handler.h"
 #include "query/jsontext.h"
+#include "query/logread.h"
 #include "query/picked.h"
 
 const char csv_header[] = "metric,labels,unit,start,every,count,sum,min,max,first,last,nan,pos_inf,neg_inf,"
@@ -70,15 +71,6 @@ static void out_spec(struct out *o, struct span spec)
 		out_one_line(o, value);
 	}
 	out_ch(o, '}');
-}
-
-static void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
-{
-	out_raw(o, key);
-	if (t_ns)
-		out_time(o, t_ns);
-	else
-		out_raw(o, "null");
 }
 
 void out_export_run(struct out *o, const struct run *r)
@@ -339,32 +331,10 @@ void out_csv_no_bucket(struct out *o)
 void out_export_record(struct out *o, const struct log_record *r)
 {
 	out_raw(o, "{\"log\":");
-	out_string(o, r->text);
-	if (!utf8_valid(r->text)) {
-		out_raw(o, ",\"text_base64\":");
-		out_base64(o, r->text);
-	}
-	out_raw(o, ",\"time\":");
-	out_time(o, r->t_ns);
-	out_raw(o, ",\"level\":");
-	if (r->level == LEVEL_NONE)
-		out_raw(o, "null");
-	else
-		out_string(o, span_str(level_name(r->level)));
-	out_raw(o, ",\"stream\":");
-	out_string(o, r->stream);
-	out_raw(o, ",\"rank\":");
-	if (r->rank == RANK_NONE)
-		out_raw(o, "null");
-	else
-		out_i64(o, r->rank);
-	out_raw(o, ",\"attrs\":{");
-	for (size_t i = 0; i < r->n_attrs; i++) {
-		if (i > 0)
-			out_ch(o, ',');
-		out_string(o, r->attrs[i].key);
-		out_ch(o, ':');
-		out_string(o, r->attrs[i].value);
-	}
-	out_raw(o, r->flags & LOG_CONTINUES ? "},\"continues\":true}\n" : "}}\n");
+	out_log_text(o, r);
+	out_ch(o, ',');
+	out_log_origin(o, r);
+	out_ch(o, ',');
+	out_log_attrs(o, r);
+	out_raw(o, "}\n");
 }

@@ -60,6 +60,9 @@ int find_run(struct view *v, const char *project, struct span id, struct run *re
 void out_value(struct out *o, uint64_t count, double v); /* totals.c */
 void out_step(struct out *o, int64_t step);
 
+/* The key as it is, then the time, or null for 0. */
+void out_time_or_null(struct out *o, const char *key, int64_t t_ns); /* runs.c */
+
 /* One run as a JSON object. */
 void out_run(struct out *o, const struct run *r);
 

@@ -2,11 +2,9 @@
 
 #include <stdlib.h>
 
-void out_log_line(struct out *o, const struct log_record *r, bool context)
+void out_log_origin(struct out *o, const struct log_record *r)
 {
-	out_raw(o, "{\"seq\":");
-	out_u64(o, r->seq);
-	out_raw(o, ",\"time\":");
+	out_raw(o, "\"time\":");
 	out_time(o, r->t_ns);
 	out_raw(o, ",\"level\":");
 	if (r->level == LEVEL_NONE)
@@ -20,13 +18,20 @@ void out_log_line(struct out *o, const struct log_record *r, bool context)
 		out_raw(o, "null");
 	else
 		out_i64(o, r->rank);
-	out_raw(o, ",\"text\":");
+}
+
+void out_log_text(struct out *o, const struct log_record *r)
+{
 	out_string(o, r->text);
-	if (!utf8_valid(r->text)) {
-		out_raw(o, ",\"text_base64\":");
-		out_base64(o, r->text);
-	}
-	out_raw(o, ",\"attrs\":{");
+	if (utf8_valid(r->text))
+		return;
+	out_raw(o, ",\"text_base64\":");
+	out_base64(o, r->text);
+}
+
+void out_log_attrs(struct out *o, const struct log_record *r)
+{
+	out_raw(o, "\"attrs\":{");
 	for (size_t i = 0; i < r->n_attrs; i++) {
 		if (i > 0)
 			out_ch(o, ',');
@@ -35,6 +40,18 @@ void out_log_line(struct out *o, const struct log_record *r, bool context)
 		out_string(o, r->attrs[i].value);
 	}
 	out_raw(o, r->flags & LOG_CONTINUES ? "},\"continues\":true" : "}");
+}
+
+void out_log_line(struct out *o, const struct log_record *r, bool context)
+{
+	out_raw(o, "{\"seq\":");
+	out_u64(o, r->seq);
+	out_ch(o, ',');
+	out_log_origin(o, r);
+	out_raw(o, ",\"text\":");
+	out_log_text(o, r);
+	out_ch(o, ',');
+	out_log_attrs(o, r);
 	out_raw(o, context ? ",\"context\":true}\n" : "}\n");
 }
 

@@ -48,6 +48,12 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 int log_tail_start(struct store *s, const struct log_ask *ask, uint32_t rid, uint64_t *ret_from_seq,
 		   struct fault *f);
 
+/* Members of a record: time, level, stream and rank; the text's value, with text_base64 where it is not
+ * UTF-8; attrs, and continues where it does. */
+void out_log_origin(struct out *o, const struct log_record *r);
+void out_log_text(struct out *o, const struct log_record *r);
+void out_log_attrs(struct out *o, const struct log_record *r);
+
 /* One record as a line of JSON (api 2). */
 void out_log_line(struct out *o, const struct log_record *r, bool context);
 

@@ -36,7 +36,7 @@ int ctx_run(const struct ctx *c, struct view *v, struct run *ret)
 	return find_run(v, c->project, span_str(c->run), ret, c->f);
 }
 
-static void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
+void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
 {
 	out_raw(o, key);
 	if (t_ns)

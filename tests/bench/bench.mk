@@ -8,8 +8,12 @@ all: $(B)/loadgen
 
 $(B)/tests/fuzz/fuzz_answer $(B)/fuzz/fuzz_answer: $(B)/tools/loadgen/answer.c.o
 
+# build/strip_bytes DIR: what sealed buckets take, column by column
+$(B)/strip_bytes: $(B)/tests/bench/strip_bytes.c.o $(libs_store)
+	$(call link)
+
 .PHONY: bench bench-deps
-bench: all ## figures beside the peers, into tests/bench/RESULTS.md (30 minutes; BENCH="--quick --only NAME")
+bench: all $(B)/strip_bytes ## figures beside the peers, into tests/bench/RESULTS.md (30 minutes; BENCH="--quick --only NAME")
 	$(PYTHON) tests/bench/bench.py --build $(B) $(BENCH)
 
 bench-deps: ## install the peers: victoria-metrics, prometheus, rrdtool, and gnuplot, ripgrep

@@ -88,7 +88,7 @@ def test_long_lines():
     push("long", [{"log": text} for text in long])
     check("".join(texts("long")) == "".join(long), "texts together")
     said = push("long", [{"log": "before"}, {"log": "x" * (10 * MIB)}], status=2)
-    check("line 2 " in said and "8 MiB" in said and "pushed 1 lines" in said, said)
+    check("line 2 " in said and "8 MiB" in said and "pushed 1 line;" in said, said)
     equal(texts("long")[-1], "before", "the last text")
 
 
