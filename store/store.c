@@ -3,14 +3,17 @@
  */
 #include "store/store.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/compact.h"
 #include "store/dir.h"
+#include "store/file.h"
 #include "store/flush.h"
 #include "store/parts.h"
 #include "store/seal.h"
@@ -74,6 +77,49 @@ static int open_hot(struct store *s, struct fault *f)
 	return kv_open(path, s->options.read_only, s->options.map_max_bytes, &s->kv, f);
 }
 
+/* A fresh data file, whole and synced, in a folder where nobody looks for one. */
+static int create_data(struct store *s, const char *folder, const char *data, const char *lock,
+		       struct fault *f)
+{
+	struct kv *kv;
+	int err;
+
+	unlink(data); /* of a start that was cut off */
+	unlink(lock);
+	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+		return fault_default(f, file_error());
+	err = kv_open(folder, false, s->options.map_max_bytes, &kv, f);
+	if (err < 0)
+		return err;
+	kv_close(kv);
+	return fault_default(f, file_sync_path(data));
+}
+
+/* LMDB writes a new file's first pages unsynced: after a power cut a torn one could not be opened.  So it
+ * is made aside, and renamed when it is whole. */
+static int make_hot(struct store *s, struct fault *f)
+{
+	char hot[FILE_PATH_MAX], folder[FILE_PATH_MAX], data[FILE_PATH_MAX], lock[FILE_PATH_MAX];
+
+	if (file_path(s->dir, "hot/data.mdb", hot) < 0 || file_path(s->dir, "tmp/hot", folder) < 0 ||
+	    file_path(s->dir, "tmp/hot/data.mdb", data) < 0 ||
+	    file_path(s->dir, "tmp/hot/lock.mdb", lock) < 0)
+		return fault_set(f, ERR_TOO_LARGE, "data", "the path of the directory is over %d bytes",
+				 FILE_PATH_MAX - 32);
+	if (access(hot, F_OK) != 0) {
+		int err = create_data(s, folder, data, lock, f);
+
+		if (err == 0 && rename(data, hot) != 0)
+			err = fault_default(f, file_error());
+		if (err < 0)
+			return err;
+	}
+	unlink(data);
+	unlink(lock);
+	rmdir(folder);
+	return 0;
+}
+
 static int open_writer(struct store *s, struct fault *f)
 {
 	int err = dir_open_writer(s->dir, &s->lock_fd, f);
@@ -81,7 +127,9 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err < 0)
 		return err;
 	choose_room(s);
-	err = open_hot(s, f);
+	err = make_hot(s, f);
+	if (err == 0)
+		err = open_hot(s, f);
 	if (err == 0)
 		err = fault_default(f, access_load(s));
 	if (err == 0)

@@ -176,9 +176,10 @@ class Disk:
     def _content(self, file):
         return self.contents.setdefault(file, Content())
 
-    def pending(self, path):
-        """How many changes of a file a cut here may take away."""
-        files = [op.file for op in self.names.operations if op.kind == CREATE and op.path() == path]
+    def pending(self, name):
+        """How many changes of files of that name, in whatever directory, a cut here may take away."""
+        files = [op.file for op in self.names.operations
+                 if op.kind == CREATE and os.path.basename(op.path()) == name]
         return sum(len(self._content(file).pending) for file in files)
 
     def image(self, target, coin=None):

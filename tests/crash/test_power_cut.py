@@ -110,13 +110,14 @@ def part_renames(operations):
             if op.kind == replay.RENAME and op.paths()[1].startswith("parts/")]
 
 
-def bad_images(recording, n_images, seed):
-    """Images at random cuts, each examined: [(cut, complaints)] of the bad ones."""
+def bad_images(recording, n_images, seed, starting=0.05):
+    """Images at random cuts, a share of them while the directory is being made, each examined: [(cut,
+    complaints)] of the bad ones."""
     coin = random.Random(seed)
     place = images_place()
     disk = replay.Disk(recording.operations)
     first, last = min(recording.runs_created.values()), len(recording.operations)
-    early = n_images // 20  # while the directory is being made
+    early = int(n_images * starting)
     seals = part_renames(recording.operations)
 
     def choose_cut(i):
@@ -141,7 +142,7 @@ def bad_images(recording, n_images, seed):
         bad = []
         for number, cut in enumerate(cuts):
             disk.advance(cut)
-            undecided += disk.pending("hot/data.mdb") > 0
+            undecided += disk.pending("data.mdb") > 0
             disk.image(os.path.join(place, str(number)), coin)
             running.append(pool.submit(examine_and_remove, number, cut))
             while len(running) > 3:
@@ -185,6 +186,13 @@ def test_every_image_is_good():
     harness.diagnostics(f"{seals} parts were sealed")
     check(seals >= 5, "hardly any part was sealed under this load")
     bad = bad_images(recording, 5000 if LONG else 400, seed=1)
+    equal(bad[:3], [], f"{len(bad)} bad images, such as")
+
+
+def test_cuts_while_the_directory_is_made():
+    """Every start that was cut off can be started again."""
+    need_tools()
+    bad = bad_images(Recording(20), 2000 if LONG else 400, seed=5, starting=1)
     equal(bad[:3], [], f"{len(bad)} bad images, such as")
 
 

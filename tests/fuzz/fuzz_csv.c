@@ -59,7 +59,9 @@ static int walk(const char *path, const struct import_args *args, struct countin
 	struct input *in;
 	int err;
 
-	*c = (struct counting){ .sink = { on_sample, on_log, on_param, on_note } };
+	*c = (struct counting){
+		.sink = { .sample = on_sample, .log = on_log, .param = on_param, .note = on_note }
+	};
 	assert(input_open(path, NULL, &silent, &in, &f) == 0);
 	err = csv_format.read(&context, in, &c->sink, &f);
 	assert(err == 0 || (err < 0 && f.text[0]));
