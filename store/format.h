@@ -1,7 +1,7 @@
 // clang-format off: tables
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
- * (journal.h); files in parts/ are part.h's.  All that 1.0 wrote is read.
+ * (journal.h); files in parts/ are part.h's.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -23,7 +23,7 @@
  *   database  key                                     value (kind)
  *   meta      "state"                                 STATE: see store.h, struct state
  *   meta      "parts"                                 STATE: number u64 of the newest part
- *   project   name                                    PROJECT: created i64
+ *   project   name                                    PROJECT: see project.h
  *   run       rid u32                                 RUN: see run.c
  *   runid     project, 0x00, id                       RUNID: rid u32
  *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,

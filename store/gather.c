@@ -557,6 +557,64 @@ int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *
 	return err;
 }
 
+/* ---- wider windows ---- */
+
+struct widening {
+	int64_t width_ns;
+	bucket_fn fn;
+	void *arg;
+	bool open;
+	uint32_t sid;
+	int64_t start_ns;
+	struct bucket bucket;
+};
+
+static int widened_tell(struct widening *w)
+{
+	int err = w->open ? w->fn(w->arg, w->sid, w->start_ns, &w->bucket) : 0;
+
+	bucket_release(&w->bucket);
+	w->open = false;
+	return err;
+}
+
+static int widen_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct widening *w = arg;
+	int64_t at = window_start(start_ns, w->width_ns);
+	int err;
+
+	if (w->open && w->sid == sid && w->start_ns == at)
+		return bucket_merge(&w->bucket, b);
+	err = widened_tell(w);
+	if (err != 0)
+		return err;
+	w->sid = sid;
+	w->start_ns = at;
+	err = bucket_copy(&w->bucket, b);
+	w->open = err == 0;
+	return err;
+}
+
+int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial)
+{
+	struct widening w = { .width_ns = width_ns, .fn = fn, .arg = arg };
+	int err = view_buckets(v, rid, sids, n_sids, from_ns, to_ns, widen_bucket, &w, ret_partial);
+
+	if (err == 0)
+		err = widened_tell(&w);
+	bucket_release(&w.bucket);
+	return err;
+}
+
+int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns)
+{
+	(void)v, (void)rid, (void)from_ns, (void)to_ns;
+	*ret_ns = 0; /* nothing finer than what was recorded ever goes */
+	return 0;
+}
+
 /* ---- time range ---- */
 
 struct range {

@@ -19,6 +19,9 @@ struct view;
 int view_open(struct store *s, struct view **ret);
 void view_close(struct view *v); /* NULL is fine */
 
+/* ERR_NOT_FOUND. */
+int view_project(struct view *v, const char *name, struct project *ret);
+
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
@@ -41,6 +44,16 @@ int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
+
+/* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
+ * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
+ * same to the last bit. */
+int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
+
+/* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
+ * are no longer kept; 0: all are as recorded. */
+int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
 
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);

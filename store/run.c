@@ -19,7 +19,7 @@ static int add_span(struct buf *out, struct span s)
 
 int run_encode(const struct run *r, struct buf *out)
 {
-	uint8_t fixed[46];
+	uint8_t fixed[58];
 	int err;
 
 	fixed[0] = (uint8_t)r->state;
@@ -30,6 +30,8 @@ int run_encode(const struct run *r, struct buf *out)
 	put_le64(fixed + 22, (uint64_t)r->started_ns);
 	put_le64(fixed + 30, (uint64_t)r->ended_ns);
 	put_le64(fixed + 38, (uint64_t)r->heartbeat_ns);
+	put_le64(fixed + 46, (uint64_t)r->deleted_ns);
+	put_le32(fixed + 54, r->pid);
 	err = buf_add(out, fixed, sizeof(fixed));
 	if (err == 0)
 		err = add_span(out, span_str(r->project));
@@ -68,6 +70,8 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 	run.started_ns = (int64_t)read_le64(&r);
 	run.ended_ns = (int64_t)read_le64(&r);
 	run.heartbeat_ns = (int64_t)read_le64(&r);
+	run.deleted_ns = (int64_t)read_le64(&r);
+	run.pid = read_le32(&r);
 	read_id(&r, run.project);
 	read_id(&r, run.id);
 	spec = read_lenspan(&r);
@@ -225,6 +229,7 @@ int runs_add(struct runs *rs, const struct run *r)
 	if (!e)
 		return ERR_NOMEM;
 	e->rid = r->rid;
+	e->pid = r->pid;
 	e->window_ns = r->window_ns;
 	e->heartbeat_ns = r->heartbeat_ns;
 	e->state = r->state;

@@ -10,6 +10,7 @@
 #include "store/logs.h"
 #include "store/parts.h"
 #include "store/producer.h"
+#include "store/project.h"
 
 struct verify {
 	struct store *store;
@@ -218,12 +219,15 @@ static const enum kind kinds[KV_DBS] = {
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
+	struct project project;
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
 
 	if (err < 0)
 		return err;
 	switch (db) {
+	case KV_PROJECT:
+		return project_decode(key, s.body, &project);
 	case KV_RUN:
 		return check_run(v, key, &s);
 	case KV_SERIES:
