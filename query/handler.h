@@ -52,6 +52,16 @@ void ctx_release(struct ctx *c);
 /* ERR_REFUSED: the client's Accept has none of what there is. */
 int accept_fault(const struct ctx *c, const char *have);
 
+/* The body is JSON, or its type is not told; else ERR_UNSUPPORTED. */
+int ctx_json(const struct ctx *c);
+
+/* The request's Idempotency-Key and what belongs to it, for a change; borrowed from the request.
+ * ERR_REFUSED. */
+int ctx_once(const struct ctx *c, struct once *ret);
+
+/* Begins the answer to a change; a repetition's says so.  extra as in struct api_sink. */
+int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extra);
+
 /* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);
 int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f);

@@ -66,6 +66,15 @@ int store_authenticate(struct store *s, struct span token, struct caller *ret);
  * cannot see, or ERR_DENIED.  Every handler asks this and only this. */
 int caller_may(const struct caller *c, const char *project, enum role least, struct fault *f);
 
+/* ---- changes, each made once ---- */
+
+/* What came with a request for a change: with the same key within 24 h the same content gets the
+ * first committed answer again, other content ERR_CONFLICT. */
+struct once {
+	struct span key;       /* Idempotency-Key; empty: none */
+	uint64_t content_hash; /* of method, path and body */
+};
+
 /* ---- compaction ---- */
 
 struct compact_report {

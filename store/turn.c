@@ -27,10 +27,7 @@ static int recall_creation(struct turn *t, struct creation *c)
 		return err;
 	free(known.rejected);
 	if (known.content_hash != c->content_hash || known.first_seq != 0) {
-		c->err = fault_set(
-		    &c->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)c->key.len, (const char *)c->key.data);
+		c->err = idempotency_conflict(c->key, &c->fault);
 		return 0;
 	}
 	c->replayed = true;
@@ -168,10 +165,7 @@ static int decide_key(struct turn *t, struct batch *b, bool *ret_go)
 		return err;
 	if (known.content_hash != b->content_hash || known.rid != b->rid) {
 		free(known.rejected);
-		b->err = fault_set(
-		    &b->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)b->idempotency_key.len, (const char *)b->idempotency_key.data);
+		b->err = idempotency_conflict(b->idempotency_key, &b->fault);
 		return 0;
 	}
 	answer_duplicate(t, b, known.first_seq, known.first_seq ? known.last_seq - known.first_seq + 1 : 0);
@@ -268,8 +262,13 @@ static int remember(struct turn *t, struct batch *b, struct producer *p)
 		return err < 0 ? err : producer_put(t->txn, b->rid, b->producer, p);
 	}
 	if (b->idempotency_key.len) {
-		struct idempotent a = { t->now_ns,   b->content_hash, b->rid,       b->first_seq,
-					b->last_seq, b->rejected,     b->n_rejected };
+		struct idempotent a = { .created_ns = t->now_ns,
+					.content_hash = b->content_hash,
+					.rid = b->rid,
+					.first_seq = b->first_seq,
+					.last_seq = b->last_seq,
+					.rejected = b->rejected,
+					.n_rejected = b->n_rejected };
 
 		return idempotency_put(t->txn, b->project, b->idempotency_key, &a);
 	}
