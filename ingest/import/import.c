@@ -290,7 +290,7 @@ static int import_items(const struct options *o, const struct file_list *l, stru
 
 	for (size_t i = 0; i < l->n; i++)
 		bytes += l->items[i].bytes;
-	progress_start(&p, bytes);
+	progress_start(&p, bytes, 2); /* read, then sent */
 	upload_init(&upload, client, o->target->project);
 	for (size_t i = 0; i < l->n && !(err < 0 && is_final(err)); i++) {
 		struct fault f = { 0 };
