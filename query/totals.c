@@ -119,8 +119,13 @@ static int totals_plan(struct totals *t, struct ctx *c, struct scan *s)
 	if (err < 0)
 		return fault_default(c->f, err);
 	err = ctx_run(c, v, &run);
+	if (err < 0) {
+		view_close(v);
+		return err;
+	}
 	s->rid = run.rid;
-	s->window_ns = run.window_ns;
+	s->window_ns = s->width_ns = run.window_ns;
+	s->every_ns = SCAN_WHOLE(run.window_ns);
 	if (err == 0)
 		err = picked_add(&t->picked, v, run.rid, NULL, write_name, c->f);
 	if (err == 0 && t->picked.n > 0) {
@@ -140,9 +145,7 @@ int handle_metrics(struct ctx *c)
 {
 	static const char *const known[] = { NULL };
 	struct totals t = { 0 };
-	struct scan s = {
-		.store = c->store, .every_ns = SCAN_WHOLE, .row = total_row, .pause = total_pause, .arg = &t
-	};
+	struct scan s = { .store = c->store, .row = total_row, .pause = total_pause, .arg = &t };
 	bool partial = false;
 	int err = params_check(&c->params, known, c->f);
 

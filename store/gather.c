@@ -91,7 +91,7 @@ struct gather {
 	size_t n_sids;
 	int64_t from_ns, to_ns;
 	struct found *found;
-	size_t n, cap;
+	size_t n, cap, max;
 	bool partial;
 	bool last_try; /* a part that is not there is lost */
 };
@@ -114,6 +114,8 @@ static int gather_add(struct gather *g, struct block_key key, const struct bucke
 	w = bsearch(&wanted, g->sids, g->n_sids, sizeof(wanted), compare_wanted);
 	if (!w)
 		return 0;
+	if (g->n > g->max)
+		return ERR_FULL;
 	if (g->n == g->cap) {
 		size_t cap = g->cap ? g->cap * 2 : 64;
 		struct found *p = realloc(g->found, cap * sizeof(*p));
@@ -527,12 +529,14 @@ static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)
 {
-	struct gather g = { .from_ns = from_ns, .to_ns = to_ns };
+	struct gather g = { .from_ns = from_ns, .to_ns = to_ns, .max = v->bound };
 	struct bucket_call call = { fn, arg };
 	int err = want(&g, sids, n_sids);
 
 	if (err == 0)
 		err = gather_again(v->store, &g, rid, sids, n_sids);
+	if (v->found)
+		*v->found = g.n;
 	if (err == 0)
 		err = merge_and_tell(&g, sids, tell_bucket, &call);
 	if (g.partial && ret_partial)
@@ -544,7 +548,9 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *range, block_fn fn, void *arg,
 		  bool *ret_partial)
 {
-	struct gather g = { .from_ns = range->from_ns, .to_ns = range->to_ns, .upto = range->upto };
+	struct gather g = {
+		.from_ns = range->from_ns, .to_ns = range->to_ns, .upto = range->upto, .max = SIZE_MAX
+	};
 	int err = want(&g, range->sids, range->n_sids);
 
 	if (err == 0)

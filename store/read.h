@@ -38,6 +38,11 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
+/* From now on view_buckets and view_windows of this view give up with ERR_FULL, and have told nothing,
+ * when they would hold more than max buckets at once (SIZE_MAX: never); *found, which outlives the view,
+ * is how many the last call held. */
+void view_bound(struct view *v, size_t max, size_t *found);
+
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
  * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
