@@ -16,9 +16,6 @@
 
 #define SCAN_SLOT_BUCKETS 50000
 
-/* every_ns for one row of all that there is. */
-#define SCAN_WHOLE(width_ns) (INT64_MAX - INT64_MAX % (width_ns))
-
 struct scan {
 	struct store *store;
 	uint32_t rid;

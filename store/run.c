@@ -10,6 +10,8 @@
 
 enum { FLAG_IMPORTED = 1, FLAG_EXIT_CODE = 2 };
 
+#define FIXED_BYTES 58
+
 static int add_span(struct buf *out, struct span s)
 {
 	int err = buf_add_varint(out, s.len);
@@ -19,7 +21,7 @@ static int add_span(struct buf *out, struct span s)
 
 int run_encode(const struct run *r, struct buf *out)
 {
-	uint8_t fixed[58];
+	uint8_t fixed[FIXED_BYTES];
 	int err;
 
 	fixed[0] = (uint8_t)r->state;
@@ -106,6 +108,21 @@ int run_get(struct kv_txn *t, uint32_t rid, struct run *ret)
 	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
 
 	return err < 0 ? err : run_decode(rid, s.body, ret);
+}
+
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns)
+{
+	uint8_t key[4];
+	struct stored s;
+	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
+
+	if (err < 0)
+		return err;
+	if (s.body.len < FIXED_BYTES)
+		return ERR_CORRUPT;
+	*ret_window_ns = (int64_t)get_le64(s.body.data + 6);
+	*ret_pid = get_le32(s.body.data + 54);
+	return 0;
 }
 
 int run_put(struct kv_txn *t, const struct run *r)

@@ -23,6 +23,9 @@ int run_decode(uint32_t rid, struct span body, struct run *ret);
 int run_get(struct kv_txn *t, uint32_t rid, struct run *ret);
 int run_put(struct kv_txn *t, const struct run *r);
 
+/* The run's project and window alone, at little cost. */
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns);
+
 /* rid by name.  ERR_NOT_FOUND. */
 int run_lookup(struct kv_txn *t, const char *project, const char *id, uint32_t *ret_rid);
 int run_put_name(struct kv_txn *t, const struct run *r);

@@ -129,7 +129,6 @@ static void every_window_is_told_once(void **state)
 		/* 400 series of 3 million windows each, nearly all of them empty */
 		assert_in_range(t.slots, 2, 150);
 	}
-	assert_int_equal(scanned(30 * S, SCAN_WHOLE(30 * S)).rows, SPARSE + 2);
 }
 
 int main(void)
