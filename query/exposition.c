@@ -20,6 +20,7 @@ struct number {
 /* What is stored: the same for every process that reads the directory. */
 static const struct number stored_numbers[] = {
 	{ "runs", "Runs in the store.", GAUGE, STORE(runs), 1 },
+	{ "deleted_runs", "Deleted runs that are not purged yet.", GAUGE, STORE(deleted_runs), 1 },
 	{ "series", "Series of all runs.", GAUGE, STORE(series), 1 },
 	{ "journal_bytes", "Bytes that the journal takes of the data file.", GAUGE, STORE(journal_bytes), 1 },
 	{ "journal_batches", "Batches of the journal not flushed yet.", GAUGE, STORE(journal_batches), 1 },

@@ -40,7 +40,8 @@ int log_reader_init(struct log_reader *r, const struct log_ask *ask, uint32_t ri
 void log_reader_release(struct log_reader *r);
 
 /* 1: there may be more; 0: all that this view has was read, or the limit is reached; ERR_REFUSED
- * for a regex that costs too much (f has the sentence), or an error of the store. */
+ * for a regex that costs too much, ERR_NOT_FOUND when the run was deleted (f has the sentence), or an
+ * error of the store. */
 int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f);
 
 /* Where a follower without after_seq starts: before the last `limit` records that are asked for.

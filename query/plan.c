@@ -15,12 +15,13 @@ void plan_release(struct plan *p)
 	picked_release(&p->picked);
 }
 
-static int choose_run(struct plan *p, struct view *v, const char *project, struct span id,
-		      void (*write)(struct out *o, const struct series_name *name), struct fault *f)
+static int choose_run(struct plan *p, struct view *v, const struct ctx *c, struct span id,
+		      void (*write)(struct out *o, const struct series_name *name))
 {
+	struct fault *f = c->f;
 	struct chosen_run *r = &p->runs[p->n_runs];
 	struct run run;
-	int err = find_run(v, project, id, &run, f);
+	int err = find_run(c, v, id, &run);
 
 	if (err < 0)
 		return err;
@@ -121,7 +122,7 @@ int plan_make(struct plan *p, const struct ctx *c,
 	if (err < 0)
 		return fault_default(c->f, err);
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
-		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
+		err = choose_run(p, v, c, p->ask.runs[i], write);
 	view_close(v);
 	if (err == 0 && p->ask.points && (p->ask.step_start != INT64_MIN || p->ask.step_end != INT64_MAX))
 		err = narrow_to_steps(p, c->store);

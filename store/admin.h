@@ -95,7 +95,7 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 /* ---- health ---- */
 
 struct store_stats {
-	uint64_t runs, series, open_buckets, open_bytes;
+	uint64_t runs, deleted_runs, series, open_buckets, open_bytes;
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
 	uint64_t journal_bytes, journal_batches;            /* in the file; not yet flushed */
 	uint64_t flushes;                                   /* ever done */

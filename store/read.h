@@ -25,6 +25,10 @@ int view_project(struct view *v, const char *name, struct project *ret);
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
+/* When a run was deleted, while a reader has it by its rid; 0: it is there.  ERR_NOT_FOUND: it is gone for
+ * good. */
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
+
 /* Runs of a project, newest first (by rid), those with rid < before (0: from the newest).  A
  * callback's non-zero value ends the walk and is returned. */
 typedef int (*run_fn)(void *arg, const struct run *r);

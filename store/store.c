@@ -201,6 +201,7 @@ void store_close(struct store *s)
 	registry_release(&s->series);
 	free(s->tokens);
 	free(s->journal);
+	free(s->altered);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->dir);
@@ -286,7 +287,8 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	kv_abort(t);
 	if (err < 0)
 		return err;
-	st->runs = k.entries[KV_RUN];
+	st->runs = k.entries[KV_RUN] - k.entries[KV_DELETED];
+	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
 	st->log_block_bytes = k.bytes[KV_LOG];

@@ -32,6 +32,8 @@ static const struct verb {
 	{ "plot", verb_plot, NEED_READ, "a chart of a metric, of one run or several" },
 	{ "compare", verb_compare, NEED_READ, "runs beside each other: parameters, best and last values" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
+	{ "rm", verb_rm, NEED_WRITE, "delete runs; for 7 days they can be brought back" },
+	{ "undelete", verb_undelete, NEED_WRITE, "bring back runs that were deleted" },
 	{ "compact", verb_compact, NEED_NOTHING, "seal what is old into parts, without a server" },
 	{ "export", verb_export, NEED_READ, "a run as lines that import again, or as CSV" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
