@@ -34,6 +34,8 @@ static const struct number stored_numbers[] = {
 	{ "log_blocks", "Blocks of log records.", GAUGE, STORE(log_blocks), 1 },
 	{ "log_block_bytes", "Bytes of blocks of log records.", GAUGE, STORE(log_block_bytes), 1 },
 	{ "file_bytes", "Size of the data file.", GAUGE, STORE(file_bytes), 1 },
+	{ "free_bytes", "Of the data file, that are used again; `astraml compact` gives them back.", GAUGE,
+	  STORE(free_bytes), 1 },
 	{ "free_pages", "Pages of the data file that are free.", GAUGE, STORE(free_pages), 1 },
 	{ "map_bytes", "Bound of the data file.", GAUGE, STORE(map_bytes), 1 },
 	{ "disk_free_bytes", "Free bytes of the file system.", GAUGE, STORE(disk_free_bytes), 1 },

@@ -242,6 +242,8 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 	int err = view_last_seq(v, r->rid, &last);
 
 	if (err == 0)
+		err = view_first_seq(v, r->rid, &r->first_kept);
+	if (err == 0)
 		err = still_there(r, v, f);
 	if (err < 0)
 		return err;

@@ -20,6 +20,7 @@ struct log_reader {
 	const struct log_ask *ask; /* borrowed */
 	uint32_t rid;
 	uint64_t from_seq, to_seq; /* what is left to read: [from, to); to 0: no end */
+	uint64_t first_kept;       /* first sequence that is still there; slices look again */
 	uint64_t found;            /* records that were asked for, without context */
 	uint64_t last_found;       /* its seq */
 	uint64_t after;            /* context lines still to write */

@@ -14,8 +14,9 @@ static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
     "\n"
     "Seals the hours and days that ended by TIME (now) into parts, with all that came late for them,\n"
-    "and drops what the parts hold from the hot store.  For a directory that nobody serves: a server\n"
-    "compacts by itself.  Answers stay the same, to the last bit.\n"
+    "and drops what the parts hold from the hot store.  Runs that were deleted 7 days ago go for good, and\n"
+    "log records older than the project keeps them.  For a directory that nobody serves: a server does it\n"
+    "by itself.  Answers stay the same, to the last bit.\n"
     "\n"
     "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
     "  --dry-run      only tell what would be sealed\n"
@@ -36,16 +37,20 @@ static void print_report(const struct target *t, const struct compact_report *r)
 
 	if (t->json) {
 		printf("{\"parts\":%llu,\"buckets\":%llu,\"bytes\":%llu,\"replaced\":%llu,\"flushes\":%llu,"
-		       "\"failed\":%llu}\n",
+		       "\"failed\":%llu,\"runs\":%llu,\"log_records\":%llu}\n",
 		       (unsigned long long)r->parts, (unsigned long long)r->buckets,
 		       (unsigned long long)r->bytes, (unsigned long long)r->replaced,
-		       (unsigned long long)r->flushes, (unsigned long long)r->failed);
+		       (unsigned long long)r->flushes, (unsigned long long)r->failed,
+		       (unsigned long long)r->runs, (unsigned long long)r->log_records);
 		return;
 	}
 	short_bytes(r->bytes, bytes);
 	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu flushes dropped\n",
 	       (unsigned long long)r->parts, (unsigned long long)r->buckets, bytes,
 	       (unsigned long long)r->replaced, (unsigned long long)r->flushes);
+	if (r->runs || r->log_records)
+		printf("%llu deleted runs are gone for good, and %llu log records older than log_keep\n",
+		       (unsigned long long)r->runs, (unsigned long long)r->log_records);
 }
 
 static int compact(const struct target *t, int64_t until_ns, bool dry_run)

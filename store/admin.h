@@ -82,6 +82,7 @@ struct compact_report {
 	uint64_t replaced;              /* parts taken into these */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
+	uint64_t runs, log_records;     /* deleted runs that are gone; records older than log_keep */
 };
 
 /* Flushes what is in memory, seals every hour and day that ended by until_ns, with all that came late,
@@ -102,7 +103,7 @@ struct store_stats {
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
-	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
+	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;
 	bool disk_full, broken; /* broken: a commit failed for no want of room; restart */

@@ -9,12 +9,17 @@
 #include "store/base/log.h"
 #include "store/file.h"
 #include "store/flush.h"
+#include "store/logkeep.h"
 #include "store/parts.h"
+#include "store/purge.h"
 #include "store/slot.h"
 #include "store/turn.h"
 
 #define DROP_BLOCKS 1000
 #define NICE        10
+
+/* A look at all logs reads a page of each run. */
+#define SWEEP_EVERY_NS (600 * NS_PER_S)
 
 /* A flush whose blocks are there, and what is in them. */
 struct known {
@@ -32,6 +37,7 @@ struct compactor {
 	bool started;
 	atomic_bool stop;
 	pthread_mutex_t lock; /* one at a time seals and drops */
+	int64_t swept_ns;     /* when logs were looked at last */
 	pthread_mutex_t nap_lock;
 	pthread_cond_t nap;
 	struct known *known; /* by rising number */
@@ -347,6 +353,7 @@ struct task {
 	const struct agenda_policy *policy;
 	int64_t now_ns;
 	bool dry_run;
+	bool by_clock; /* nobody waits for it */
 	compact_fn tell;
 	void *arg;
 	struct compact_report *report;
@@ -466,12 +473,26 @@ static int drop_folded(struct compactor *c, struct compact_report *report)
 
 /* ---- life ---- */
 
+/* What nobody wants any more. */
+static int tidy(struct compactor *c, const struct task *task)
+{
+	int64_t now_ns = clock_now_ns();
+	int err = purge_runs(c->store, &c->stop, &task->report->runs);
+
+	if (err < 0 || (task->by_clock && now_ns >= c->swept_ns && now_ns - c->swept_ns < SWEEP_EVERY_NS))
+		return err;
+	c->swept_ns = now_ns;
+	return logkeep_sweep(c->store, &c->stop, &task->report->log_records);
+}
+
 static int compact(struct compactor *c, const struct task *task)
 {
 	int err;
 
 	pthread_mutex_lock(&c->lock);
-	err = look(c);
+	err = task->dry_run ? 0 : tidy(c, task);
+	if (err == 0)
+		err = look(c);
 	if (err == 0)
 		err = do_jobs(c, task);
 	if (err == 0 && !task->dry_run)
@@ -485,7 +506,9 @@ static void compact_by_clock(struct compactor *c)
 	const struct store_options *o = &c->store->options;
 	struct agenda_policy policy = { o->settle_ns, o->late_ns };
 	struct compact_report report = { 0 };
-	struct task task = { .policy = &policy, .now_ns = clock_now_ns(), .report = &report };
+	struct task task = {
+		.policy = &policy, .now_ns = clock_now_ns(), .by_clock = true, .report = &report
+	};
 	int err = compact(c, &task);
 
 	if (err < 0 && err != ERR_GONE && err != ERR_BUSY)
@@ -593,7 +616,12 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 {
 	struct agenda_policy at_once = { 0, 0 };
 	struct compact_report report = { 0 };
-	struct task task = { &at_once, until_ns, dry_run, tell, arg, &report };
+	struct task task = { .policy = &at_once,
+			     .now_ns = until_ns,
+			     .dry_run = dry_run,
+			     .tell = tell,
+			     .arg = arg,
+			     .report = &report };
 	uint64_t made;
 	int err = 0;
 

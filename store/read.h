@@ -99,6 +99,10 @@ int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_f
 /* Sequence of the run's newest log record; 0 when there is none. */
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret);
 
+/* The first that is still there; log_keep may have taken those before it.  Where none is: the one that the
+ * next record gets. */
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret);
+
 /* Log news.  The number rises with every commit that added log records to any run; wait returns
  * when it is no longer `seen`, or after timeout_ms, with the present number.  In a process beside
  * the server the file is polled. */

@@ -351,6 +351,20 @@ int runs_find(struct runs *rs, const char *project, const char *id, struct run_r
 	return rid ? 0 : ERR_NOT_FOUND;
 }
 
+bool runs_project(struct runs *rs, uint32_t rid, char *ret)
+{
+	const struct run_entry *e;
+	bool there;
+
+	pthread_rwlock_rdlock(&rs->lock);
+	e = rid < rs->n_rids ? rs->by_rid[rid] : NULL;
+	there = e && !e->deleted;
+	if (there)
+		memcpy(ret, e->project, sizeof(e->project));
+	pthread_rwlock_unlock(&rs->lock);
+	return there;
+}
+
 struct run_entry *runs_entry(struct runs *rs, uint32_t rid)
 {
 	return rid < rs->n_rids ? rs->by_rid[rid] : NULL;

@@ -67,6 +67,9 @@ int runs_set_deleted(struct runs *rs, uint32_t rid, bool deleted);
 /* 0 or ERR_NOT_FOUND. */
 int runs_find(struct runs *rs, const char *project, const char *id, struct run_ref *ret);
 
+/* Into ret of ID_MAX + 1 bytes; false: the run is not there, or deleted. */
+bool runs_project(struct runs *rs, uint32_t rid, char *ret);
+
 /* For the writer thread, which alone changes entries; NULL when there is none. */
 struct run_entry *runs_entry(struct runs *rs, uint32_t rid);
 

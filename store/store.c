@@ -295,6 +295,7 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;
 	st->file_bytes = (k.used_pages + k.free_pages) * k.page_bytes;
+	st->free_bytes = k.free_pages * k.page_bytes;
 	st->free_pages = k.free_pages;
 	st->map_bytes = k.map_bytes;
 	return 0;

@@ -159,3 +159,5 @@ int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret)
 		*ret = next - 1;
 	return err;
 }
+
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret) { return logs_first_seq(v->txn, rid, ret); }

@@ -32,6 +32,15 @@ def everything(client, run):
     return [a.body for a in answers]
 
 
+def same(got, want, what=""):
+    """The same bytes; told by the first line that differs."""
+    for g, w in zip(got, want):
+        for n, (a, b) in enumerate(zip(g.splitlines(), w.splitlines())):
+            equal(a, b, f"{what}: line {n}")
+        equal(len(g), len(w), f"{what}: bytes")
+    equal(len(got), len(want), what)
+
+
 def listed(client):
     return [r["id"] for r in client.get("/runs", limit=1000).json()["runs"]]
 
@@ -39,7 +48,7 @@ def listed(client):
 def fill(client, run, seed, requests=5, create=True):
     chance = random.Random(seed)
     if create:
-        client.create_run(run)
+        client.create_run(run, imported=True, state="finished")
     for i in range(requests):
         b = Batch()
         series = [b.series(f"m{k}", {"rank": str(k)}) for k in range(4)]
@@ -88,7 +97,7 @@ def test_gone_and_back():
         equal(cli("show", "gone", "--data", server.data).returncode, 3, "beside the server")
         equal(json.loads(ok("stats", "--json", "--data", server.data))["store"]["deleted_runs"], 1, "deleted_runs")
         for run in ("kept", "after"):
-            equal(everything(c, run), before[run], f"{run} while another is deleted")
+            same(everything(c, run), before[run], f"{run} while another is deleted")
         ok("verify", "--data", server.data)
         c = server.restart().client()
         refused(c.get("/runs/gone"), 404, "was deleted on")
@@ -98,7 +107,7 @@ def test_gone_and_back():
         equal(back.status, 200, back)
         check("deleted_at" not in back.json(), back.json())
         for run in before:
-            equal(everything(c, run), before[run], run)
+            same(everything(c, run), before[run], run)
         fill(c, "gone", 9, create=False)
         c = server.restart().client()
         equal(len(c.logs("gone")), 200, "log records after going on")
@@ -119,9 +128,9 @@ def test_what_memory_and_journal_hold_comes_back():
     ok("compact", "--data", server.data)
     with harness.Server(server.data) as server:
         c = server.client()
-        equal(everything(c, "other"), before[1], "the other")
+        same(everything(c, "other"), before[1], "the other")
         equal(undelete(c, "r").status, 200)
-        equal(everything(c, "r"), before[0], "given back")
+        same(everything(c, "r"), before[0], "given back")
 
 
 def test_the_id_is_free():
@@ -134,7 +143,7 @@ def test_the_id_is_free():
         second = everything(c, "r")
         check(first != second, "the new run has what the old one had")
         refused(undelete(c, "r"), 409, "the id r was taken", "by another run")
-        equal(everything(c, "r"), second, "after a refused undelete")
+        same(everything(c, "r"), second, "after a refused undelete")
         delete(c, "r")
         fill(c, "r", 3)
         delete(c, "r")
@@ -147,7 +156,7 @@ def test_the_id_is_free():
         fill(c, "r2", 3)
         equal(undelete(c, "r").status, 200)
         strip = lambda export: export.replace(b'"r2"', b'"r"').replace(b"r2 line", b"r line")
-        equal(everything(c, "r")[0].splitlines()[1:], strip(everything(c, "r2")[0]).splitlines()[1:], "the newest came back")
+        same([everything(c, "r")[0].split(b"\n", 1)[1]], [strip(everything(c, "r2")[0]).split(b"\n", 1)[1]], "the newest")
 
 
 def test_an_import_imports_again():
@@ -162,9 +171,9 @@ def test_an_import_imports_again():
         equal(listed(c), [], "listed")
         ok("import", "mllog", "--data", server.data, *LOGS, timeout=120)
         equal(sorted(listed(c)), sorted(runs), "imported again")
-        same = lambda a: [a[0].split(b"\n", 1)[1], a[2], a[3]]
+        told = lambda a: [a[0].split(b"\n", 1)[1], a[2], a[3]]
         for run in runs:
-            equal(same(everything(c, run)), same(of[run]), run)
+            same(told(everything(c, run)), told(of[run]), run)
         refused(undelete(c, runs[0]), 409)
 
 
@@ -339,7 +348,7 @@ def test_under_load():
         equal(sorted(r["text"] for r in c.logs("r")), want, "records that were acknowledged")
         counts = {m["name"]: m["count"] for m in c.metrics("r")}
         equal(counts, {f"p{me}": len(kept[me]) for me in range(3) if kept[me]}, "samples")
-        equal(everything(c, "still"), before, "a run that nobody touched")
+        same(everything(c, "still"), before, "a run that nobody touched")
         ok("verify", "--data", server.data)
 
 
