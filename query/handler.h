@@ -33,6 +33,10 @@ int handle_logs(struct ctx *c);      /* logs.c */
 int handle_histogram(struct ctx *c); /* histogram.c */
 int handle_export(struct ctx *c);    /* export.c */
 int handle_usage(struct ctx *c);     /* health.c */
+int handle_projects(struct ctx *c);  /* projects.c */
+int handle_project_create(struct ctx *c);
+int handle_policy(struct ctx *c);
+int handle_policy_set(struct ctx *c);
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);
 int handle_readyz(struct ctx *c);
@@ -63,6 +67,9 @@ int ctx_once(const struct ctx *c, struct once *ret);
 
 /* Begins the answer to a change; a repetition's says so.  extra as in struct api_sink. */
 int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extra);
+
+/* The policy of the path's project; the default where there is no such project yet. */
+int ctx_policy(const struct ctx *c, struct view *v, struct policy *ret); /* projects.c */
 
 /* The run of the path, or of this id in its project, as this view sees it; ERR_NOT_FOUND with the sentence,
  * which tells those who may give it back when it was deleted. */

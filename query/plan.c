@@ -114,13 +114,15 @@ int plan_make(struct plan *p, const struct ctx *c,
 	struct view *v;
 	int err;
 
-	p->complete_until_ns = store_complete_until(c->store);
 	p->runs = calloc(p->ask.n_runs, sizeof *p->runs);
 	if (!p->runs)
 		return fault_default(c->f, ERR_NOMEM);
 	err = view_open(c->store, &v);
 	if (err < 0)
 		return fault_default(c->f, err);
+	err = ctx_policy(c, v, &p->policy);
+	if (err == 0)
+		p->complete_until_ns = store_complete_until(c->store, &p->policy);
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
 		err = choose_run(p, v, c, p->ask.runs[i], write);
 	view_close(v);

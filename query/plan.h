@@ -24,6 +24,7 @@ struct plan {
 	struct chosen_run *runs; /* owned */
 	size_t n_runs;
 	struct picked picked;
+	struct policy policy; /* the project's */
 	int64_t tier_ns, complete_until_ns;
 	struct windows windows;
 	bool partial; /* a damaged block was left out of what has been read so far */

@@ -87,6 +87,11 @@ void out_run(struct out *o, const struct run *r)
 		out_bytes(o, r->spec_json.data, r->spec_json.len);
 	else
 		out_raw(o, "{}");
+	out_raw(o, ",\"sources\":");
+	if (r->sources_json.len > 0)
+		out_bytes(o, r->sources_json.data, r->sources_json.len);
+	else
+		out_raw(o, "{}");
 	out_ch(o, '}');
 }
 
@@ -144,16 +149,30 @@ static int created(struct ctx *c, const struct run *r, bool replayed)
 	return ctx_finish(&o, err);
 }
 
+static int policy_now(struct ctx *c, struct policy *ret)
+{
+	struct view *v;
+	int err = view_open(c->store, &v);
+
+	if (err < 0)
+		return fault_default(c->f, err);
+	err = ctx_policy(c, v, ret);
+	view_close(v);
+	return err;
+}
+
 int handle_run_create(struct ctx *c)
 {
 	struct run asked = { 0 }, made = { 0 };
 	static const char *const known[] = { NULL };
+	struct policy policy;
 	struct once once;
 	bool replayed = false;
 	int err;
 
 	if ((err = ctx_json(c)) < 0 || (err = params_check(&c->params, known, c->f)) < 0 ||
-	    (err = ctx_once(c, &once)) < 0 || (err = spec_parse(c->rq->body, c->project, &asked, c->f)) < 0)
+	    (err = ctx_once(c, &once)) < 0 || (err = policy_now(c, &policy)) < 0 ||
+	    (err = spec_parse(c->rq->body, c->project, &policy, &asked, c->f)) < 0)
 		return err;
 	err = id_choose(c->store, &asked, c->f);
 	if (err == 0)

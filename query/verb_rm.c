@@ -3,12 +3,7 @@
  */
 #include <stdio.h>
 
-#include "proto/client.h"
 #include "query/verb.h"
-#include "store/base/clock.h"
-
-#define CONNECT_MS       10000
-#define ANSWER_BYTES_MAX (4u << 20)
 
 static const char rm_help[] =
     "usage: astraml rm R... [--server URL | --data DIR] [--project P] [--json]\n"
@@ -47,26 +42,19 @@ static void tell_back(struct json_object *run)
 	printf("%s is back: %s\n", tree_text(run, "id"), tree_text(run, "state"));
 }
 
-static int act_on(struct client *c, const struct target *t, const struct act *act, const char *run,
+static int act_on(struct source *s, const struct target *t, const struct act *act, const char *run,
 		  struct buf *answer)
 {
-	bool post = strcmp(act->method, "POST") == 0;
-	struct client_request rq = { .method = act->method,
-				     .content_type = post ? "application/json" : NULL };
 	struct json_object *o;
 	struct fault f = { 0 };
 	struct buf path;
 	int err;
 
 	verb_run_path(&path, t, run, act->suffix);
-	rq.path = buf_cstr(&path);
-	buf_clear(answer);
-	err = client_fetch(c, &rq, answer, NULL, &f);
+	err = source_send(s, act->method, buf_cstr(&path), span_of(NULL, 0), answer, &f);
 	buf_release(&path);
-	if (err < 0) {
-		fault_default(&f, err);
+	if (err < 0)
 		return verb_fault(&f);
-	}
 	if (t->json) {
 		fwrite(answer->data, 1, answer->len, stdout);
 		return EXIT_OK;
@@ -80,21 +68,20 @@ static int act_on(struct client *c, const struct target *t, const struct act *ac
 /* Every run is tried; the first trouble is the verb's. */
 static int act_on_all(const struct target *t, const struct act *act, int argc, char **argv)
 {
+	struct buf answer = { 0 };
 	struct fault f = { 0 };
-	struct client *c;
-	struct buf answer;
+	struct source *s;
 	int status = EXIT_OK;
 
-	if (client_new(t->url, t->token, CONNECT_MS, &c, &f) < 0)
+	if (source_open(t, &s, &f) < 0)
 		return verb_fault(&f);
-	buf_init(&answer, ANSWER_BYTES_MAX);
 	for (int i = 1; i < argc; i++) {
-		int one = act_on(c, t, act, argv[i], &answer);
+		int one = act_on(s, t, act, argv[i], &answer);
 
 		status = status == EXIT_OK ? one : status;
 	}
 	buf_release(&answer);
-	client_free(c);
+	source_close(s);
 	return status;
 }
 

@@ -128,6 +128,7 @@ struct run {
 	int64_t heartbeat_ns;         /* last live ingest, to about 10 s; 0: never */
 	int64_t deleted_ns;           /* 0: it is there */
 	struct buf spec_json;         /* owned; the effective spec as the API made it: opaque here */
+	struct buf sources_json;      /* owned; where its values came from: as opaque */
 };
 
 void run_release(struct run *r);

@@ -22,6 +22,10 @@ void view_close(struct view *v); /* NULL is fine */
 /* ERR_NOT_FOUND. */
 int view_project(struct view *v, const char *name, struct project *ret);
 
+/* All of them, by name. */
+typedef int (*project_fn)(void *arg, const struct project *p);
+int view_projects(struct view *v, project_fn fn, void *arg);
+
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
@@ -33,9 +37,6 @@ int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
  * callback's non-zero value ends the walk and is returned. */
 typedef int (*run_fn)(void *arg, const struct run *r);
 int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg);
-
-typedef int (*project_fn)(void *arg, const char *project);
-int view_projects(struct view *v, project_fn fn, void *arg);
 
 /* Series of a run, by rising sid, which is the order in which they were first written. */
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);

@@ -40,7 +40,9 @@ int run_encode(const struct run *r, struct buf *out)
 		err = add_span(out, span_str(r->project));
 	if (err == 0)
 		err = add_span(out, span_str(r->id));
-	return err < 0 ? err : add_span(out, buf_span(&r->spec_json));
+	if (err == 0)
+		err = add_span(out, buf_span(&r->spec_json));
+	return err < 0 ? err : add_span(out, buf_span(&r->sources_json));
 }
 
 static void read_id(struct reader *r, char *ret)
@@ -59,7 +61,7 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 {
 	struct reader r = reader_of(body);
 	struct run run = { .rid = rid };
-	struct span spec;
+	struct span spec, sources;
 	uint8_t flags;
 	int err;
 
@@ -78,12 +80,18 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 	read_id(&r, run.project);
 	read_id(&r, run.id);
 	spec = read_lenspan(&r);
+	sources = read_lenspan(&r);
 	if (r.bad || run.state < RUN_QUEUED || run.state > RUN_KILLED || run.window_ns <= 0)
 		return ERR_CORRUPT;
 	buf_init(&run.spec_json, spec.len + 1);
+	buf_init(&run.sources_json, sources.len + 1);
 	err = buf_add(&run.spec_json, spec.data, spec.len);
-	if (err < 0)
+	if (err == 0)
+		err = buf_add(&run.sources_json, sources.data, sources.len);
+	if (err < 0) {
+		run_release(&run);
 		return err;
+	}
 	*ret = run;
 	return 0;
 }
@@ -109,7 +117,7 @@ int run_put(struct kv_txn *t, const struct run *r)
 	struct buf body;
 	int err;
 
-	buf_init(&body, r->spec_json.len + 512);
+	buf_init(&body, r->spec_json.len + r->sources_json.len + 512);
 	err = run_encode(r, &body);
 	if (err == 0)
 		err = stored_put(t, KV_RUN, KIND_RUN, rid_key(r->rid, key), buf_span(&body));

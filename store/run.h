@@ -3,7 +3,7 @@
  *
  * Row (kind RUN), key rid:
  *   u8 state, u8 flags (1 imported, 2 has exit code), i32 exit code, i64 window, created, started,
- *   ended, heartbeat, deleted; u32 pid; project s, id s, spec JSON s
+ *   ended, heartbeat, deleted; u32 pid; project s, id s, spec JSON s, sources JSON s
  */
 #ifndef STORE_RUN_H
 #define STORE_RUN_H

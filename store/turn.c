@@ -87,9 +87,14 @@ static int create_run(struct store *s, struct turn *t, struct creation *c)
 		return 0;
 	}
 	buf_init(&run.spec_json, c->run->spec_json.len + 1);
+	buf_init(&run.sources_json, c->run->sources_json.len + 1);
 	err = buf_add(&run.spec_json, c->run->spec_json.data, c->run->spec_json.len);
-	if (err < 0)
+	if (err == 0)
+		err = buf_add(&run.sources_json, c->run->sources_json.data, c->run->sources_json.len);
+	if (err < 0) {
+		run_release(&run);
 		return err;
+	}
 	run.rid = s->state.next_rid++;
 	run.created_ns = t->now_ns;
 	if (run.state == RUN_RUNNING && !run.imported)

@@ -99,28 +99,7 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
 }
 
-int view_projects(struct view *v, project_fn fn, void *arg)
-{
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(v->txn, KV_PROJECT, &c), moved;
-
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		char name[ID_MAX + 1];
-
-		if (key.len > ID_MAX) {
-			err = ERR_CORRUPT;
-			break;
-		}
-		memcpy(name, key.data, key.len);
-		name[key.len] = 0;
-		err = fn(arg, name);
-	}
-	kv_cursor_close(c);
-	return err;
-}
+int view_projects(struct view *v, project_fn fn, void *arg) { return projects_read(v->txn, fn, arg); }
 
 struct series_call {
 	series_fn fn;
