@@ -116,6 +116,15 @@ typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);
 
+struct shrink_report {
+	uint64_t before_bytes, after_bytes; /* of the data file */
+};
+
+/* Writes the data file anew without its free pages, when these are more than half of it and no process has
+ * it open (shrink.c).  ERR_BUSY: one has; ERR_HELD, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO; it is then as it
+ * was.  The store is closed. */
+int store_shrink(const char *dir, struct shrink_report *ret, struct fault *f);
+
 /* ---- health ---- */
 
 struct store_stats {

@@ -1,6 +1,8 @@
 """What was deleted 7 days ago goes for good, at whatever moment the process ends; nothing else changes."""
+import json
 import os
 import random
+import subprocess
 import time
 
 import harness
@@ -133,6 +135,47 @@ def test_killed_at_any_moment():
     ok("verify", "--data", server.data)
     stats = ok("verify", "--json", "--data", server.data)
     check(b'"series":4,' in stats and b'"runs":1,' in stats, stats)
+
+
+def test_the_file_gets_smaller():
+    """Free pages are used again; `compact` without a server gives them back, unless somebody reads."""
+    clock = harness.Clock()
+    with harness.Server(arguments=("--compact-every", "20ms", "--log-block", "64KiB"), env=clock.environment) as server:
+        c = server.client()
+        fill(c, "kept", 1)
+        c.create_run("big", imported=True, state="finished")
+        for i in range(60):
+            b = Batch()
+            for _ in range(5):
+                b.log(os.urandom(20000).hex())
+            c.ingest("big", b)
+        delete(c, "big")
+        clock.move(7 * DAY + 1)
+        wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
+        before = everything(c, "kept")
+        check(number(c, "free_bytes") > 2_000_000, "free bytes", number(c, "free_bytes"))
+        reader = subprocess.Popen([harness.PROGRAM, "logs", "kept", "-f", "--data", server.data], stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, env=harness.program_environment())
+        harness.after_test.append(reader.kill)
+        check(reader.stdout.readline(), "the reader said nothing")
+    path = os.path.join(server.data, "hot", "data.mdb")
+    size = os.path.getsize(path)
+    held = cli("compact", "--json", "--data", server.data)
+    equal((held.returncode, os.path.getsize(path)), (0, size), "while somebody reads")
+    check(b"another process reads" in held.stderr, held.stderr)
+    reader.kill()
+    reader.wait()
+    report = json.loads(ok("compact", "--json", "--data", server.data))
+    equal(report["file_bytes"], os.path.getsize(path), "what compact tells")
+    check(report["file_before_bytes"] == size and report["file_bytes"] < size / 4, report)
+    equal(os.listdir(os.path.join(server.data, "tmp")), [], "tmp/")
+    ok("verify", "--data", server.data)
+    equal(json.loads(ok("compact", "--json", "--data", server.data))["file_before_bytes"], report["file_bytes"], "again")
+    with harness.Server(server.data, env=clock.environment) as again:
+        c = again.client()
+        same(everything(c, "kept"), before, "kept")
+        fill(c, "kept", 5, create=False)
+        fill(c, "new", 6)
 
 
 def test_ingest_is_not_held_up():
