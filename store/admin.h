@@ -4,7 +4,7 @@
  *   DIR/VERSION        format "major.minor" and the page size; a newer major is refused
  *   DIR/LOCK           lock (F_OFD_SETLK) of the one process that writes, with its pid and URL as text
  *   DIR/owner.token    the owner's token (0600), written once
- *   DIR/BACKUP         in a backup only
+ *   DIR/BACKUP         in a backup only, and DIR/SHA256SUMS (copy.h)
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
  *   DIR/tmp/           files in the making; swept at the start
@@ -161,15 +161,29 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 
 /* ---- backup (backup.c) ---- */
 
-/* Copies the newest snapshot of the store into `to`, which is new, empty, or an earlier backup that
- * is then replaced; the owner's token stays behind.  The copy is synced and verified before it takes
- * its place.  A backup is a data directory that can be read like any other, but not served.  While
- * copying, which is one read transaction, pages freed by the writer cannot be reused.
- * ERR_REFUSED, ERR_DENIED, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO: `to` is then as it was. */
-int store_backup(struct store *s, const char *to, struct verify_counts *ret, struct fault *f);
+struct backup_report {
+	struct verify_counts counts;
+	uint64_t parts, parts_kept; /* all; those that the earlier backup had already */
+	uint64_t bytes;             /* written */
+};
 
-/* Makes the data directory `dir`, which is not there or empty, of a backup, verified first.  Tokens
- * of the owner are forgotten: the next serve writes a new owner.token. */
-int store_restore(const char *from, const char *dir, struct verify_counts *ret, struct fault *f);
+/* Copies the newest snapshot of the store into `to`: a directory, or one archive when the name ends in .tar
+ * or .tar.zst.  It is new, empty, or an earlier backup of the same form, which is then replaced; parts
+ * that an earlier backup directory has are linked, not copied.  The owner's token stays behind.  The copy is
+ * synced and verified, and an archive read back, before it takes its place; it is made in TO.new, where
+ * an archive needs room for its files too (linked where one file system holds both).
+ *
+ * A backup directory can be read like any other, but not served.  While copying, which is one read
+ * transaction, pages freed by the writer cannot be reused.  progress (may be NULL) is drawn on.
+ * ERR_REFUSED, ERR_DENIED, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO: `to` is then as it was. */
+struct progress; /* base/progress.h */
+int store_backup(struct store *s, const char *to, struct progress *p, struct backup_report *ret,
+		 struct fault *f);
+
+/* Makes the data directory `dir`, which is not there or empty, of a backup: a directory or an archive.  Its
+ * files are compared with the SHA-256 they had, and verified, before it takes its place.  Tokens of the
+ * owner are forgotten: the next serve writes a new owner.token. */
+int store_restore(const char *from, const char *dir, struct progress *p, struct verify_counts *ret,
+		  struct fault *f);
 
 #endif

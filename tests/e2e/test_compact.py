@@ -172,10 +172,12 @@ def test_backup_has_the_parts():
     ok("restore", copy, "--data", back)
     same(answers(back), before, "restored")
     os.unlink(os.path.join(data, "parts", parts(data)[0]))
-    r = cli("backup", copy, "--data", data)
+    r = cli("backup", copy + "2", "--data", data)
     equal(r.returncode, 5, "backup of a store that lacks a part")
     check(b"parts/" in r.stderr, r.stderr)
-    same(answers(copy), before, "the backup of before stays")
+    equal(os.path.exists(copy + "2"), False, "a backup without the part")
+    ok("backup", copy, "--data", data)
+    same(answers(copy), before, "an earlier backup has the part still, and keeps it")
 
 
 def test_leftovers_are_swept():
