@@ -21,6 +21,7 @@ static const struct route routes[] = {
 	{ "GET", "/v2/projects/{project}/runs", handle_runs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
 	{ "DELETE", "/v2/projects/{project}/runs/{run}", handle_run_delete, ROLE_EDITOR, false },
+	{ "PATCH", "/v2/projects/{project}/runs/{run}", handle_run_patch, ROLE_EDITOR, false },
 	{ "POST", "/v2/projects/{project}/runs/{run}:undelete", handle_run_undelete, ROLE_EDITOR, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },

@@ -25,7 +25,8 @@ typedef int (*handler)(struct ctx *c);
 int handle_run_create(struct ctx *c); /* runs.c */
 int handle_runs(struct ctx *c);
 int handle_run(struct ctx *c);
-int handle_run_delete(struct ctx *c); /* deletion.c */
+int handle_run_delete(struct ctx *c); /* runchange.c */
+int handle_run_patch(struct ctx *c);
 int handle_run_undelete(struct ctx *c);
 int handle_metrics(struct ctx *c);   /* totals.c */
 int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */

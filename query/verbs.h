@@ -16,6 +16,8 @@ int verb_get(const struct target *t, int argc, char **argv);
 int verb_plot(const struct target *t, int argc, char **argv);
 int verb_compare(const struct target *t, int argc, char **argv);
 int verb_logs(const struct target *t, int argc, char **argv);
+int verb_tag(const struct target *t, int argc, char **argv);
+int verb_wait(const struct target *t, int argc, char **argv);
 int verb_rm(const struct target *t, int argc, char **argv);
 int verb_undelete(const struct target *t, int argc, char **argv);
 int verb_export(const struct target *t, int argc, char **argv);

@@ -91,6 +91,7 @@ int removal_find(struct kv_txn *t, const char *project, const char *id, struct r
 struct alteration {
 	struct store *store;
 	const char *project, *id;
+	const struct run_change *change; /* apply_change only */
 };
 
 static int keep_outcome(struct buf *outcome, const struct run *run)
@@ -182,6 +183,65 @@ static int apply_delete(void *arg, struct kv_txn *t, struct buf *outcome, struct
 		return err;
 	err = remove_run(a, t, &run);
 	if (err == 0)
+		err = keep_outcome(outcome, &run);
+	run_release(&run);
+	return err;
+}
+
+/* ---- changing ---- */
+
+static int edit_spec(const struct run_change *c, struct run *run, struct fault *f)
+{
+	struct buf spec = { 0 };
+	int err = c->edit(c->arg, buf_span(&run->spec_json), &spec, f);
+
+	if (err < 0 || f->err) {
+		buf_release(&spec);
+		return err;
+	}
+	buf_release(&run->spec_json);
+	run->spec_json = spec;
+	return 0;
+}
+
+static int change_run(const struct run_change *c, struct run *run, struct fault *f)
+{
+	int64_t now_ns = clock_now_ns();
+
+	if (c->state) {
+		run_enter_state(run, c->state, now_ns, 0);
+		if (c->state == RUN_RUNNING && !run->imported)
+			run->heartbeat_ns = now_ns; /* else it would be lost at once */
+	}
+	return c->edit ? edit_spec(c, run, f) : 0;
+}
+
+static int put_changed(const struct alteration *a, struct kv_txn *t, const struct run *run)
+{
+	struct run_entry *e = runs_entry(&a->store->runs, run->rid);
+	int err = run_put(t, run);
+
+	if (err == 0)
+		err = note_altered(a->store, run->rid);
+	if (err < 0)
+		return err;
+	e->state = run->state;
+	e->heartbeat_ns = run->heartbeat_ns;
+	return 0;
+}
+
+static int apply_change(void *arg, struct kv_txn *t, struct buf *outcome, struct fault *f)
+{
+	const struct alteration *a = arg;
+	struct run run;
+	int err = find(a, t, &run, f);
+
+	if (err < 0 || f->err)
+		return err;
+	err = change_run(a->change, &run, f);
+	if (err == 0 && !f->err)
+		err = put_changed(a, t, &run);
+	if (err == 0 && !f->err)
 		err = keep_outcome(outcome, &run);
 	run_release(&run);
 	return err;
@@ -315,6 +375,14 @@ int store_run_delete(struct store *s, const char *project, const char *id, const
 	struct alteration a = { .store = s, .project = project, .id = id };
 
 	return alter(&a, apply_delete, once, ret, ret_replayed, f);
+}
+
+int store_run_change(struct store *s, const char *project, const char *id, const struct run_change *c,
+		     const struct once *once, struct run *ret, bool *ret_replayed, struct fault *f)
+{
+	struct alteration a = { .store = s, .project = project, .id = id, .change = c };
+
+	return alter(&a, apply_change, once, ret, ret_replayed, f);
 }
 
 int store_run_undelete(struct store *s, const char *project, const char *id, const struct once *once,

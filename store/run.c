@@ -176,6 +176,14 @@ int run_get_deleted(struct kv_txn *t, uint32_t rid, int64_t *ret_ns)
 	return err;
 }
 
+void run_enter_state(struct run *r, enum run_state state, int64_t now_ns, int64_t ended_ns)
+{
+	r->state = state;
+	if (state == RUN_RUNNING && !r->started_ns)
+		r->started_ns = now_ns;
+	r->ended_ns = state <= RUN_PREEMPTED ? 0 : ended_ns ? ended_ns : now_ns;
+}
+
 enum run_state run_state_at(const struct run *r, int64_t now_ns)
 {
 	if (r->state != RUN_RUNNING || r->imported || now_ns - r->heartbeat_ns <= RUN_LOST_AFTER_NS)

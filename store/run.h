@@ -31,6 +31,9 @@ int run_del_name(struct kv_txn *t, const struct run *r);
 /* When it was deleted; 0: it is there.  Reads little.  ERR_NOT_FOUND: it is gone for good. */
 int run_get_deleted(struct kv_txn *t, uint32_t rid, int64_t *ret_ns);
 
+/* Enters a state: started and ended follow; ended_ns 0: an end is now. */
+void run_enter_state(struct run *r, enum run_state state, int64_t now_ns, int64_t ended_ns);
+
 /* A running run that gave no sign of life for RUN_LOST_AFTER_NS is lost. */
 enum run_state run_state_at(const struct run *r, int64_t now_ns);
 

@@ -248,15 +248,11 @@ static int sign_of_life(struct turn *t, struct batch *b, struct run_entry *e)
 	if (!b->imported)
 		run.heartbeat_ns = t->now_ns;
 	if (wakes)
-		run.state = RUN_RUNNING;
+		run_enter_state(&run, RUN_RUNNING, t->now_ns, 0);
 	if (b->update.state)
-		run.state = b->update.state;
-	if (run.state == RUN_RUNNING && !run.started_ns)
+		run_enter_state(&run, b->update.state, t->now_ns, b->update.ended_ns);
+	else if (run.state == RUN_RUNNING && !run.started_ns)
 		run.started_ns = t->now_ns;
-	if (b->update.state)
-		run.ended_ns = run.state <= RUN_PREEMPTED ? 0
-			       : b->update.ended_ns       ? b->update.ended_ns
-							  : t->now_ns;
 	if (b->update.has_exit_code) {
 		run.has_exit_code = true;
 		run.exit_code = b->update.exit_code;

@@ -32,6 +32,8 @@ static const struct verb {
 	{ "plot", verb_plot, NEED_READ, "a chart of a metric, of one run or several" },
 	{ "compare", verb_compare, NEED_READ, "runs beside each other: parameters, best and last values" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
+	{ "tag", verb_tag, NEED_WRITE, "a run's tags: shown, set, taken away" },
+	{ "wait", verb_wait, NEED_READ, "until a run has ended; ends as it did" },
 	{ "rm", verb_rm, NEED_WRITE, "delete runs; for 7 days they can be brought back" },
 	{ "undelete", verb_undelete, NEED_WRITE, "bring back runs that were deleted" },
 	{ "policy", verb_policy, NEED_READ, "how long a project's data is kept, and in which windows" },
