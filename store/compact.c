@@ -9,11 +9,16 @@
 #include "store/base/log.h"
 #include "store/compactor.h"
 #include "store/file.h"
+#include "store/logkeep.h"
 #include "store/parts.h"
 #include "store/project.h"
+#include "store/purge.h"
 #include "store/turn.h"
 
 #define NICE 10
+
+/* A look at all logs reads a page of each run. */
+#define SWEEP_EVERY_NS (600 * NS_PER_S)
 
 /* ---- what its files share ---- */
 
@@ -169,6 +174,18 @@ static int find_projects(struct store *s, struct projects *ret)
 
 /* ---- life ---- */
 
+/* What nobody wants any more. */
+static int tidy(struct compactor *c, const struct task *task)
+{
+	int64_t now_ns = clock_now_ns();
+	int err = purge_runs(c->store, &c->stop, &task->report->runs);
+
+	if (err < 0 || (task->by_clock && now_ns >= c->swept_ns && now_ns - c->swept_ns < SWEEP_EVERY_NS))
+		return err;
+	c->swept_ns = now_ns;
+	return logkeep_sweep(c->store, &c->stop, &task->report->log_records);
+}
+
 static int compact_all(struct compactor *c, const struct task *task)
 {
 	struct projects ps = { 0 };
@@ -190,7 +207,9 @@ static int compact(struct compactor *c, const struct task *task)
 	int err;
 
 	pthread_mutex_lock(&c->lock);
-	err = flushes_look(&c->flushes, c->store, &c->stop);
+	err = task->dry_run ? 0 : tidy(c, task);
+	if (err == 0)
+		err = flushes_look(&c->flushes, c->store, &c->stop);
 	if (err == 0)
 		err = compact_all(c, task);
 	pthread_mutex_unlock(&c->lock);
@@ -204,6 +223,7 @@ static void compact_by_clock(struct compactor *c)
 	struct task task = { .until_ns = clock_now_ns(),
 			     .settle_ns = o->settle_ns,
 			     .late_ns = o->late_ns,
+			     .by_clock = true,
 			     .report = &report };
 	int err = compact(c, &task);
 

@@ -11,6 +11,7 @@
 #include "store/parts.h"
 #include "store/producer.h"
 #include "store/project.h"
+#include "store/removal.h"
 
 struct verify {
 	struct store *store;
@@ -150,6 +151,23 @@ static int check_log(struct verify *v, struct span key, const struct stored *s)
 	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
 }
 
+/* A deleted run has no name, and a row that lets it be found. */
+static int check_deleted(struct verify *v, const struct run *run)
+{
+	struct removal r = { .rid = run->rid }, found;
+	uint8_t at[REMOVAL_KEY_MAX];
+	struct span key, value;
+	int err;
+
+	memcpy(r.project, run->project, sizeof(r.project));
+	memcpy(r.id, run->id, sizeof(r.id));
+	key = removal_key(&r, at);
+	err = kv_get(v->txn, KV_DELETED, key, &value);
+	if (err == 0)
+		err = removal_decode(key, value, &found);
+	return err == 0 && found.deleted_ns != run->deleted_ns ? ERR_CORRUPT : err;
+}
+
 static int check_run(struct verify *v, struct span key, const struct stored *s)
 {
 	struct run run;
@@ -158,8 +176,8 @@ static int check_run(struct verify *v, struct span key, const struct stored *s)
 
 	if (err < 0)
 		return err;
-	err = run_lookup(v->txn, run.project, run.id, &rid);
-	if (err == 0 && rid != run.rid)
+	err = run.deleted_ns ? check_deleted(v, &run) : run_lookup(v->txn, run.project, run.id, &rid);
+	if (err == 0 && !run.deleted_ns && rid != run.rid)
 		err = ERR_CORRUPT;
 	run_release(&run);
 	v->counts.runs++;
@@ -196,11 +214,12 @@ static const enum kind kinds[KV_DBS] = {
 	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
 	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
 	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_LOGSEAL] = KIND_LOGSEAL,
-	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,
+	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,       [KV_DELETED] = KIND_DELETED,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
+	struct removal removal;
 	struct project project;
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
@@ -212,6 +231,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return project_decode(key, s.body, &project);
 	case KV_RUN:
 		return check_run(v, key, &s);
+	case KV_DELETED:
+		return removal_decode(key, value, &removal);
 	case KV_SERIES:
 		return check_series(v, key, &s);
 	case KV_PRODUCER:

@@ -42,11 +42,12 @@ static void assert_record(const struct log_record *a, const struct log_record *b
 
 static void check_prefix(const struct stored *s, const struct log_record *records)
 {
-	int64_t t_min = INT64_MAX, t_max = INT64_MIN;
+	int64_t t_min = INT64_MAX, t_max = INT64_MIN, latest = INT64_MIN;
 	struct logblock_prefix p;
 	unsigned levels = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
+		latest = records[i].observed_ns > latest ? records[i].observed_ns : latest;
 		t_min = records[i].t_ns < t_min ? records[i].t_ns : t_min;
 		t_max = records[i].t_ns > t_max ? records[i].t_ns : t_max;
 		levels |= 1U << records[i].level;
@@ -56,6 +57,7 @@ static void check_prefix(const struct stored *s, const struct log_record *record
 	assert_int_equal(p.t_max_ns, t_max);
 	assert_int_equal(p.levels, levels);
 	assert_int_equal(p.observed_ns, records[0].observed_ns);
+	assert_int_equal(p.latest_ns, latest);
 }
 
 /* All of them in one sealed block, observed at different times. */
@@ -134,7 +136,7 @@ static void one_plain_record(void **state)
 	assert_int_equal(check_round_trip(&r, 1), 1);
 	buf_init(&out, OUT_MAX);
 	assert_int_equal(logblock_pack(&r, 1, &out), 0);
-	assert_true(out.len <= 13 + 11 + 2 + 7); /* entry, prefix, flags and length, text */
+	assert_true(out.len <= 13 + 12 + 2 + 7); /* entry, prefix, flags and length, text */
 	buf_release(&out);
 }
 
@@ -390,24 +392,25 @@ static void damaged_sealed_block(void **state)
 
 static void bytes_no_writer_made(void **state)
 {
-	/* least time 0, range 0, levels, observed 0, then one row */
+	/* least time 0, range 0, levels, observed 0, no later, then one row */
 	static const struct {
 		const char *bytes;
 		size_t len;
 		int err;
 	} cases[] = {
-		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1x", 14, 0 },
-		{ "\0\0\0\0\0\0\0\0\0\2\0\0\1x", 14, ERR_CORRUPT },       /* levels that are not there */
-		{ "\0\0\0\0\0\0\0\0\0\x81\0\0\1x", 14, ERR_CORRUPT },     /* no such level */
-		{ "\0\0\0\0\0\0\0\0\1\1\0\0\1x", 14, ERR_CORRUPT },       /* range too wide */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x40\1x", 14, ERR_CORRUPT },     /* no such flag */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\1\2\1x", 15, ERR_CORRUPT },     /* time outside */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\4\3\1x", 15, ERR_CORRUPT },     /* rank -2 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\4\1\1x", 15, 0 },               /* rank -1 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x08\7\1x", 15, ERR_CORRUPT },   /* level 7 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x10\x21\1x", 15, ERR_CORRUPT }, /* 33 attributes */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1xy", 15, ERR_CORRUPT },      /* a byte left over */
-		{ "\xff\xff\xff\xff\xff\xff\xff\x7f\1\1\0\0\1x", 14, ERR_CORRUPT }, /* times past the end */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\0\1x", 15, 0 },
+		{ "\0\0\0\0\0\0\0\0\0\2\0\0\0\1x", 15, ERR_CORRUPT },       /* levels that are not there */
+		{ "\0\0\0\0\0\0\0\0\0\x81\0\0\0\1x", 15, ERR_CORRUPT },     /* no such level */
+		{ "\0\0\0\0\0\0\0\0\1\1\0\0\0\1x", 15, ERR_CORRUPT },       /* range too wide */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x40\1x", 15, ERR_CORRUPT },     /* no such flag */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1\2\1x", 16, ERR_CORRUPT },     /* time outside */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\4\3\1x", 16, ERR_CORRUPT },     /* rank -2 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\4\1\1x", 16, 0 },               /* rank -1 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x08\7\1x", 16, ERR_CORRUPT },   /* level 7 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x10\x21\1x", 16, ERR_CORRUPT }, /* 33 attributes */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\0\1xy", 16, ERR_CORRUPT },      /* a byte left over */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\1\0\1x", 15, ERR_CORRUPT },       /* observed later than any row */
+		{ "\xff\xff\xff\xff\xff\xff\xff\x7f\1\1\0\0\0\1x", 15, ERR_CORRUPT }, /* times past the end */
 	};
 	struct logblock *b;
 	(void)state;
