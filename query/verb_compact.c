@@ -13,15 +13,15 @@
 static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
     "\n"
-    "Seals the hours and days that ended by TIME (now) into parts, with all that came late for them,\n"
-    "and drops what the parts hold from the hot store.  Runs that were deleted 7 days ago go for good, and\n"
-    "log records older than the project keeps them.  For a directory that nobody serves: a server does it\n"
-    "by itself.  Answers stay the same, to the last bit.\n"
+    "Seals what ended by TIME (now) into parts of every tier, with all that came late, drops what the\n"
+    "parts hold from the hot store, and parts and log records that are past the time their project keeps\n"
+    "them.  Runs that were deleted 7 days ago go for good.  For a directory that nobody serves: a server\n"
+    "compacts by itself.  Answers stay the same, to the last bit.\n"
     "\n"
     "When more than half of the data file is free after that, it is written anew without what is free.\n"
     "\n"
     "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
-    "  --dry-run      only tell what would be sealed\n"
+    "  --dry-run      only tell what would be sealed and dropped next\n"
     "\n"
     "example: astraml compact --data ./data\n";
 
@@ -42,6 +42,7 @@ static void print_json(const struct compact_report *r, const struct shrink_repor
 			{ "buckets", r->buckets },
 			{ "bytes", r->bytes },
 			{ "replaced", r->replaced },
+			{ "dropped", r->dropped },
 			{ "flushes", r->flushes },
 			{ "failed", r->failed },
 			{ "runs", r->runs },
@@ -59,9 +60,11 @@ static void print_report(const struct compact_report *r, const struct shrink_rep
 	char bytes[SHORT_TEXT_MAX], before[SHORT_TEXT_MAX];
 
 	short_bytes(r->bytes, bytes);
-	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu flushes dropped\n",
+	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu parts and %llu flushes "
+	       "dropped\n",
 	       (unsigned long long)r->parts, (unsigned long long)r->buckets, bytes,
-	       (unsigned long long)r->replaced, (unsigned long long)r->flushes);
+	       (unsigned long long)r->replaced, (unsigned long long)r->dropped,
+	       (unsigned long long)r->flushes);
 	if (r->runs || r->log_records)
 		printf("%llu deleted runs are gone for good, and %llu log records older than log_keep\n",
 		       (unsigned long long)r->runs, (unsigned long long)r->log_records);

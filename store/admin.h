@@ -103,15 +103,16 @@ int64_t store_grace(const struct store *s, const struct policy *p);
 struct compact_report {
 	uint64_t parts, buckets, bytes; /* made */
 	uint64_t replaced;              /* parts taken into these */
+	uint64_t dropped;               /* parts past their time */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
 	uint64_t runs, log_records;     /* deleted runs that are gone; records older than log_keep */
 };
 
-/* Flushes what is in memory, seals every hour and day that ended by until_ns, with all that came late,
- * and drops blocks that are folded.  dry_run: only tells what it would seal.  tell (may be NULL) gets
- * a sentence for each slot.  The store was opened for writing; beside the compactor's thread or
- * without one. */
+/* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
+ * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
+ * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot.  The store
+ * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);

@@ -42,8 +42,14 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
+/* From now on view_buckets and view_windows of this view give up with ERR_FULL, and have told nothing,
+ * when they would hold more than max buckets at once (SIZE_MAX: never); *found, which outlives the view,
+ * is how many the last call held. */
+void view_bound(struct view *v, size_t max, size_t *found);
+
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
  * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
+ * Where the windows that were recorded are no longer kept they are as wide as the finest that are.
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
  * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
@@ -59,6 +65,11 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 /* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
  * are no longer kept; 0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
+
+/* One bucket for each series that has any sample: of its whole life, also of times of which no windows
+ * are kept.  start_ns is 0.  Memory is proportional to the series. */
+int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
+		bool *ret_partial);
 
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);

@@ -111,6 +111,21 @@ int run_get(struct kv_txn *t, uint32_t rid, struct run *ret)
 	return err < 0 ? err : run_decode(rid, s.body, ret);
 }
 
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns)
+{
+	uint8_t key[4];
+	struct stored s;
+	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
+
+	if (err < 0)
+		return err;
+	if (s.body.len < FIXED_BYTES)
+		return ERR_CORRUPT;
+	*ret_window_ns = (int64_t)get_le64(s.body.data + 6);
+	*ret_pid = get_le32(s.body.data + 54);
+	return 0;
+}
+
 int run_put(struct kv_txn *t, const struct run *r)
 {
 	uint8_t key[4];
@@ -365,6 +380,16 @@ int runs_find(struct runs *rs, const char *project, const char *id, struct run_r
 		*ret = (struct run_ref){ rid, rs->by_rid[rid]->window_ns };
 	pthread_rwlock_unlock(&rs->lock);
 	return rid ? 0 : ERR_NOT_FOUND;
+}
+
+bool runs_known(struct runs *rs, uint32_t rid)
+{
+	bool known;
+
+	pthread_rwlock_rdlock(&rs->lock);
+	known = rid < rs->n_rids && rs->by_rid[rid];
+	pthread_rwlock_unlock(&rs->lock);
+	return known;
 }
 
 bool runs_project(struct runs *rs, uint32_t rid, char *ret)

@@ -23,6 +23,9 @@ int run_decode(uint32_t rid, struct span body, struct run *ret);
 int run_get(struct kv_txn *t, uint32_t rid, struct run *ret);
 int run_put(struct kv_txn *t, const struct run *r);
 
+/* The run's project and window alone, at little cost. */
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns);
+
 /* rid by name.  ERR_NOT_FOUND. */
 int run_lookup(struct kv_txn *t, const char *project, const char *id, uint32_t *ret_rid);
 int run_put_name(struct kv_txn *t, const struct run *r);
@@ -69,6 +72,9 @@ int runs_set_deleted(struct runs *rs, uint32_t rid, bool deleted);
 
 /* 0 or ERR_NOT_FOUND. */
 int runs_find(struct runs *rs, const char *project, const char *id, struct run_ref *ret);
+
+/* Whether the run is there, or deleted and not gone yet. */
+bool runs_known(struct runs *rs, uint32_t rid);
 
 /* Into ret of ID_MAX + 1 bytes; false: the run is not there, or deleted. */
 bool runs_project(struct runs *rs, uint32_t rid, char *ret);

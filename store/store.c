@@ -258,7 +258,7 @@ static int sum_flushes(struct kv_txn *t, const struct state *state, struct store
 static int sum_parts(struct kv_txn *t, struct store_stats *st)
 {
 	struct manifest m;
-	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+	int err = manifest_read_all(t, &m);
 
 	if (err < 0)
 		return err;

@@ -17,6 +17,7 @@ int view_open(struct store *s, struct view **ret)
 	if (!v)
 		return ERR_NOMEM;
 	v->store = s;
+	v->bound = SIZE_MAX;
 	err = kv_begin(s->kv, false, &v->txn);
 	if (err < 0) {
 		free(v);
@@ -32,6 +33,12 @@ void view_close(struct view *v)
 		return;
 	kv_abort(v->txn);
 	free(v);
+}
+
+void view_bound(struct view *v, size_t max, size_t *found)
+{
+	v->bound = max;
+	v->found = found;
 }
 
 /* ---- runs and series ---- */
