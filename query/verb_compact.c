@@ -14,9 +14,9 @@ static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
     "\n"
     "Seals what ended by TIME (now) into parts of every tier, with all that came late, drops what the\n"
-    "parts hold from the hot store, and parts that are past the time their project keeps them.  Runs that\n"
-    "were deleted 7 days ago go for good, and log records older than the project keeps them.  For a\n"
-    "directory that nobody serves: a server does it by itself.  Answers stay the same, to the last bit.\n"
+    "parts hold from the hot store, and parts and log records that are past the time their project keeps\n"
+    "them.  Runs that were deleted 7 days ago go for good.  For a directory that nobody serves: a server\n"
+    "compacts by itself.  Answers stay the same, to the last bit.\n"
     "\n"
     "When more than half of the data file is free after that, it is written anew without what is free.\n"
     "\n"
@@ -42,6 +42,7 @@ static void print_json(const struct compact_report *r, const struct shrink_repor
 			{ "buckets", r->buckets },
 			{ "bytes", r->bytes },
 			{ "replaced", r->replaced },
+			{ "dropped", r->dropped },
 			{ "flushes", r->flushes },
 			{ "failed", r->failed },
 			{ "runs", r->runs },

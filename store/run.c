@@ -382,6 +382,16 @@ int runs_find(struct runs *rs, const char *project, const char *id, struct run_r
 	return rid ? 0 : ERR_NOT_FOUND;
 }
 
+bool runs_known(struct runs *rs, uint32_t rid)
+{
+	bool known;
+
+	pthread_rwlock_rdlock(&rs->lock);
+	known = rid < rs->n_rids && rs->by_rid[rid];
+	pthread_rwlock_unlock(&rs->lock);
+	return known;
+}
+
 bool runs_project(struct runs *rs, uint32_t rid, char *ret)
 {
 	const struct run_entry *e;

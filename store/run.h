@@ -73,6 +73,9 @@ int runs_set_deleted(struct runs *rs, uint32_t rid, bool deleted);
 /* 0 or ERR_NOT_FOUND. */
 int runs_find(struct runs *rs, const char *project, const char *id, struct run_ref *ret);
 
+/* Whether the run is there, or deleted and not gone yet. */
+bool runs_known(struct runs *rs, uint32_t rid);
+
 /* Into ret of ID_MAX + 1 bytes; false: the run is not there, or deleted. */
 bool runs_project(struct runs *rs, uint32_t rid, char *ret);
 

@@ -178,6 +178,88 @@ def test_the_file_gets_smaller():
         fill(c, "new", 6)
 
 
+GONE = "quokka-4711-rottnest"  # as bytes in a file, nothing else looks like it
+
+
+def days_of(client, run, days):
+    client.create_run(run, imported=True, state="finished")
+    for day in days:
+        b = Batch()
+        for k in range(4):
+            b.series(f"{run}/metric{k}", {"of": run})
+            for i in range(300):
+                b.sample(k, (1_600_000_000 + day * DAY + i * 60) * NS, i * 1.1 + k, step=i)
+        client.ingest(run, b.log(f"{run} on day {day}\n", t_ns=(1_600_000_000 + day * DAY) * NS))
+
+
+def parts_with(data, what):
+    return [name for name in find(os.path.join(data, "parts"), what) if name]
+
+
+def parts(data):
+    return sorted(os.listdir(os.path.join(data, "parts")))
+
+
+def physically_gone(policy, ahead_s, whole):
+    """A run that shares some slots with another one and has some for itself, sealed in every tier there is."""
+    clock = harness.Clock()
+    with harness.Server(arguments=BUSY, env=clock.environment) as server:
+        c = server.client()
+        for setting in policy:
+            ok("policy", "set", setting, "--data", server.data)
+        days_of(c, "kept", (0, 1, 100))
+        days_of(c, GONE, (0, 1, 2, 200))
+        wait_for(lambda: number(c, "parts") >= 8 and number(c, "flushed_buckets") == 0, "parts")
+        clock.move(ahead_s)
+        if whole:
+            wait_for(lambda: len(parts(server.data)) == 1, "totals")
+        before = everything(c, "kept")
+        check(parts_with(server.data, GONE.encode()), "no part says that it holds the run: the test looks for nothing")
+        delete(c, GONE)
+        clock.move(7 * DAY + 1)
+        wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
+        wait_for(lambda: not parts_with(server.data, GONE.encode()), "parts without the run")
+        same(everything(c, "kept"), before, "the other run")
+        ok("verify", "--data", server.data)
+        c = server.restart().client()
+        same(everything(c, "kept"), before, "the other run, after a restart")
+        left = wait_for(lambda: number(c, "flushed_buckets") == 0 and parts(server.data), "parts")
+        if whole:
+            equal(len(left), 1, left)
+        else:
+            equal(sorted(name.split("-")[2] for name in left), ["1d", "1h", "1h"] + ["5m"] * 3 + ["recorded"] * 3, left)
+        check("compact:" not in server.stderr(), server.stderr())
+    report = json.loads(ok("compact", "--json", "--data", server.data))
+    check(report["file_bytes"] < report["file_before_bytes"], report)
+    equal(find(server.data, GONE.encode()), [], "files that hold its name, metrics or log")
+    ok("verify", "--data", server.data)
+
+
+def test_gone_from_parts_of_every_tier():
+    physically_gone((), 0, whole=False)
+
+
+def test_gone_from_the_totals():
+    physically_gone(("tiers=30s:1d,1h:2d",), 4 * DAY, whole=True)
+
+
+def test_a_store_of_nothing_but_what_is_gone():
+    clock = harness.Clock()
+    with harness.Server(arguments=BUSY, env=clock.environment) as server:
+        c = server.client()
+        days_of(c, GONE, range(3))
+        wait_for(lambda: number(c, "parts") >= 6, "parts")
+        delete(c, GONE)
+        clock.move(7 * DAY + 1)
+        wait_for(lambda: parts(server.data) == [], "no parts")
+        wait_for(lambda: number(c, "blocks") == 0 and number(c, "series") == 0, "nothing")
+        check("damaged" not in server.stderr(), server.stderr())
+        ok("verify", "--data", server.data)
+    clock.move(DAY)
+    ok("compact", "--data", server.data)
+    equal(find(server.data, GONE.encode()), [])
+
+
 def test_ingest_is_not_held_up():
     clock = harness.Clock()
     with harness.Server(arguments=BUSY, env=clock.environment) as server:
