@@ -62,8 +62,8 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
-/* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
- * are no longer kept; 0: all are as recorded. */
+/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
+ * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
 
 /* One bucket for each series that has any sample: of its whole life, also of times of which no windows
