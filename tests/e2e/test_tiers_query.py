@@ -250,6 +250,31 @@ def test_what_is_left_after_years():
         equal([series["rows"] for series in ask(c)["series"]], [[]] * 3, "no window is left")
 
 
+def test_an_export_imports_to_the_same_answers():
+    data, clock = aged()
+    files = {}
+    for name, move, width in (("hours", 0, "1h"), ("days", 3 * 365, "1d")):
+        clock.move(move * 86400)
+        ok("compact", "--data", data, env=clock.environment)
+        for form in ("jsonl", "csv"):
+            files[name, form, width] = ok("export", "r", "--format", form, "--data", data, env=clock.environment)
+        other = os.path.join(harness.scratch(), "data")
+        for form in ("jsonl", "csv"):
+            path = os.path.join(harness.scratch(), f"{'r' if form == 'jsonl' else 'c'}.{form}")
+            with open(path, "wb") as f:
+                f.write(files[name, form, width])
+            ok("import", form, "--data", other, path, env=clock.environment)
+        with harness.Server(data=other, env=clock.environment) as s:
+            c = s.client()
+            for run in ("r", "c"):
+                equal(c.get(f"/runs/{run}").json()["window"], width, f"{name}: window of {run}")
+                for every in (None, "1h", "1d", "7d"):
+                    answer = c.get("/query", run=run, agg=AGGS, **({"every": every} if every else {})).json()
+                    check_series(answer, state["samples"], (-7, DAYS), f"{name} as {run} every {every}")
+        again = ok("export", "r", "--data", other, env=clock.environment).split(b"\n")
+        equal(again[1:], files[name, "jsonl", width].split(b"\n")[1:], "the export of the import")
+
+
 def test_a_part_that_is_lost_is_told():
     data, clock = aged()
     lost = [n for n in os.listdir(os.path.join(data, "parts")) if n.startswith("metrics-1-1h-20270623")]
