@@ -143,6 +143,22 @@ struct store_stats {
 };
 int store_stats(struct store *s, struct store_stats *ret);
 
+/* What a project has stored.  Sealed parts and logs are counted exactly; what waits in the journal and in
+ * flushed blocks is not told apart by project.  Reads one header of each block of logs. */
+#define USAGE_WHOLE_NS  INT64_MAX
+#define USAGE_TIERS_MAX 100 /* a day has 96 divisors that are whole seconds */
+struct usage_row {
+	int64_t every_ns; /* metrics: width of the windows; 0: as recorded; USAGE_WHOLE_NS */
+	uint64_t pieces, records, bytes;
+};
+struct usage {
+	uint64_t runs, deleted_runs, series;
+	struct usage_row tiers[USAGE_TIERS_MAX]; /* of metrics, by width */
+	size_t n_tiers;
+	struct usage_row young_logs, sealed_logs;
+};
+int store_usage(struct store *s, const char *project, struct usage *ret);
+
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);
 
