@@ -20,7 +20,6 @@ struct compactor {
 	bool started;
 	atomic_bool stop;
 	pthread_mutex_t lock; /* one at a time seals and drops; of all below */
-	int64_t swept_ns;     /* when logs were looked at last */
 	pthread_mutex_t nap_lock;
 	pthread_cond_t nap;
 	struct flushes flushes;
@@ -36,7 +35,6 @@ struct task {
 	int64_t until_ns; /* slots that ended by then are sealed */
 	int64_t settle_ns, late_ns;
 	bool dry_run;
-	bool by_clock;   /* nobody waits for it */
 	compact_fn tell; /* may be NULL */
 	void *arg;
 	struct compact_report *report;
