@@ -72,13 +72,13 @@ class Follower(threading.Thread):
         self.connections += 1
         for _ in range(self.leave):
             line = response.readline()
-            if not line.endswith(b"\n") or len(self.seen) == self.until:
-                break
-            record = json.loads(line) if line.strip() else {}
+            record = json.loads(line) if line.endswith(b"\n") and line.strip() else {}
             if "seq" in record:
                 self.seen.append((record["seq"], record["text"]))
             elif record:
                 self.ends.append(record)
+            if not line.endswith(b"\n") or len(self.seen) >= self.until:
+                break
         s.close()
 
 
@@ -133,7 +133,7 @@ def test_one_that_takes_nothing_stops_nobody():
         c.create_run("r")
         there = 60000  # more than the sockets of both sides hold
         put(c, "r", 1, there)
-        still = [open_follower(s, "r", "&after_seq=0", receive_bytes=4096) for _ in range(5)]
+        still = [open_follower(s, "r", "&after_seq=0", receive_bytes=65536) for _ in range(5)]
         wait_for(lambda: number(c, "followers") == 5, "5 followers")
         acknowledged, slowest = 0, 0
         lively = Follower(s, "r", 10**9)
