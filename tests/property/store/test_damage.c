@@ -31,7 +31,7 @@
 #include "store/write.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FLIPS 300 /* a process costs forty times as much */
+#define FLIPS 150 /* a process costs forty times as much */
 #else
 #define FLIPS 2000
 #endif
