@@ -1,6 +1,8 @@
 #include "query/api.h"
 
+#include <stdio.h>
 #include <strings.h>
+#include <xxhash.h>
 
 #include "proto/http.h"
 #include "query/accept.h"
@@ -24,6 +26,10 @@ static const struct route routes[] = {
 	{ "GET", "/v2/projects/{project}/runs/{run}/export", handle_export, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects", handle_projects, ROLE_OWNER, false },
+	{ "POST", "/v2/projects", handle_project_create, ROLE_OWNER, false },
+	{ "GET", "/v2/projects/{project}/policy", handle_policy, ROLE_VIEWER, false },
+	{ "PUT", "/v2/projects/{project}/policy", handle_policy_set, ROLE_ADMIN, false },
 	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },
 	{ "GET", "/healthz", handle_healthz, ROLE_NONE, true },
 	{ "GET", "/readyz", handle_readyz, ROLE_NONE, true },
@@ -169,6 +175,52 @@ int api_call(struct store *s, const struct api_request *rq, const struct api_sin
 		err = handle(&c);
 	ctx_release(&c);
 	return err < 0 ? fault_default(f, err) : err;
+}
+
+/* ---- changes ---- */
+
+int ctx_json(const struct ctx *c)
+{
+	static const char json[] = "application/json";
+	struct span type = c->rq->content_type;
+	size_t n = sizeof json - 1;
+
+	if (type.len == 0 || (type.len >= n && strncasecmp((const char *)type.data, json, n) == 0 &&
+			      (type.len == n || type.data[n] == ';' || type.data[n] == ' ')))
+		return 0;
+	return fault_set(c->f, ERR_UNSUPPORTED, "Content-Type",
+			 "this takes JSON; send Content-Type: application/json (it was %.*s)",
+			 (int)(type.len < 80 ? type.len : 80), (const char *)type.data);
+}
+
+int ctx_once(const struct ctx *c, struct once *ret)
+{
+	const struct api_request *rq = c->rq;
+	const struct span parts[] = { rq->method, rq->path, rq->query, rq->body };
+	struct once once = { .key = rq->idempotency_key };
+	bool ok = once.key.len <= 255;
+
+	for (size_t i = 0; ok && i < once.key.len; i++)
+		ok = once.key.data[i] >= 0x20 && once.key.data[i] < 0x7f;
+	if (!ok)
+		return fault_set(c->f, ERR_REFUSED, "Idempotency-Key",
+				 "Idempotency-Key has %zu bytes; it must be 1 to 255 printable ASCII "
+				 "characters",
+				 once.key.len);
+	for (size_t i = 0; once.key.len > 0 && i < sizeof parts / sizeof *parts; i++)
+		once.content_hash =
+		    XXH3_64bits_withSeed(parts[i].data, parts[i].len, once.content_hash + parts[i].len);
+	*ret = once;
+	return 0;
+}
+
+int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extra)
+{
+	char lines[512];
+
+	snprintf(lines, sizeof lines, "%s%s", extra ? extra : "",
+		 replayed ? "Idempotent-Replay: true\r\n" : "");
+	return out_begin(o, status, "application/json", lines);
 }
 
 int ctx_finish(struct out *o, int err)

@@ -133,7 +133,7 @@ static int export_windows(struct export *e)
 
 	s->store = e->c->store;
 	s->rid = e->run.rid;
-	s->window_ns = s->every_ns = e->run.window_ns;
+	s->window_ns = s->width_ns = s->every_ns = e->run.window_ns;
 	s->sids = e->picked.sids;
 	s->n_sids = e->picked.n;
 	s->row = export_bucket;

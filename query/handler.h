@@ -31,6 +31,10 @@ int handle_logs(struct ctx *c);      /* logs.c */
 int handle_histogram(struct ctx *c); /* histogram.c */
 int handle_export(struct ctx *c);    /* export.c */
 int handle_usage(struct ctx *c);     /* health.c */
+int handle_projects(struct ctx *c);  /* projects.c */
+int handle_project_create(struct ctx *c);
+int handle_policy(struct ctx *c);
+int handle_policy_set(struct ctx *c);
 int handle_verify(struct ctx *c);
 int handle_healthz(struct ctx *c);
 int handle_readyz(struct ctx *c);
@@ -51,6 +55,19 @@ void ctx_release(struct ctx *c);
 
 /* ERR_REFUSED: the client's Accept has none of what there is. */
 int accept_fault(const struct ctx *c, const char *have);
+
+/* The body is JSON, or its type is not told; else ERR_UNSUPPORTED. */
+int ctx_json(const struct ctx *c);
+
+/* The request's Idempotency-Key and what belongs to it, for a change; borrowed from the request.
+ * ERR_REFUSED. */
+int ctx_once(const struct ctx *c, struct once *ret);
+
+/* Begins the answer to a change; a repetition's says so.  extra as in struct api_sink. */
+int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extra);
+
+/* The policy of the path's project; the default where there is no such project yet. */
+int ctx_policy(const struct ctx *c, struct view *v, struct policy *ret); /* projects.c */
 
 /* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);

@@ -64,7 +64,8 @@ static int answer(struct ctx *c, struct plan *p, const struct row_form *form)
 	const struct row_taker t = { answer_series, answer_row, answer_pause, &a };
 	struct answer_about about = { .tier_ns = p->tier_ns,
 				      .every_ns = p->windows.every_ns,
-				      .complete_until_ns = window_start(p->complete_until_ns, p->tier_ns) };
+				      .complete_until_ns =
+					  window_start(p->complete_until_ns, p->recorded_ns) };
 	int err;
 
 	out_init(&a.o, c->sink);

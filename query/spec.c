@@ -6,18 +6,6 @@
 #include "query/jsontext.h"
 #include "query/params.h"
 
-static struct json_object *tree_of(struct span text)
-{
-	struct json_tokener *k = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
-	struct json_object *o;
-
-	if (!k)
-		return NULL;
-	o = json_tokener_parse_ex(k, (const char *)text.data, (int)text.len);
-	json_tokener_free(k);
-	return o;
-}
-
 static struct span string_of(struct json_object *o)
 {
 	return span_of(json_object_get_string(o), (size_t)json_object_get_string_len(o));
@@ -74,22 +62,26 @@ static int tags_check(struct json_object *tags, struct fault *f)
 	return 0;
 }
 
-/* metrics.window: whole seconds that divide 5 minutes. */
-static int window_parse(struct json_object *metrics, int64_t *ret_ns, struct fault *f)
+/* metrics.window: whole seconds that divide the windows of the policy's next tier. */
+static int window_parse(struct json_object *metrics, const struct policy *policy, int64_t *ret_ns,
+			struct fault *f)
 {
+	int64_t next_ns = policy->n_tiers > 1 ? policy->tiers[1].every_ns : NS_PER_DAY, ns = 0;
+	char next[DURATION_TEXT_MAX];
 	struct json_object *o;
-	int64_t ns = 0;
 	int err = type_check(metrics, "metrics", json_type_object, f);
 
 	if (err < 0 || !json_object_object_get_ex(metrics, "window", &o))
 		return err;
 	if ((err = type_check(o, "metrics.window", json_type_string, f)) < 0)
 		return err;
-	if (!duration_parse(string_of(o), &ns) || ns < NS_PER_S || ns % NS_PER_S || (300 * NS_PER_S) % ns)
+	duration_print(next_ns, next);
+	if (!duration_parse(string_of(o), &ns) || ns < NS_PER_S || ns > 300 * NS_PER_S || ns % NS_PER_S ||
+	    next_ns % ns)
 		return fault_set(f, ERR_REFUSED, "metrics.window",
-				 "metrics.window is \"%.60s\"; it must be whole "
-				 "seconds that divide 5m: 1s, 2s, 5s, 10s, 15s, 30s, 1m, 5m ...",
-				 json_object_get_string(o));
+				 "metrics.window is \"%.60s\"; it must be whole seconds, at most 5m, that "
+				 "divide %s, the project's next tier: 1s, 5s, 10s, 30s ...",
+				 json_object_get_string(o), next);
 	*ret_ns = ns;
 	return 0;
 }
@@ -155,7 +147,8 @@ static int project_check(struct json_object *o, const char *project, struct faul
 	return err;
 }
 
-static int key_parse(struct json_object *o, const char *key, struct run *r, struct fault *f)
+static int key_parse(struct json_object *o, const char *key, const struct policy *policy, struct run *r,
+		     struct fault *f)
 {
 	static const char *const objects[] = { "hyperparams", "resources", "schedule" };
 
@@ -168,7 +161,7 @@ static int key_parse(struct json_object *o, const char *key, struct run *r, stru
 	if (strcmp(key, "tags") == 0)
 		return tags_check(o, f);
 	if (strcmp(key, "metrics") == 0)
-		return window_parse(o, &r->window_ns, f);
+		return window_parse(o, policy, &r->window_ns, f);
 	if (strcmp(key, "api_version") == 0)
 		return version_check(o, f);
 	if (strcmp(key, "state") == 0)
@@ -250,13 +243,27 @@ static int spec_keep(struct span body, struct run *r)
 	return err < 0 ? err : buf_addstr(b, "}");
 }
 
-static int keys_parse(struct json_object *tree, struct run *r, struct fault *f)
+/* Where each value that the spec need not say came from. */
+static int sources_keep(struct run *r, const struct policy *policy)
+{
+	bool asked = r->window_ns != 0;
+
+	if (!asked)
+		r->window_ns = policy->window_ns;
+	buf_init(&r->sources_json, SPEC_SOURCES_MAX);
+	return buf_addf(&r->sources_json, "{\"metrics.window\":\"%s\"}",
+			asked                         ? "request"
+			: policy->set & POLICY_WINDOW ? "policy"
+						      : "default");
+}
+
+static int keys_parse(struct json_object *tree, const struct policy *policy, struct run *r, struct fault *f)
 {
 	int err = 0;
 
 	json_object_object_foreach(tree, key, value)
 	{
-		if ((err = key_parse(value, key, r, f)) < 0)
+		if ((err = key_parse(value, key, policy, r, f)) < 0)
 			return err;
 	}
 	if (r->state == 0)
@@ -264,9 +271,10 @@ static int keys_parse(struct json_object *tree, struct run *r, struct fault *f)
 	return 0;
 }
 
-int spec_parse(struct span body, const char *project, struct run *ret, struct fault *f)
+int spec_parse(struct span body, const char *project, const struct policy *policy, struct run *ret,
+	       struct fault *f)
 {
-	struct run r = { .window_ns = WINDOW_DEFAULT_NS };
+	struct run r = { 0 };
 	struct json_object *tree = NULL;
 	int err;
 
@@ -279,10 +287,11 @@ int spec_parse(struct span body, const char *project, struct run *ret, struct fa
 		return err;
 	snprintf(r.project, sizeof r.project, "%s", project);
 	buf_init(&r.spec_json, SPEC_BYTES_MAX + 256);
-	tree = tree_of(body);
+	tree = json_tree(body);
 	if (!json_object_is_type(tree, json_type_object))
 		err = fault_set(f, ERR_REFUSED, "", "the body must be a JSON object, the spec of the run");
-	else if ((err = keys_parse(tree, &r, f)) == 0)
+	else if ((err = keys_parse(tree, policy, &r, f)) == 0 &&
+		 (err = fault_default(f, sources_keep(&r, policy))) == 0)
 		err = fault_default(f, spec_keep(body, &r));
 	json_object_put(tree);
 	if (err < 0) {
@@ -314,7 +323,7 @@ bool spec_matches(struct span spec_json, struct span name_glob, const struct spa
 
 	if (name_glob.len == 0 && n_tags == 0)
 		return true;
-	tree = tree_of(spec_json);
+	tree = json_tree(spec_json);
 	if (name_glob.len > 0)
 		ok = json_object_object_get_ex(tree, "name", &o) && glob_match(name_glob, string_of(o));
 	if (n_tags > 0)

@@ -142,7 +142,7 @@ static int print_news(struct source *s, const struct target *t, const char *run,
 		err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
 		buf_release(&path);
 		err = log_show_end(show, err, f);
-		if (err == ERR_GONE || (err < 0 && err != ERR_IO && err != ERR_BUSY))
+		if (err == ERR_GONE || (err < 0 && err != ERR_IO && err != ERR_BUSY && err != ERR_TIMEOUT))
 			return err;
 		fprintf(stderr, "astraml: the connection ended; trying again from record %llu\n",
 			(unsigned long long)show->last_seq);

@@ -18,6 +18,7 @@ int verb_compare(const struct target *t, int argc, char **argv);
 int verb_logs(const struct target *t, int argc, char **argv);
 int verb_export(const struct target *t, int argc, char **argv);
 int verb_stats(const struct target *t, int argc, char **argv);
+int verb_policy(const struct target *t, int argc, char **argv);
 int verb_compact(const struct target *t, int argc, char **argv);
 int verb_verify(const struct target *t, int argc, char **argv);
 int verb_backup(const struct target *t, int argc, char **argv);

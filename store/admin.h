@@ -23,7 +23,7 @@ struct store_options {
 	size_t memory_max_bytes;  /* open buckets; 0: 128 MiB */
 	size_t journal_max_bytes; /* journal not yet flushed; 0: 128 MiB */
 	size_t queue_max_batches; /* 0: 8192 */
-	int64_t grace_ns;         /* after a window's end, before it is flushed; 0: 30 s */
+	int64_t grace_ns;         /* after a window's end, where no policy says; 0: 30 s */
 	int64_t flush_every_ns;   /* least time between flushes that no cap asks for; 0: 30 s */
 	size_t log_block_bytes;   /* text of a sealed log block; 0: 4 MiB, which is also the most */
 	size_t map_max_bytes;     /* the hot environment's bound; 0: 256 GiB */
@@ -66,19 +66,52 @@ int store_authenticate(struct store *s, struct span token, struct caller *ret);
  * cannot see, or ERR_DENIED.  Every handler asks this and only this. */
 int caller_may(const struct caller *c, const char *project, enum role least, struct fault *f);
 
+/* ---- changes, each made once ---- */
+
+/* What came with a request for a change: with the same key within 24 h the same content gets the
+ * first committed answer again, other content ERR_CONFLICT. */
+struct once {
+	struct span key;       /* Idempotency-Key; empty: none */
+	uint64_t content_hash; /* of method, path and body */
+};
+
+/* ---- projects and their policies ---- */
+
+/* Makes a project, which also comes into being with its first run or policy.  ERR_CONFLICT: it is
+ * there; else as for every change. */
+int store_project_create(struct store *s, const char *name, const struct once *once, struct project *ret,
+			 bool *ret_replayed, struct fault *f);
+
+/* Fields of `given` take the values, those of `reset` go back to their defaults (enum policy_field);
+ * the others stay. */
+struct policy_change {
+	unsigned given, reset;
+	struct policy values;
+};
+
+/* Changes the project's policy and waits until that is durable; *ret is the project then.  The project
+ * comes into being with it.  ERR_REFUSED: what would hold then is no policy (policy.h), and f names the
+ * field; ERR_CONFLICT and ERR_BUSY as for every change. */
+int store_policy_set(struct store *s, const char *project, const struct policy_change *change,
+		     const struct once *once, struct project *ret, bool *ret_replayed, struct fault *f);
+
+/* How long after a window's end data is waited for: the policy's, or what this process was told. */
+int64_t store_grace(const struct store *s, const struct policy *p);
+
 /* ---- compaction ---- */
 
 struct compact_report {
 	uint64_t parts, buckets, bytes; /* made */
 	uint64_t replaced;              /* parts taken into these */
+	uint64_t dropped;               /* parts past their time */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
 };
 
-/* Flushes what is in memory, seals every hour and day that ended by until_ns, with all that came late,
- * and drops blocks that are folded.  dry_run: only tells what it would seal.  tell (may be NULL) gets
- * a sentence for each slot.  The store was opened for writing; beside the compactor's thread or
- * without one. */
+/* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
+ * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
+ * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot.  The store
+ * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);
@@ -103,9 +136,9 @@ int store_stats(struct store *s, struct store_stats *ret);
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);
 
-/* End of the last window that is closed for good as far as live data goes: windows that end before
- * are complete unless something arrives late. */
-int64_t store_complete_until(struct store *s);
+/* End of the last window that is closed for good as far as live data goes, in a project of this
+ * policy: windows that end before are complete unless something arrives late. */
+int64_t store_complete_until(const struct store *s, const struct policy *p);
 
 /* Walks everything stored, checks form and checksums.  Each trouble is told to fn as a sentence;
  * returns the number of troubles, or a negative error.  progress (may be NULL) is told values done

@@ -65,7 +65,8 @@ bool parts_fits(const struct part *part, const struct part_row *row)
 	struct part_id id = part_id(part);
 	struct part_summary summary = part_summary(part);
 
-	return id.number == row->id.number && id.from_ns == row->id.from_ns && id.to_ns == row->id.to_ns &&
+	return id.number == row->id.number && id.pid == row->id.pid && id.tier_ns == row->id.tier_ns &&
+	       id.from_ns == row->id.from_ns && id.to_ns == row->id.to_ns &&
 	       summary.crc == row->summary.crc && summary.bytes == row->summary.bytes;
 }
 
@@ -180,8 +181,8 @@ int parts_rows(struct kv *kv, struct manifest *ret)
 	if (err < 0)
 		return err;
 	err = manifest_read_all(t, ret);
-	for (size_t i = 0; err == 0 && i < ret->n; i++)
-		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
+	if (err == 0)
+		manifest_detach(ret);
 	kv_abort(t);
 	return err;
 }

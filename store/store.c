@@ -209,9 +209,14 @@ void store_close(struct store *s)
 
 int store_announce(struct store *s, const char *url) { return dir_announce(s->lock_fd, url); }
 
-int64_t store_complete_until(struct store *s)
+int64_t store_grace(const struct store *s, const struct policy *p)
 {
-	return window_start(clock_now_ns() - s->options.grace_ns, EPOCH_NS);
+	return p->set & POLICY_GRACE ? p->grace_ns : s->options.grace_ns;
+}
+
+int64_t store_complete_until(const struct store *s, const struct policy *p)
+{
+	return window_start(clock_now_ns() - store_grace(s, p), EPOCH_NS);
 }
 
 static void copy_counters(const struct counters *c, struct store_stats *st)
@@ -252,7 +257,7 @@ static int sum_flushes(struct kv_txn *t, const struct state *state, struct store
 static int sum_parts(struct kv_txn *t, struct store_stats *st)
 {
 	struct manifest m;
-	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+	int err = manifest_read_all(t, &m);
 
 	if (err < 0)
 		return err;

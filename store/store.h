@@ -97,6 +97,7 @@ struct store {
 	bool stuck; /* the last turn failed */
 	size_t room_least, room_more;
 	atomic_bool disk_full, broken, flush_wanted;
+	atomic_int_fast64_t grace_ns; /* the longest of any project: live windows are flushed then */
 
 	/* log news */
 	pthread_mutex_t news_lock;

@@ -9,6 +9,7 @@
 #include "store/idempotency.h"
 #include "store/logs.h"
 #include "store/producer.h"
+#include "store/project.h"
 #include "store/seal.h"
 
 #define TRIM_CHUNKS        64
@@ -26,10 +27,7 @@ static int recall_creation(struct turn *t, struct creation *c)
 		return err;
 	free(known.rejected);
 	if (known.content_hash != c->content_hash || known.first_seq != 0) {
-		c->err = fault_set(
-		    &c->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)c->key.len, (const char *)c->key.data);
+		c->err = idempotency_conflict(c->key, &c->fault);
 		return 0;
 	}
 	c->replayed = true;
@@ -39,11 +37,10 @@ static int recall_creation(struct turn *t, struct creation *c)
 static int put_creation(struct store *s, struct turn *t, struct creation *c, struct run *run)
 {
 	struct idempotent a = { .created_ns = t->now_ns, .content_hash = c->content_hash, .rid = run->rid };
-	uint8_t created[8];
-	int err;
+	struct project project;
+	int err = project_ensure(t->txn, run->project, t->now_ns, &project);
 
-	put_le64(created, (uint64_t)t->now_ns);
-	err = stored_put(t->txn, KV_PROJECT, KIND_PROJECT, span_str(run->project), span_of(created, 8));
+	run->pid = project.pid;
 	if (err == 0)
 		err = run_put(t->txn, run);
 	if (err == 0)
@@ -79,9 +76,14 @@ static int create_run(struct store *s, struct turn *t, struct creation *c)
 		return 0;
 	}
 	buf_init(&run.spec_json, c->run->spec_json.len + 1);
+	buf_init(&run.sources_json, c->run->sources_json.len + 1);
 	err = buf_add(&run.spec_json, c->run->spec_json.data, c->run->spec_json.len);
-	if (err < 0)
+	if (err == 0)
+		err = buf_add(&run.sources_json, c->run->sources_json.data, c->run->sources_json.len);
+	if (err < 0) {
+		run_release(&run);
 		return err;
+	}
 	run.rid = s->state.next_rid++;
 	run.created_ns = t->now_ns;
 	if (run.state == RUN_RUNNING && !run.imported)
@@ -168,10 +170,7 @@ static int decide_key(struct turn *t, struct batch *b, bool *ret_go)
 		return err;
 	if (known.content_hash != b->content_hash || known.rid != b->rid) {
 		free(known.rejected);
-		b->err = fault_set(
-		    &b->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)b->idempotency_key.len, (const char *)b->idempotency_key.data);
+		b->err = idempotency_conflict(b->idempotency_key, &b->fault);
 		return 0;
 	}
 	answer_duplicate(t, b, known.first_seq, known.first_seq ? known.last_seq - known.first_seq + 1 : 0);
@@ -268,8 +267,13 @@ static int remember(struct turn *t, struct batch *b, struct producer *p)
 		return err < 0 ? err : producer_put(t->txn, b->rid, b->producer, p);
 	}
 	if (b->idempotency_key.len) {
-		struct idempotent a = { t->now_ns,   b->content_hash, b->rid,       b->first_seq,
-					b->last_seq, b->rejected,     b->n_rejected };
+		struct idempotent a = { .created_ns = t->now_ns,
+					.content_hash = b->content_hash,
+					.rid = b->rid,
+					.first_seq = b->first_seq,
+					.last_seq = b->last_seq,
+					.rejected = b->rejected,
+					.n_rejected = b->n_rejected };
 
 		return idempotency_put(t->txn, b->project, b->idempotency_key, &a);
 	}

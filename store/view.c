@@ -7,6 +7,7 @@
 
 #include "store/base/bytes.h"
 #include "store/logs.h"
+#include "store/project.h"
 
 int view_open(struct store *s, struct view **ret)
 {
@@ -16,6 +17,7 @@ int view_open(struct store *s, struct view **ret)
 	if (!v)
 		return ERR_NOMEM;
 	v->store = s;
+	v->bound = SIZE_MAX;
 	err = kv_begin(s->kv, false, &v->txn);
 	if (err < 0) {
 		free(v);
@@ -33,7 +35,18 @@ void view_close(struct view *v)
 	free(v);
 }
 
+void view_bound(struct view *v, size_t max, size_t *found)
+{
+	v->bound = max;
+	v->found = found;
+}
+
 /* ---- runs and series ---- */
+
+int view_project(struct view *v, const char *name, struct project *ret)
+{
+	return strlen(name) > ID_MAX ? ERR_NOT_FOUND : project_get(v->txn, name, ret);
+}
 
 int view_run(struct view *v, const char *project, const char *id, struct run *ret)
 {
@@ -88,28 +101,7 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
 }
 
-int view_projects(struct view *v, project_fn fn, void *arg)
-{
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(v->txn, KV_PROJECT, &c), moved;
-
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		char name[ID_MAX + 1];
-
-		if (key.len > ID_MAX) {
-			err = ERR_CORRUPT;
-			break;
-		}
-		memcpy(name, key.data, key.len);
-		name[key.len] = 0;
-		err = fn(arg, name);
-	}
-	kv_cursor_close(c);
-	return err;
-}
+int view_projects(struct view *v, project_fn fn, void *arg) { return projects_read(v->txn, fn, arg); }
 
 struct series_call {
 	series_fn fn;

@@ -233,13 +233,15 @@ static bool choose_flush(struct store *s, int64_t since_last_ns, int64_t due_ns,
 
 static void begin_flush(struct store *s, int64_t *last_ns)
 {
-	int64_t now = clock_now_ns(), floor;
+	int64_t now = clock_now_ns(), due = now - atomic_load(&s->grace_ns), floor;
 	bool begun;
 
 	if (flush_active(s->flush))
 		return;
 	pthread_mutex_lock(&s->memory_lock);
-	begun = choose_flush(s, now - *last_ns, now - s->options.grace_ns, &floor);
+	if (due < s->memory.floor_ns)
+		due = s->memory.floor_ns; /* a longer grace, or a clock set back: late is what was late */
+	begun = choose_flush(s, now - *last_ns, due, &floor);
 	if (begun)
 		memory_freeze(&s->memory, floor);
 	begun &= s->memory.n_frozen > 0;

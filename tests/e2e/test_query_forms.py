@@ -367,7 +367,9 @@ def check_forms(c, parameters):
     for s in tree["series"]:
         same_rows(series[key(s)], s["rows"], what)
     equal((message.every_ns, message.partial), (tree["every_ms"] * MS, tree["partial"]), what)
-    equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (30 * NS, 0), what)
+    tier_s = {"30s": 30, "5m": 300, "1h": 3600, "1d": 86400}[tree["tier"]]
+    equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (tier_s * NS, 0), what)
+    equal(message.every_ns % message.tier_ns, 0, f"windows of {what} are whole windows of the tier")
 
 
 def test_forms_agree():

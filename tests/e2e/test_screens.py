@@ -49,13 +49,14 @@ SCREENS = {
     "plot-runs": ("plot", "rnnt-2022", "maskrcnn-2022", "throughput", "--x", "rel", "--log-y"),
     "compare": ("compare", "rnnt-2022", "maskrcnn-2022", "llama2-lora-2025"),
     "compare-many": ("compare", *(name for name, _ in IMPORTS), LONG, "--metric", "*a*"),
+    "policy": ("policy",),
     "logs": ("logs", "ncf-2018", "--tail", "12"),
     "logs-levels": ("logs", LONG),
     "logs-around-step": ("logs", "rnnt-2022", "--around-step", "20", "-C", "2"),
 }
 VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
             ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "policy", "stats", "verify")
 
 state = {}
 
