@@ -35,6 +35,8 @@ enum kv_db {
 	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_PART,
+	KV_RAW,
+	KV_RAWGONE,
 	KV_DBS,
 };
 

@@ -37,7 +37,7 @@ def same(got, want, what):
 
 
 def parts(data):
-    return sorted(os.listdir(os.path.join(data, "parts")))
+    return sorted(n for n in os.listdir(os.path.join(data, "parts")) if n.startswith("metrics-"))
 
 
 def compact(data, *arguments):
