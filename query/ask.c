@@ -141,10 +141,11 @@ static int samples_parse(struct ask *a, struct fault *f)
 				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
 	for (size_t i = 0; a->samples && i < sizeof of_windows / sizeof *of_windows; i++)
 		if (params_get(a->params, of_windows[i], 0, &s))
-			return fault_set(f, ERR_REFUSED, of_windows[i],
-					 "%s says something of windows, and samples=true asks for every sample "
-					 "by itself; leave one of them out",
-					 of_windows[i]);
+			return fault_set(
+			    f, ERR_REFUSED, of_windows[i],
+			    "%s says something of windows, and samples=true asks for every sample "
+			    "by itself; leave one of them out",
+			    of_windows[i]);
 	return 0;
 }
 
@@ -177,8 +178,7 @@ int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fa
 	if ((err = params_check(p, known, f)) < 0 || (err = unsupported_check(p, f)) < 0 ||
 	    (err = runs_parse(&a, f)) < 0 || (err = aggs_parse(&a, f)) < 0 ||
 	    (err = width_parse(&a, f)) < 0 || (err = steps_parse(&a, f)) < 0 || (err = by_parse(&a, f)) < 0 ||
-	    (err = samples_parse(&a, f)) < 0 ||
-	    (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
+	    (err = samples_parse(&a, f)) < 0 || (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
 	    (err = params_time(p, "end", now_ns, &a.end_ns, f)) < 0)
 		return err;
 	a.has_start = a.start_ns != INT64_MIN;

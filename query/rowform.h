@@ -13,7 +13,8 @@
 /* What an answer says of itself. */
 struct answer_about {
 	int64_t tier_ns, every_ns, complete_until_ns; /* tier 0: samples, every row is one */
-	int64_t samples_since_ns; /* all from then on are kept; INT64_MIN: all there ever were, or not asked for */
+	int64_t samples_since_ns; /* all from then on are kept; INT64_MIN: all there ever were, or not asked
+				     for */
 	bool partial;
 };
 

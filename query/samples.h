@@ -19,8 +19,8 @@ struct sample_scan {
 	size_t n_sids;
 	int64_t from_ns, to_ns;
 	bool by_step;
-	sample_fn sample;         /* under a view: must not block */
-	int (*pause)(void *arg);  /* no view is open; NULL is fine */
+	sample_fn sample;        /* under a view: must not block */
+	int (*pause)(void *arg); /* no view is open; NULL is fine */
 	void *arg;
 };
 

@@ -23,7 +23,8 @@ static bool due_whole(const struct raw_piece *p, size_t n, size_t *ret_from, siz
 		uint64_t bytes = p[from].bytes;
 		size_t len = 1;
 
-		while (from + len < n && len < RAW_MERGE_MOST && bytes + p[from + len].bytes <= RAW_MERGE_BYTES)
+		while (from + len < n && len < RAW_MERGE_MOST &&
+		       bytes + p[from + len].bytes <= RAW_MERGE_BYTES)
 			bytes += p[from + len++].bytes;
 		if (len > 1) {
 			*ret_from = from;

@@ -425,8 +425,8 @@ static int next_strip(struct rawblock_reader *r, struct reader *directory, struc
 
 static int open_strips(struct rawblock_reader *r, struct span block, const struct head *h)
 {
-	struct reader all = reader_of(
-	    span_of(block.data + RAWBLOCK_HEADER_BYTES, block.len - RAWBLOCK_HEADER_BYTES));
+	struct reader all =
+	    reader_of(span_of(block.data + RAWBLOCK_HEADER_BYTES, block.len - RAWBLOCK_HEADER_BYTES));
 	struct reader directory = reader_of(read_bytes(&all, h->directory));
 	struct reader dense = reader_of(read_bytes(&all, h->dense)), loose;
 	struct span loose_span;

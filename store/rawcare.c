@@ -186,7 +186,8 @@ static int merge(struct rawcare *c, const struct raw_row *rows, size_t n, uint64
 			report->merged += n;
 		}
 	} else if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-		log_warn("raw: %zu parts stay as they are, something in them is damaged; run astraml verify", n);
+		log_warn("raw: %zu parts stay as they are, something in them is damaged; run astraml verify",
+			 n);
 		for (size_t i = 0; i < n; i++)
 			c->bad[c->n_bad++ % 16] = rows[i].id.number;
 		err = 0;
@@ -253,10 +254,7 @@ static int merge_all(struct rawcare *c, struct raw_keep keep, int64_t now_ns, at
 
 /* ---- dropping ---- */
 
-static int mark_run(void *arg, const struct run_range *r)
-{
-	return raw_gone_put(arg, r->rid, r->greatest);
-}
+static int mark_run(void *arg, const struct run_range *r) { return raw_gone_put(arg, r->rid, r->greatest); }
 
 struct drop {
 	const struct raw_row *row;
@@ -273,7 +271,8 @@ static int drop_row(void *arg, struct kv_txn *t)
 
 static bool is_old(const struct raw_row *row, int64_t keep_ns, int64_t now_ns)
 {
-	int64_t young = row->arrived_ns > row->summary.greatest_ns ? row->arrived_ns : row->summary.greatest_ns;
+	int64_t young =
+	    row->arrived_ns > row->summary.greatest_ns ? row->arrived_ns : row->summary.greatest_ns;
 
 	return keep_ns != KEEP_FOREVER && now_ns - young >= keep_ns;
 }

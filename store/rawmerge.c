@@ -128,8 +128,7 @@ static int source_fill(struct source *s, bool *ret)
 {
 	int err = 0;
 
-	while (err == 0 && s->at == s->n &&
-	       rawpart_find(s->part, NULL, 0, INT64_MIN, INT64_MAX, &s->block)) {
+	while (err == 0 && s->at == s->n && rawpart_find(s->part, NULL, 0, INT64_MIN, INT64_MAX, &s->block)) {
 		s->n = s->at = 0;
 		err = rawpart_read(s->part, s->block++, s->reader, &s->room, NULL, 0, take_samples, s);
 		s->taken += s->n;

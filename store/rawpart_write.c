@@ -55,8 +55,8 @@ uint64_t sample_digest(uint32_t sid, const struct point *p, size_t n)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sum += mix(mix(mix((uint64_t)p[i].t_ns + sid) + (uint64_t)p[i].step) +
-			   double_bits(p[i].value));
+		sum +=
+		    mix(mix(mix((uint64_t)p[i].t_ns + sid) + (uint64_t)p[i].step) + double_bits(p[i].value));
 	return sum;
 }
 
@@ -341,8 +341,7 @@ static int tell_runs(const struct rawpart_writer *w, struct buf *runs)
 	if (!ranges)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < w->n_runs; i++)
-		ranges[i] =
-		    (struct run_range){ w->runs[i].rid, w->runs[i].least, w->runs[i].greatest };
+		ranges[i] = (struct run_range){ w->runs[i].rid, w->runs[i].least, w->runs[i].greatest };
 	qsort(ranges, w->n_runs, sizeof(*ranges), compare_range);
 	err = run_ranges_put(ranges, w->n_runs, runs);
 	free(ranges);

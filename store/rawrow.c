@@ -118,8 +118,8 @@ int raw_row_put(struct kv_txn *t, const struct raw_row *row)
 	if (err == 0)
 		err = buf_add(&body, row->runs.data, row->runs.len);
 	if (err == 0)
-		err = stored_put(t, KV_RAW, KIND_RAW, key_of(row->id.pid, row->id.first, key),
-				 buf_span(&body));
+		err =
+		    stored_put(t, KV_RAW, KIND_RAW, key_of(row->id.pid, row->id.first, key), buf_span(&body));
 	buf_release(&body);
 	if (err < 0 || number >= row->id.number)
 		return err;

@@ -71,8 +71,8 @@ struct sealing {
 	uint64_t samples;     /* seen so far */
 	uint32_t *place;      /* by sid: 1 + its place in seen; 0: not there, or left out */
 	size_t n_places;
-	struct kv_txn *txn;   /* of the walk */
-	uint32_t *pids;       /* by rid: its project; 0: not asked yet, RUN_GONE */
+	struct kv_txn *txn; /* of the walk */
+	uint32_t *pids;     /* by rid: its project; 0: not asked yet, RUN_GONE */
 	size_t n_pids;
 	struct seen *seen; /* by (pid, sid) once all are known */
 	size_t n_seen, cap;

@@ -182,8 +182,8 @@ static int read_part(struct gathering *g, const struct rawpart *part, struct par
 {
 	int err = 0;
 
-	for (size_t i = 0;
-	     err == 0 && rawpart_find(part, g->sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
+	for (size_t i = 0; err == 0 && rawpart_find(part, g->sids, g->n_sids, g->from_ns, g->to_ns, &i);
+	     i++) {
 		err = rawpart_read(part, i, r->reader, &r->room, g->sids, g->n_sids, take_samples, g);
 		if (err == ERR_CORRUPT) {
 			g->partial = true;

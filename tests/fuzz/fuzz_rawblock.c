@@ -80,8 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(block != NULL);
 	memcpy(block, data, size);
 	crc = crc32c_extend(crc32c(block, RAWBLOCK_HEADER_BYTES - 4), zero, sizeof(zero));
-	put_le32(block + 24,
-		 crc32c_extend(crc, block + RAWBLOCK_HEADER_BYTES, size - RAWBLOCK_HEADER_BYTES));
+	put_le32(block + 24, crc32c_extend(crc, block + RAWBLOCK_HEADER_BYTES, size - RAWBLOCK_HEADER_BYTES));
 	taken.n = 0;
 	err = rawblock_read(reader, span_of(block, size), 0, NULL, 0, take, &taken);
 	must(err == 0 || err == ERR_CORRUPT || err == ERR_VERSION);

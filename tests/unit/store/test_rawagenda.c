@@ -1,6 +1,6 @@
 /*
- * Which raw parts are merged: days that are over become one part each, a day that goes on stays few parts and is
- * not written over and over again, and nothing is kept much longer than it should be.
+ * Which raw parts are merged: days that are over become one part each, a day that goes on stays few parts and
+ * is not written over and over again, and nothing is kept much longer than it should be.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -78,10 +78,7 @@ static int64_t step_at(uint64_t *seed, enum steps kind, size_t i)
 	}
 }
 
-static int by_time(const void *a, const void *b)
-{
-	return sample_compare(a, b);
-}
+static int by_time(const void *a, const void *b) { return sample_compare(a, b); }
 
 static void add_series(uint64_t *seed, uint32_t sid, size_t n, enum times times, enum steps steps,
 		       enum value_kind values)
@@ -235,7 +232,8 @@ static void test_short_series(void **state)
 	there_and_back();
 }
 
-/* What series have in common is kept once: ten that are logged together take little more than their values. */
+/* What series have in common is kept once: ten that are logged together take little more than their values.
+ */
 static void test_shared_axes(void **state)
 {
 	struct rawblock_range range;
@@ -270,8 +268,8 @@ static void test_mixed_axes(void **state)
 	for (uint32_t sid = 1; sid <= 8; sid++)
 		for (int i = 0; i < 100; i++) {
 			made[n_made].sid = sid;
-			made[n_made++].p = (struct point){ sid & 1 ? i * 7 : i * i, sid & 2 ? i * 3 : i * 5 + i % 2,
-							   i * sid };
+			made[n_made++].p = (struct point){ sid & 1 ? i * 7 : i * i,
+							   sid & 2 ? i * 3 : i * 5 + i % 2, i * sid };
 		}
 	assert_int_equal(add_all(0), n_made);
 	buf_clear(&block);
@@ -302,13 +300,15 @@ static void test_changed_bytes(void **state)
 	for (size_t i = 0; i < block.len; i++)
 		for (int bit = 0; bit < 8; bit++) {
 			block.data[i] ^= (uint8_t)(1 << bit);
-			assert_int_equal(rawblock_read(reader, buf_span(&block), OFFSET, NULL, 0, ignore, NULL),
+			assert_int_equal(rawblock_read(reader, buf_span(&block), OFFSET, NULL, 0, ignore,
+						       NULL),
 					 ERR_CORRUPT);
 			block.data[i] ^= (uint8_t)(1 << bit);
 		}
 	for (size_t len = 0; len < block.len; len++)
-		assert_int_equal(
-		    rawblock_read(reader, span_of(block.data, len), OFFSET, NULL, 0, ignore, NULL), ERR_CORRUPT);
+		assert_int_equal(rawblock_read(reader, span_of(block.data, len), OFFSET, NULL, 0, ignore,
+					       NULL),
+				 ERR_CORRUPT);
 	assert_int_equal(rawblock_read(reader, buf_span(&block), OFFSET + 1, NULL, 0, ignore, NULL),
 			 ERR_CORRUPT);
 	assert_reads(0, n_made, NULL, 0);
@@ -317,9 +317,9 @@ static void test_changed_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_kind),    cmocka_unit_test(test_many_series),
-		cmocka_unit_test(test_short_series),  cmocka_unit_test(test_shared_axes),
-		cmocka_unit_test(test_mixed_axes),    cmocka_unit_test(test_changed_bytes),
+		cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_many_series),
+		cmocka_unit_test(test_short_series), cmocka_unit_test(test_shared_axes),
+		cmocka_unit_test(test_mixed_axes),   cmocka_unit_test(test_changed_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -234,7 +234,8 @@ static void test_changed_bytes(void **state)
 		byte ^= (uint8_t)(1 << i % 8);
 		assert_int_equal(pwrite(fd, &byte, 1, i), 1);
 		err = read_some(&w);
-		assert_true(err == ERR_CORRUPT || err == ERR_VERSION || (err == 0 && !w.wrong && w.at == n_made));
+		assert_true(err == ERR_CORRUPT || err == ERR_VERSION ||
+			    (err == 0 && !w.wrong && w.at == n_made));
 		byte ^= (uint8_t)(1 << i % 8);
 		assert_int_equal(pwrite(fd, &byte, 1, i), 1);
 	}
