@@ -6,6 +6,7 @@
 #include "store/base/checksum.h"
 #include "store/base/compress.h"
 #include "store/format.h"
+#include "store/ratio.h"
 #include "store/scale.h"
 
 #define LEVEL 9
@@ -13,10 +14,14 @@
 /* Strips with columns of their own that a strip is compared with, the newest ones. */
 #define OWNERS 32
 
+/* Bytes that a value takes before a ratio is tried. */
+#define LARGE 2
+
 /* A series is a strip, and one more for each COLUMN_MAX samples. */
 #define SERIES_MAX (RAWBLOCK_STRIPS_MAX - RAWBLOCK_SAMPLES_MAX / COLUMN_MAX)
 
 enum steps { STEPS_NONE, STEPS_ALL, STEPS_SOME, STEPS_BEFORE };
+enum form { FORM_SCALE, FORM_RATIO };
 
 struct head {
 	enum codec codec;
@@ -26,7 +31,7 @@ struct head {
 /* One strip as columns. */
 struct strip_columns {
 	size_t n;
-	int64_t times[COLUMN_MAX], steps[COLUMN_MAX], has[COLUMN_MAX], room[COLUMN_MAX];
+	int64_t times[COLUMN_MAX], steps[COLUMN_MAX], has[COLUMN_MAX], room[COLUMN_MAX], more[COLUMN_MAX];
 	double values[COLUMN_MAX];
 };
 
@@ -40,7 +45,8 @@ struct rawblock_writer {
 	size_t compared; /* while the block is read back */
 	struct rawblock_reader *reader;
 	struct column_out out;
-	struct buf directory, packed;
+	struct buf directory; /* and, once they are made, the loose stream behind it */
+	struct buf packed;
 	struct owner times[OWNERS], steps[OWNERS];
 	size_t n_times, n_steps;
 	struct strip_columns columns;
@@ -182,12 +188,41 @@ static int put_steps(struct rawblock_writer *w, const struct point *p, size_t n,
 	return err < 0 ? err : column_put(&w->out, c->steps, n, NULL, 0);
 }
 
+static int put_scaled(struct rawblock_writer *w, struct scale scale, size_t n)
+{
+	int err = buf_addch(&w->out.loose, FORM_SCALE);
+
+	if (err == 0)
+		err = scale_put(&w->out, scale);
+	return err < 0 ? err : numbers_put(&w->out, scale, w->columns.values, n, NULL, 0, w->columns.room);
+}
+
+/* Where a scale keeps most of the bits of doubles, a ratio may need less. */
+static int put_values(struct rawblock_writer *w, size_t n)
+{
+	struct strip_columns *c = &w->columns;
+	struct scale scale = scale_choose(c->values, n);
+	size_t dense = w->out.dense.len, loose = w->out.loose.len;
+	struct ratio ratio;
+	int err = put_scaled(w, scale, n);
+
+	if (err < 0 || scale.kind == SCALE_FLOAT || column_cost(c->room, n) < LARGE * n ||
+	    !ratio_find(c->values, n, &ratio))
+		return err;
+	ratio_split(ratio, c->values, n, c->has, c->steps);
+	if (column_cost(c->has, n) + column_cost(c->steps, n) >= column_cost(c->room, n))
+		return 0;
+	w->out.dense.len = dense;
+	w->out.loose.len = loose;
+	err = buf_addch(&w->out.loose, FORM_RATIO);
+	return err < 0 ? err : ratio_put(&w->out, ratio, c->has, c->steps, n);
+}
+
 static int put_columns(struct rawblock_writer *w, const struct owner *strip, size_t *times, size_t *steps)
 {
 	const struct point *p = w->samples + strip->at;
 	struct strip_columns *c = &w->columns;
 	enum steps own = steps_of(p, strip->n);
-	struct scale scale;
 	int err = 0;
 
 	for (size_t i = 0; i < strip->n; i++) {
@@ -201,10 +236,7 @@ static int put_columns(struct rawblock_writer *w, const struct owner *strip, siz
 	if (err == 0 && own && *steps == 0)
 		err = put_steps(w, p, strip->n, own);
 	*steps = *steps ? STEPS_BEFORE - 1 + *steps : own;
-	scale = scale_choose(c->values, strip->n);
-	if (err == 0)
-		err = scale_put(&w->out, scale);
-	return err < 0 ? err : numbers_put(&w->out, scale, c->values, strip->n, NULL, 0, c->room);
+	return err < 0 ? err : put_values(w, strip->n);
 }
 
 static int put_strip(struct rawblock_writer *w, const struct owner *strip)
@@ -252,12 +284,14 @@ static int put_strips(struct rawblock_writer *w, size_t n)
 static int put_block(struct rawblock_writer *w, size_t n, uint64_t offset, struct buf *out)
 {
 	uint8_t head[RAWBLOCK_HEADER_BYTES] = { STORED_MAGIC, KIND_RAW_BLOCK, FORMAT_MAJOR };
-	struct span loose = buf_span(&w->out.loose);
-	size_t at = out->len;
-	int err;
+	struct span loose;
+	size_t at = out->len, directory = w->directory.len;
+	int err = buf_add(&w->directory, w->out.loose.data, w->out.loose.len);
 
+	loose = buf_span(&w->directory);
 	buf_clear(&w->packed);
-	err = compress_block(loose, LEVEL, &w->packed);
+	if (err == 0)
+		err = compress_block(loose, LEVEL, &w->packed);
 	if (err < 0)
 		return err;
 	if (w->packed.len < loose.len) {
@@ -265,13 +299,11 @@ static int put_block(struct rawblock_writer *w, size_t n, uint64_t offset, struc
 		head[3] = CODEC_ZSTD;
 	}
 	put_le32(head + 4, (uint32_t)n);
-	put_le32(head + 8, (uint32_t)w->directory.len);
+	put_le32(head + 8, (uint32_t)directory);
 	put_le32(head + 12, (uint32_t)w->out.dense.len);
-	put_le32(head + 16, (uint32_t)w->out.loose.len);
+	put_le32(head + 16, (uint32_t)w->directory.len);
 	put_le32(head + 20, (uint32_t)loose.len);
 	err = buf_add(out, head, sizeof(head));
-	if (err == 0)
-		err = buf_add(out, w->directory.data, w->directory.len);
 	if (err == 0)
 		err = buf_add(out, w->out.dense.data, w->out.dense.len);
 	if (err == 0)
@@ -367,7 +399,8 @@ static int open_head(struct span block, uint64_t offset, struct head *ret)
 	*ret = (struct head){ (enum codec)p[3], get_le32(p + 4),  get_le32(p + 8),
 			      get_le32(p + 12), get_le32(p + 16), get_le32(p + 20) };
 	if (ret->codec > CODEC_ZSTD || ret->count > RAWBLOCK_SAMPLES_MAX || ret->loose > RAWBLOCK_BYTES_MAX ||
-	    (uint64_t)RAWBLOCK_HEADER_BYTES + ret->directory + ret->dense + ret->loose_stored != block.len)
+	    ret->directory > ret->loose ||
+	    (uint64_t)RAWBLOCK_HEADER_BYTES + ret->dense + ret->loose_stored != block.len)
 		return ERR_CORRUPT;
 	return 0;
 }
@@ -427,15 +460,15 @@ static int open_strips(struct rawblock_reader *r, struct span block, const struc
 {
 	struct reader all =
 	    reader_of(span_of(block.data + RAWBLOCK_HEADER_BYTES, block.len - RAWBLOCK_HEADER_BYTES));
-	struct reader directory = reader_of(read_bytes(&all, h->directory));
-	struct reader dense = reader_of(read_bytes(&all, h->dense)), loose;
+	struct reader dense = reader_of(read_bytes(&all, h->dense)), directory, loose;
 	struct span loose_span;
 	uint64_t samples = 0;
 	int err = open_loose(r, h, read_bytes(&all, h->loose_stored), &loose_span);
 
 	if (err < 0)
 		return err;
-	loose = reader_of(loose_span);
+	directory = reader_of(span_of(loose_span.data, h->directory));
+	loose = reader_of(span_of(loose_span.data + h->directory, loose_span.len - h->directory));
 	r->n_strips = 0;
 	r->times_of = r->steps_of = SIZE_MAX;
 	while (err == 0 && reader_left(&directory)) {
@@ -507,18 +540,28 @@ static int give(struct rawblock_reader *r, const struct strip_at *s, samples_fn 
 	return fn(arg, s->sid, r->samples, s->n);
 }
 
+static int get_values(struct rawblock_reader *r, struct column_in *in, size_t n)
+{
+	struct strip_columns *c = &r->columns;
+	unsigned form = read_u8(&in->loose);
+	struct scale scale;
+	int err;
+
+	if (form == FORM_RATIO)
+		return ratio_get(in, c->values, n, c->room, c->more);
+	err = form == FORM_SCALE ? scale_get(in, &scale) : ERR_CORRUPT;
+	return err < 0 ? err : numbers_get(in, scale, c->values, n, NULL, 0, c->room);
+}
+
 /* A strip whose streams hold more than its samples is damaged. */
 static int read_strip(struct rawblock_reader *r, size_t i, samples_fn fn, void *arg)
 {
 	const struct strip_at *s = &r->strips[i];
 	struct column_in in;
-	struct scale scale;
 	int err = get_axes(r, i, &in);
 
 	if (err == 0)
-		err = scale_get(&in, &scale);
-	if (err == 0)
-		err = numbers_get(&in, scale, r->columns.values, s->n, NULL, 0, r->columns.room);
+		err = get_values(r, &in, s->n);
 	if (err < 0)
 		return err;
 	if (in.dense.bad || in.loose.bad || reader_left(&in.dense) || reader_left(&in.loose))

@@ -5,14 +5,14 @@
  *        0    1  STORED_MAGIC
  *        1    1  KIND_RAW_BLOCK
  *        2    1  FORMAT_MAJOR
- *        3    1  codec of the loose stream: 0 plain, 1 zstd
+ *        3    1  codec of directory and loose stream, which are one frame: 0 plain, 1 zstd
  *        4    4  samples
  *        8    4  bytes of the directory
  *       12    4  bytes of the dense stream
- *       16    4  bytes of the loose stream once decoded
- *       20    4  bytes of it as stored
+ *       16    4  bytes of directory and loose stream once decoded
+ *       20    4  bytes of them as stored
  *       24    4  CRC-32C of bytes 0-23, the block's offset in the file (le64), and all that follows
- *       28       directory; dense stream; loose stream
+ *       28       dense stream; directory and loose stream
  *
  * A strip is up to COLUMN_MAX samples of one series, by time, then step (STEP_NONE lowest).  The
  * directory is, per strip: v sid - sid before, v samples, v times, v steps, v bytes of its dense and of
@@ -23,8 +23,8 @@
  *   steps   0: no sample has one; 1: a column; 2: a column of 0 and 1, whether a sample has one, then a
  *           column with 0 where it has none; k: those of the strip k - 2 before, which has its own
  *
- * A strip's streams are its own columns (column.h) of times, of steps, then a scale and the values as
- * numbers in it (scale.h).
+ * A strip's streams are its own columns (column.h) of times, of steps, then the values (loose): u8 form;
+ * 0: a scale and the numbers in it (scale.h); 1: numbers as of ratio.h.
  */
 #ifndef STORE_RAWBLOCK_H
 #define STORE_RAWBLOCK_H

@@ -279,6 +279,36 @@ static void test_mixed_axes(void **state)
 		assert_reads((sid - 1) * 100, sid * 100, &sid, 1);
 }
 
+/* Means over minutes and hours, decimals that went through arithmetic, and any double among them. */
+static void test_ratios(void **state)
+{
+	static const double divisors[] = { 60, 3600, 7, 1000 };
+	struct rawblock_range range;
+	uint64_t seed = 8;
+
+	(void)state;
+	for (int odd = 0; odd < 2; odd++)
+		for (size_t d = 0; d < 4; d++) {
+			n_made = 0;
+			for (size_t i = 0; i < 2000; i++) {
+				double v = (double)random_below(&seed, 60000) / divisors[d];
+
+				if (random_below(&seed, 3) == 0)
+					v = nextafter(v, i % 2 ? 1e9 : -1e9);
+				if (odd && random_below(&seed, 50) == 0)
+					v = random_value(&seed, VALUE_SPECIAL);
+				made[n_made].sid = 9;
+				made[n_made++].p = (struct point){ (int64_t)i * 1000, STEP_NONE, v };
+			}
+			assert_int_equal(add_all(0), n_made);
+			buf_clear(&block);
+			assert_int_equal(rawblock_finish(writer, n_made, OFFSET, &block, &range), 0);
+			assert_reads(0, n_made, NULL, 0);
+			if (!odd)
+				assert_true(block.len < n_made * 3); /* a double has 8 bytes */
+		}
+}
+
 static int ignore(void *arg, uint32_t sid, const struct point *p, size_t n)
 {
 	(void)arg, (void)sid, (void)p, (void)n;
@@ -320,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_many_series),
 		cmocka_unit_test(test_short_series), cmocka_unit_test(test_shared_axes),
 		cmocka_unit_test(test_mixed_axes),   cmocka_unit_test(test_changed_bytes),
+		cmocka_unit_test(test_ratios),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
