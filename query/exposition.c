@@ -20,6 +20,7 @@ struct number {
 /* What is stored: the same for every process that reads the directory. */
 static const struct number stored_numbers[] = {
 	{ "runs", "Runs in the store.", GAUGE, STORE(runs), 1 },
+	{ "deleted_runs", "Deleted runs that are not purged yet.", GAUGE, STORE(deleted_runs), 1 },
 	{ "series", "Series of all runs.", GAUGE, STORE(series), 1 },
 	{ "journal_bytes", "Bytes that the journal takes of the data file.", GAUGE, STORE(journal_bytes), 1 },
 	{ "journal_batches", "Batches of the journal not flushed yet.", GAUGE, STORE(journal_batches), 1 },
@@ -33,6 +34,8 @@ static const struct number stored_numbers[] = {
 	{ "log_blocks", "Blocks of log records.", GAUGE, STORE(log_blocks), 1 },
 	{ "log_block_bytes", "Bytes of blocks of log records.", GAUGE, STORE(log_block_bytes), 1 },
 	{ "file_bytes", "Size of the data file.", GAUGE, STORE(file_bytes), 1 },
+	{ "free_bytes", "Of the data file, that are used again; `astraml compact` gives them back.", GAUGE,
+	  STORE(free_bytes), 1 },
 	{ "free_pages", "Pages of the data file that are free.", GAUGE, STORE(free_pages), 1 },
 	{ "map_bytes", "Bound of the data file.", GAUGE, STORE(map_bytes), 1 },
 	{ "disk_free_bytes", "Free bytes of the file system.", GAUGE, STORE(disk_free_bytes), 1 },

@@ -25,6 +25,9 @@ typedef int (*handler)(struct ctx *c);
 int handle_run_create(struct ctx *c); /* runs.c */
 int handle_runs(struct ctx *c);
 int handle_run(struct ctx *c);
+int handle_run_delete(struct ctx *c); /* runchange.c */
+int handle_run_patch(struct ctx *c);
+int handle_run_undelete(struct ctx *c);
 int handle_metrics(struct ctx *c);   /* totals.c */
 int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */
 int handle_logs(struct ctx *c);      /* logs.c */
@@ -72,9 +75,10 @@ int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extr
 /* The policy of the path's project; the default where there is no such project yet. */
 int ctx_policy(const struct ctx *c, struct view *v, struct policy *ret); /* projects.c */
 
-/* The run of the path, as this view sees it; ERR_NOT_FOUND with the sentence. */
+/* The run of the path, or of this id in its project, as this view sees it; ERR_NOT_FOUND with the sentence,
+ * which tells those who may give it back when it was deleted. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);
-int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f);
+int find_run(const struct ctx *c, struct view *v, struct span id, struct run *ret);
 
 /* v, or null where there were no finite samples; the step, or null for STEP_NONE. */
 void out_value(struct out *o, uint64_t count, double v); /* totals.c */

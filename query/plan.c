@@ -25,12 +25,13 @@ static bool one_slot(const struct plan *p, const struct chosen_run *r)
 	return p->ask.has_start && p->ask.has_end && range / r->window_ns < SCAN_SLOT_BUCKETS / (int64_t)r->n;
 }
 
-static int choose_run(struct plan *p, struct view *v, const char *project, struct span id,
-		      void (*write)(struct out *o, const struct series_name *name), struct fault *f)
+static int choose_run(struct plan *p, struct view *v, const struct ctx *c, struct span id,
+		      void (*write)(struct out *o, const struct series_name *name))
 {
+	struct fault *f = c->f;
 	struct chosen_run *r = &p->runs[p->n_runs];
 	struct run run;
-	int err = find_run(v, project, id, &run, f);
+	int err = find_run(c, v, id, &run);
 
 	if (err < 0)
 		return err;
@@ -226,7 +227,7 @@ static int choose_runs(struct plan *p, const struct ctx *c,
 	if (err == 0)
 		p->complete_until_ns = store_complete_until(c->store, &p->policy);
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
-		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
+		err = choose_run(p, v, c, p->ask.runs[i], write);
 	view_close(v);
 	return err;
 }

@@ -27,7 +27,12 @@ static int type_check(struct json_object *o, const char *key, enum json_type typ
 			 json_type_to_name(json_object_get_type(o)), json_type_to_name(type));
 }
 
-static int text_check(struct json_object *o, const char *key, struct fault *f)
+int spec_object_check(struct json_object *o, const char *key, struct fault *f)
+{
+	return type_check(o, key, json_type_object, f);
+}
+
+int spec_text_check(struct json_object *o, const char *key, struct fault *f)
 {
 	int err = type_check(o, key, json_type_string, f);
 
@@ -40,7 +45,7 @@ static int text_check(struct json_object *o, const char *key, struct fault *f)
 	return 0;
 }
 
-static int tags_check(struct json_object *tags, struct fault *f)
+int spec_tags_check(struct json_object *tags, bool null_too, struct fault *f)
 {
 	int err = type_check(tags, "tags", json_type_object, f);
 
@@ -56,7 +61,7 @@ static int tags_check(struct json_object *tags, struct fault *f)
 					 "a key of tags has %zu bytes; 1 to %d are, without "
 					 "'=' and control characters",
 					 name.len, SPEC_TEXT_MAX);
-		if ((err = text_check(value, "tags", f)) < 0)
+		if ((value || !null_too) && (err = spec_text_check(value, "tags", f)) < 0)
 			return err;
 	}
 	return 0;
@@ -109,7 +114,7 @@ static int version_check(struct json_object *o, struct fault *f)
 	return err;
 }
 
-static int state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
+int spec_state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
 {
 	int err = type_check(o, "state", json_type_string, f);
 	enum run_state state = err < 0 ? 0 : run_state_parse(string_of(o));
@@ -168,15 +173,15 @@ static int key_parse(struct json_object *o, const char *key, struct run *r, stru
 	if (strcmp(key, "project_id") == 0)
 		return project_check(o, r->project, f);
 	if (strcmp(key, "name") == 0 || strcmp(key, "model") == 0 || strcmp(key, "dataset") == 0)
-		return text_check(o, key, f);
+		return spec_text_check(o, key, f);
 	if (strcmp(key, "tags") == 0)
-		return tags_check(o, f);
+		return spec_tags_check(o, false, f);
 	if (strcmp(key, "metrics") == 0)
 		return window_parse(o, &r->window_ns, f);
 	if (strcmp(key, "api_version") == 0)
 		return version_check(o, f);
 	if (strcmp(key, "state") == 0)
-		return state_parse(o, &r->state, f);
+		return spec_state_parse(o, &r->state, f);
 	if (strcmp(key, "started_at") == 0)
 		return started_parse(o, &r->started_ns, f);
 	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)

@@ -61,32 +61,40 @@ static int check_piece(void *arg, struct span piece)
 	return err;
 }
 
-int verb_verify(const struct target *t, int argc, char **argv)
+static int verify(void *arg)
 {
-	struct verb_args args = { .help = verify_help };
-	struct check c = { .t = t };
-	struct source *s;
+	struct check *c = arg;
 	struct fault f = { 0 };
-	int status, err;
+	struct source *s;
+	int err;
 
-	if (!verb_parse(&args, argc, argv, &status))
-		return status;
-	if (source_open(t, &s, &f) < 0)
+	if (source_open(c->t, &s, &f) < 0)
 		return verb_fault(&f);
-	buf_init(&c.line, SOURCE_WHOLE_MAX);
-	err = source_get(s, "/v2/verify", check_piece, &c, &f);
+	buf_init(&c->line, SOURCE_WHOLE_MAX);
+	err = source_get(s, "/v2/verify", check_piece, c, &f);
 	source_close(s);
-	buf_release(&c.line);
+	buf_release(&c->line);
 	if (err < 0)
 		return verb_fault(&f);
-	if (c.ended && c.troubles == 0)
+	if (c->ended && c->troubles == 0)
 		return EXIT_OK;
-	if (!c.ended)
+	if (!c->ended)
 		fprintf(stderr,
 			"astraml: the answer ended in the middle; nothing is said of what was not checked\n");
 	else
 		fprintf(stderr,
 			"astraml: %llu troubles; what is named above is damaged, the rest is served\n",
-			(unsigned long long)c.troubles);
+			(unsigned long long)c->troubles);
 	return EXIT_TROUBLE;
+}
+
+int verb_verify(const struct target *t, int argc, char **argv)
+{
+	struct verb_args args = { .help = verify_help };
+	struct check c = { .t = t };
+	int status;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	return t->url ? verify(&c) : verb_apart(t->data_dir, verify, &c);
 }

@@ -106,6 +106,7 @@ struct compact_report {
 	uint64_t dropped;               /* parts past their time */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
+	uint64_t runs, log_records;     /* deleted runs that are gone; records older than log_keep */
 };
 
 /* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
@@ -116,17 +117,26 @@ typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);
 
+struct shrink_report {
+	uint64_t before_bytes, after_bytes; /* of the data file */
+};
+
+/* Writes the data file anew without its free pages, when these are more than half of it and no process has
+ * it open (shrink.c).  ERR_BUSY: one has; ERR_HELD, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO; it is then as it
+ * was.  The store is closed. */
+int store_shrink(const char *dir, struct shrink_report *ret, struct fault *f);
+
 /* ---- health ---- */
 
 struct store_stats {
-	uint64_t runs, series, open_buckets, open_bytes;
+	uint64_t runs, deleted_runs, series, open_buckets, open_bytes;
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
 	uint64_t journal_bytes, journal_batches;            /* in the file; not yet flushed */
 	uint64_t flushes;                                   /* ever done */
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
-	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
+	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;
 	bool disk_full, broken; /* broken: a commit failed for no want of room; restart */

@@ -25,10 +25,13 @@ struct compactor {
 	struct flushes flushes;
 	struct agenda_slot *bad;
 	size_t n_bad;
+	int64_t swept_ns;   /* when logs were looked at last */
+	bool look_for_gone; /* parts may hold runs that are gone */
 };
 
 /* What one round is to do, and did. */
 struct task {
+	bool by_clock;    /* nobody waits for it */
 	int64_t until_ns; /* slots that ended by then are sealed */
 	int64_t settle_ns, late_ns;
 	bool dry_run;
@@ -49,12 +52,19 @@ void picture_release(struct picture *p);
 /* compact_seal.c: everything that is due in a project. */
 int compact_seal(struct compactor *c, const struct task *task, const struct project *p);
 
-/* compact_drop.c: parts of a project that no longer serve; then blocks that all projects have folded. */
+/* compact_drop.c: parts of a project that no longer serve; at the end blocks that all projects have folded.
+ */
 int compact_expire(struct compactor *c, const struct task *task, const struct project *p);
+
+/* The project's totals made again where they hold a run that is gone. */
+int compact_totals(struct compactor *c, const struct task *task, const struct project *p);
 int compact_drop_folded(struct compactor *c, const struct task *task, const struct project *projects,
 			size_t n_projects);
 
 /* ---- what they share ---- */
+
+/* Whether one of a part's runs is gone for good. */
+bool runs_any_gone(struct runs *rs, struct span runs);
 
 /* "project default, tier 5m, 1d from 2025-07-06T00:00:00Z". */
 #define SLOT_TEXT_MAX 192

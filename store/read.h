@@ -29,6 +29,10 @@ int view_projects(struct view *v, project_fn fn, void *arg);
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
+/* When a run was deleted, while a reader has it by its rid; 0: it is there.  ERR_NOT_FOUND: it is gone for
+ * good. */
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
+
 /* Runs of a project, newest first (by rid), those with rid < before (0: from the newest).  A
  * callback's non-zero value ends the walk and is returned. */
 typedef int (*run_fn)(void *arg, const struct run *r);
@@ -58,8 +62,8 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
-/* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
- * are no longer kept; 0: all are as recorded. */
+/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
+ * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
 
 /* One bucket for each series that has any sample: of its whole life, also of times of which no windows
@@ -106,6 +110,10 @@ int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_f
 
 /* Sequence of the run's newest log record; 0 when there is none. */
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret);
+
+/* The first that is still there; log_keep may have taken those before it.  Where none is: the one that the
+ * next record gets. */
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret);
 
 /* Log news.  The number rises with every commit that added log records to any run; wait returns
  * when it is no longer `seen`, or after timeout_ms, with the present number.  In a process beside

@@ -201,6 +201,7 @@ void store_close(struct store *s)
 	registry_release(&s->series);
 	free(s->tokens);
 	free(s->journal);
+	free(s->altered);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->dir);
@@ -291,13 +292,15 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	kv_abort(t);
 	if (err < 0)
 		return err;
-	st->runs = k.entries[KV_RUN];
+	st->runs = k.entries[KV_RUN] - k.entries[KV_DELETED];
+	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
 	st->log_block_bytes = k.bytes[KV_LOG];
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;
 	st->file_bytes = (k.used_pages + k.free_pages) * k.page_bytes;
+	st->free_bytes = k.free_pages * k.page_bytes;
 	st->free_pages = k.free_pages;
 	st->map_bytes = k.map_bytes;
 	return 0;

@@ -37,6 +37,21 @@ int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 	return 0;
 }
 
+int note_altered(struct store *s, uint32_t rid)
+{
+	if (s->n_altered == s->altered_cap) {
+		size_t cap = s->altered_cap ? s->altered_cap * 2 : 64;
+		uint32_t *p = realloc(s->altered, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		s->altered = p;
+		s->altered_cap = cap;
+	}
+	s->altered[s->n_altered++] = rid;
+	return 0;
+}
+
 static void forget_journal(struct store *s)
 {
 	size_t n = 0;
@@ -202,9 +217,10 @@ static void run_turn(struct store *s, struct turn *t)
 			flush_taken(s->flush);
 		if (t->seal_put)
 			seal_taken(s->seal);
-		if (t->logged)
+		if (t->logged || s->n_altered)
 			tell_news(s, t);
 	}
+	s->n_altered = 0;
 	s->stuck = err < 0; /* do not try the same flush again at once */
 	s->turn_journal = t->journal;
 	buf_clear(&s->turn_journal);
