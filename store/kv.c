@@ -26,8 +26,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
-	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part", "deleted",
+	"meta",  "project", "run", "runid",  "series",  "producer", "reject", "idem",    "idemage", "journal",
+	"flush", "block",   "log", "logseq", "logseal", "token",    "part",   "deleted", "raw",     "rawgone",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }

@@ -36,6 +36,8 @@ enum kv_db {
 	KV_TOKEN,
 	KV_PART,
 	KV_DELETED,
+	KV_RAW,
+	KV_RAWGONE,
 	KV_DBS,
 };
 
