@@ -204,6 +204,8 @@ def check_files(data, c):
     """Bytes of each tier are those of its files."""
     sizes = {}
     for name in os.listdir(os.path.join(data, "parts")):
+        if not name.startswith("metrics-"):
+            continue
         tier = name.split("-")[2].replace("recorded", "30s")
         n, bytes_ = sizes.get(tier, (0, 0))
         sizes[tier] = n + 1, bytes_ + os.path.getsize(os.path.join(data, "parts", name))
@@ -300,7 +302,12 @@ def test_stats_show_what_usage_says():
         s.client(project="other").create_run("r")
         other = s.client(project="other").get("/usage").json()
         equal((other["project"]["runs"], other["project"]["series"]), (1, 0), "another project")
-        equal([row["bytes"] for row in other["stored"]], [0, 0], "another project has only empty rows of logs")
+        equal([row["bytes"] for row in other["stored"]], [0, 0, 0], "another project has only empty rows")
+        raw = [os.path.getsize(os.path.join(data, "parts", n)) for n in os.listdir(os.path.join(data, "parts"))
+               if n.startswith("raw-")]
+        young = sum(len(within(list_, (DAYS - STRETCH, DAYS), 1)) for list_ in state["samples"].values())
+        row = rows["samples", "raw"]
+        equal((row["pieces"], row["bytes"], row["records"], row["keep"]), (len(raw), sum(raw), young, "7d"), "samples")
         text = ok("stats", "--data", data, env=clock.environment).decode()
         check(all(len(line) <= 80 for line in text.splitlines()), "80 columns:", text)
         for row in told["stored"]:
