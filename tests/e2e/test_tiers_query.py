@@ -161,6 +161,38 @@ def test_forms_labels_and_steps():
         check(10 <= len(some["series"][0]["rows"]) <= 20, "points of steps:", len(some["series"][0]["rows"]))
 
 
+def test_windows_wider_than_a_tier():
+    """A policy may come after runs whose windows do not fill those of its tiers."""
+    clock = clock_at(3)
+    rng, data = random.Random(7), os.path.join(harness.scratch(), "data")
+    samples = {("m", str(window)): [(FIRST + rng.randrange(2 * DAY), None, rng.gauss(0, 1)) for _ in range(3000)]
+               for window in (20, 300)}
+    with serve(data, clock) as s:
+        c = s.client()
+        for (metric, window), list_ in samples.items():
+            c.create_run("r" + window, metrics={"window": f"{window}s"})
+            batch = Batch()
+            ref = batch.series(metric)
+            for t, step, value in list_:
+                batch.sample(ref, t, value)
+            c.ingest("r" + window, batch)
+        body = json.dumps({"tiers": [{"every": "20s", "keep": "1d"}, {"every": "2m", "keep": "9d"}, {"every": "8m", "keep": "forever"}],
+                           "window": "20s"})
+        equal(c.request("PUT", c.path("/policy"), body).status, 200, "PUT policy")
+    for days, widths in ((0, (20, 300)), (2, (120, 300)), (20, (480, 2400))):
+        clock.move(days * 86400)
+        ok("compact", "--data", data, env=clock.environment)
+        with serve(data, clock) as s:
+            for ((metric, window), list_), least in zip(samples.items(), widths):
+                for every in (None, "20s", "5m", "10m", "1h"):
+                    answer = s.client().query("r" + window, metric, agg=AGGS, **({"every": every} if every else {}))
+                    width = answer["every_ms"] * 1_000_000
+                    what = f"after {days} days, windows of {window} s, every {every}"
+                    if every is None:
+                        check(answer["every_ms"] >= least * 1000, what, answer["every_ms"])
+                    compare(answer["series"][0], windows_of(list_, width), what)
+
+
 def totals_are(c, samples, what):
     for metric in c.metrics("r"):
         want = windows_of(samples[metric["name"], metric["labels"].get("rank")], 10**19)[0]
