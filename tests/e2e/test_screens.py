@@ -61,7 +61,7 @@ SCREENS = {
 }
 VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
             ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "policy", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "project", "policy", "stats", "verify")
 
 state = {}
 
@@ -283,7 +283,7 @@ def test_what_is_wrong_is_said():
             (("plot", LONG, "train/loss", "--width", "20"), 2, "72"), (("plot", LONG, "train/loss", "--step", "5"), 2, "A:B"),
             (("plot", LONG, "train/loss", "--start", "2030-01-01T00:00:00Z"), 3, "nothing can be drawn"),
             (("plot", "rnnt-2022", "throughput", "--x", "step"), 3, "--x time"),
-            (("get", LONG, "train/loss", "--samples"), 2, "samples"), (("compare", LONG, "nobody"), 3, "nobody"),
+            (("get", LONG, "train/loss", "--samples", "--every", "5m"), 2, "every"), (("compare", LONG, "nobody"), 3, "nobody"),
             (("get", LONG, "train/loss", "--csv", "--json"), 2, "two forms"),
             (("logs", LONG, "--around-step", "5", "-f"), 2, "--around-step"),
             (("logs", "ncf-2018", "--around-step", "3"), 3, "has steps")):

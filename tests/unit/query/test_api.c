@@ -437,7 +437,7 @@ static void health_and_numbers(void **state)
 	assert_non_null(strstr(buf_cstr(&r.body), "\"query_rows\":1000000"));
 	reply_release(&r);
 	r = call("/v2/projects/p/usage");
-	assert_non_null(strstr(buf_cstr(&r.body), "{\"store\":{\"runs\":"));
+	assert_non_null(strstr(buf_cstr(&r.body), "\"store\":{\"runs\":"));
 	reply_release(&r);
 	r = call("/v2/verify");
 	assert_non_null(strstr(buf_cstr(&r.body), "{\"end\":{\"troubles\":0,"));
