@@ -33,7 +33,7 @@ int handle_query(struct ctx *c);     /* rows.c; chooses by Accept itself */
 int handle_logs(struct ctx *c);      /* logs.c */
 int handle_histogram(struct ctx *c); /* histogram.c */
 int handle_export(struct ctx *c);    /* export.c */
-int handle_usage(struct ctx *c);     /* health.c */
+int handle_usage(struct ctx *c);     /* usage.c */
 int handle_projects(struct ctx *c);  /* projects.c */
 int handle_project_create(struct ctx *c);
 int handle_policy(struct ctx *c);
@@ -43,6 +43,9 @@ int handle_healthz(struct ctx *c);
 int handle_readyz(struct ctx *c);
 int handle_version(struct ctx *c);
 int handle_server_metrics(struct ctx *c); /* exposition.c */
+
+/* "name":number,... of what is stored. */
+void out_stored_numbers(struct out *o, const struct store_stats *stats); /* exposition.c */
 
 /* Takes a request for logs apart and puts the reader at its start.  ask and r are to be released
  * (r first) whatever is returned. */

@@ -77,53 +77,72 @@ static int say_backup(const struct target *t, const char *path, const struct bac
 	return EXIT_OK;
 }
 
-int verb_backup(const struct target *t, int argc, char **argv)
+struct copying {
+	const struct target *target;
+	const char *place; /* TO, or FROM */
+};
+
+static int backup(void *arg)
 {
-	struct verb_args args = { .help = backup_help, .max_positional = 1 };
+	const struct copying *c = arg;
 	struct store_options o = { .read_only = true };
 	struct backup_report report;
 	struct progress progress;
 	struct fault f = { 0 };
 	struct store *s;
-	int status, err;
+	int err = store_open(c->target->data_dir, &o, &s, &f);
+
+	if (err == 0) {
+		err = store_backup(s, c->place, &progress, &report, &f);
+		store_close(s);
+	}
+	return err < 0 ? verb_fault(&f) : say_backup(c->target, c->place, &report);
+}
+
+int verb_backup(const struct target *t, int argc, char **argv)
+{
+	struct verb_args args = { .help = backup_help, .max_positional = 1 };
+	struct copying c = { .target = t };
+	int status;
 
 	if (!verb_parse(&args, argc, argv, &status))
 		return status;
+	c.place = args.positional[0];
 	if (args.n_positional == 0) {
 		fprintf(stderr, "astraml backup: where to? see astraml backup --help\n");
 		return EXIT_USAGE;
 	}
 	status = need_directory(t, "backup");
-	if (status != EXIT_OK)
-		return status;
-	err = store_open(t->data_dir, &o, &s, &f);
-	if (err == 0) {
-		err = store_backup(s, args.positional[0], &progress, &report, &f);
-		store_close(s);
-	}
-	return err < 0 ? verb_fault(&f) : say_backup(t, args.positional[0], &report);
+	return status == EXIT_OK ? verb_apart(t->data_dir, backup, &c) : status;
+}
+
+static int restore(void *arg)
+{
+	const struct copying *c = arg;
+	struct verify_counts counts;
+	struct progress progress;
+	struct fault f = { 0 };
+
+	if (store_restore(c->place, c->target->data_dir, &progress, &counts, &f) < 0)
+		return verb_fault(&f);
+	say_counts(c->target, "restored", c->target->data_dir, &counts);
+	printf(c->target->json ? "}\n" : "\n");
+	return EXIT_OK;
 }
 
 int verb_restore(const struct target *t, int argc, char **argv)
 {
 	struct verb_args args = { .help = restore_help, .max_positional = 1 };
-	struct verify_counts counts;
-	struct progress progress;
-	struct fault f = { 0 };
+	struct copying c = { .target = t };
 	int status;
 
 	if (!verb_parse(&args, argc, argv, &status))
 		return status;
+	c.place = args.positional[0];
 	if (args.n_positional == 0) {
 		fprintf(stderr, "astraml restore: from where? see astraml restore --help\n");
 		return EXIT_USAGE;
 	}
 	status = need_directory(t, "restore");
-	if (status != EXIT_OK)
-		return status;
-	if (store_restore(args.positional[0], t->data_dir, &progress, &counts, &f) < 0)
-		return verb_fault(&f);
-	say_counts(t, "restored", t->data_dir, &counts);
-	printf(t->json ? "}\n" : "\n");
-	return EXIT_OK;
+	return status == EXIT_OK ? verb_apart(c.place, restore, &c) : status;
 }

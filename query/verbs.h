@@ -1,6 +1,6 @@
 /*
- * verbs.h - the verbs that inspect and tidy up (api 1, 4).  Each renders the answers of the read API, which it
- * gets over HTTP or, with --data, from a store opened beside the server: the same bytes.
+ * verbs.h - the verbs that inspect and tidy up (api 1, 4).  Each renders the answers of the read API, which
+ * it gets over HTTP or, with --data, from a store opened beside the server: the same bytes.
  *
  * Data goes to stdout, talk to stderr.  --json prints the API's answer as it is.
  */

@@ -13,6 +13,7 @@
 #include "store/parts.h"
 #include "store/project.h"
 #include "store/purge.h"
+#include "store/rawcare.h"
 #include "store/turn.h"
 
 #define NICE 10
@@ -285,23 +286,36 @@ static void compact_by_clock(struct compactor *c)
 		log_warn("compact: %s; it is tried again later", err_name(err));
 }
 
+static void care_for_raw(struct compactor *c)
+{
+	struct raw_report report = { 0 };
+
+	rawcare_run(c->raw, clock_now_ns(), false, &c->stop, &report);
+}
+
+/* Until it is time to look again, or somebody calls. */
+static void take_nap(struct compactor *c)
+{
+	int64_t wake = clock_now_ns() + c->store->options.compact_every_ns;
+	struct timespec until = { wake / NS_PER_S, wake % NS_PER_S };
+	int rc = 0;
+
+	pthread_mutex_lock(&c->nap_lock);
+	while (!atomic_load(&c->stop) && !c->called && rc == 0)
+		rc = pthread_cond_timedwait(&c->nap, &c->nap_lock, &until);
+	c->called = false;
+	pthread_mutex_unlock(&c->nap_lock);
+}
+
 static void *compactor_main(void *arg)
 {
 	struct compactor *c = arg;
 
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE); /* of this thread alone, on Linux */
 	while (!atomic_load(&c->stop)) {
-		struct timespec until;
-		int64_t wake;
-
+		care_for_raw(c);
 		compact_by_clock(c);
-		wake = clock_now_ns() + c->store->options.compact_every_ns;
-		until.tv_sec = wake / NS_PER_S;
-		until.tv_nsec = wake % NS_PER_S;
-		pthread_mutex_lock(&c->nap_lock);
-		if (!atomic_load(&c->stop))
-			pthread_cond_timedwait(&c->nap, &c->nap_lock, &until);
-		pthread_mutex_unlock(&c->nap_lock);
+		take_nap(c);
 	}
 	return NULL;
 }
@@ -314,6 +328,10 @@ int compactor_new(struct store *s, struct compactor **ret)
 		return ERR_NOMEM;
 	c->store = s;
 	c->look_for_gone = true; /* a process before may have purged and sealed nothing */
+	if (rawcare_new(s, &c->raw) < 0) {
+		free(c);
+		return ERR_NOMEM;
+	}
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->nap_lock, NULL);
 	pthread_cond_init(&c->nap, NULL);
@@ -325,6 +343,14 @@ int compactor_start(struct compactor *c)
 {
 	c->started = pthread_create(&c->thread, NULL, compactor_main, c) == 0;
 	return c->started ? 0 : ERR_NOMEM;
+}
+
+void compactor_call(struct compactor *c)
+{
+	pthread_mutex_lock(&c->nap_lock);
+	c->called = true;
+	pthread_cond_signal(&c->nap);
+	pthread_mutex_unlock(&c->nap_lock);
 }
 
 void compactor_stop(struct compactor *c)
@@ -346,6 +372,7 @@ void compactor_free(struct compactor *c)
 		return;
 	flushes_release(&c->flushes);
 	free(c->bad);
+	rawcare_free(c->raw);
 	free(c);
 }
 
@@ -380,6 +407,17 @@ static void flush_all(struct store *s)
 	atomic_store(&s->flush_wanted, false);
 }
 
+static int seal_raw(struct compactor *c, struct compact_report *report)
+{
+	struct raw_report raw = { 0 };
+	int err = rawcare_run(c->raw, clock_now_ns(), true, &c->stop, &raw);
+
+	report->raw_parts = raw.parts;
+	report->raw_samples = raw.samples;
+	report->raw_bytes = raw.bytes;
+	return err;
+}
+
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret)
 {
@@ -392,8 +430,12 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 
 	if (!s->compactor)
 		return ERR_DENIED;
-	if (!dry_run)
+	if (!dry_run) {
 		flush_all(s);
+		err = seal_raw(s->compactor, &report);
+	}
+	if (err < 0)
+		return err;
 	do {
 		done = report.parts + report.dropped;
 		err = compact(s->compactor, &task);

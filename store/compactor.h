@@ -22,6 +22,8 @@ struct compactor {
 	pthread_mutex_t lock; /* one at a time seals and drops; of all below */
 	pthread_mutex_t nap_lock;
 	pthread_cond_t nap;
+	bool called; /* nap_lock */
+	struct rawcare *raw;
 	struct flushes flushes;
 	struct agenda_slot *bad;
 	size_t n_bad;

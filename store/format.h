@@ -90,8 +90,12 @@ enum kind {
 	KIND_LOGSEAL,
 	KIND_PART,
 	KIND_DELETED,
+	KIND_RAW,
+	KIND_RAW_GONE,
 	KIND_PART_BLOCK = 64, /* in files: partblock.h */
 	KIND_PART_INDEX,      /* in files: part.h */
+	KIND_RAW_BLOCK,       /* in files: rawblock.h */
+	KIND_RAW_INDEX,       /* in files: rawpart.h */
 };
 
 enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/file.h"
+
 #define READERS_MAX 512
 #define PATH_BYTES  4096
 
@@ -24,8 +26,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
-	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part", "deleted",
+	"meta",  "project", "run", "runid",  "series",  "producer", "reject", "idem",    "idemage", "journal",
+	"flush", "block",   "log", "logseq", "logseal", "token",    "part",   "deleted", "raw",     "rawgone",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }
@@ -353,6 +355,19 @@ int kv_stat(struct kv_txn *t, struct kv_stat *ret)
 	s.map_bytes = info.me_mapsize;
 	*ret = s;
 	return 0;
+}
+
+size_t kv_page_bytes(struct kv *kv)
+{
+	MDB_stat st;
+
+	mdb_env_stat(kv->env, &st);
+	return st.ms_psize;
+}
+
+int kv_read_file(struct kv *kv, uint64_t offset, uint8_t *ret, size_t len)
+{
+	return file_read(kv->fd, offset, ret, len);
 }
 
 bool kv_room(struct kv *kv, size_t least, size_t more)

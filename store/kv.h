@@ -36,6 +36,8 @@ enum kv_db {
 	KV_TOKEN,
 	KV_PART,
 	KV_DELETED,
+	KV_RAW,
+	KV_RAWGONE,
 	KV_DBS,
 };
 
@@ -82,6 +84,10 @@ struct kv_stat {
 	uint64_t used_pages, free_pages, page_bytes, map_bytes;
 };
 int kv_stat(struct kv_txn *t, struct kv_stat *ret);
+
+/* Bytes of the file as they are, without LMDB: for pages.h.  ERR_CORRUPT past its end. */
+size_t kv_page_bytes(struct kv *kv);
+int kv_read_file(struct kv *kv, uint64_t offset, uint8_t *ret, size_t len);
 
 /* Keeps blocks of the disk reserved ahead of the file's end, so that flushes and trims can run on a
  * full disk: true when at least `least` bytes are.  Asks the file system for `more` when not. */

@@ -10,6 +10,7 @@
 #include "store/logs.h"
 #include "store/producer.h"
 #include "store/project.h"
+#include "store/rawrow.h"
 #include "store/seal.h"
 
 #define TRIM_CHUNKS        64
@@ -291,6 +292,18 @@ static int remember(struct turn *t, struct batch *b, struct producer *p)
 	return 0;
 }
 
+/* What was made elsewhere has no samples here: up to there they are not all kept. */
+static int mark_buckets(struct turn *t, const struct batch *b)
+{
+	struct journal_record rec = batch_journal(b);
+	int64_t upto = INT64_MIN;
+
+	for (size_t i = 0; i < rec.n_buckets; i++)
+		if (rec.buckets[i].start_ns > upto)
+			upto = rec.buckets[i].start_ns;
+	return raw_gone_put(t->txn, b->rid, upto + b->window_ns - 1);
+}
+
 static int add_journal(struct turn *t, struct batch *b)
 {
 	int err;
@@ -301,7 +314,7 @@ static int add_journal(struct turn *t, struct batch *b)
 	if (err == 0)
 		err = buf_add(&t->journal, b->journal_record.data, b->journal_record.len);
 	t->samples += b->n_samples;
-	return err;
+	return err < 0 || b->n_buckets == 0 ? err : mark_buckets(t, b);
 }
 
 /* Ids that a failed commit took back may still be in the columns of batches decoded before. */
@@ -409,7 +422,7 @@ int turn_fill(struct store *s, struct turn *t)
 		t->seal_put = err == 0;
 	}
 	if (err == 0)
-		err = journal_trim(t->txn, s->state.trimmed, TRIM_CHUNKS, &more);
+		err = journal_trim(t->txn, s->state.sealed, TRIM_CHUNKS, &more);
 	if (err == 0)
 		err = idempotency_expire(t->txn, t->now_ns, EXPIRE_KEYS);
 	return err < 0 ? err : state_put(t->txn, &s->state);
