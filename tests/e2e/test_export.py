@@ -655,7 +655,7 @@ def test_the_same_beside_the_server():
             want = export(server, "r", form)
             target = os.path.join(scratch(), "out")
             equal(cli("export", "r", "--windows", "--format", form, "--data", server.data).stdout, want, "stdout")
-            equal(cli("export", "r", "--format", form, "--data", server.data, "-o", target).returncode, 0, "-o")
+            equal(cli("export", "r", "--windows", "--format", form, "--data", server.data, "-o", target).returncode, 0, "-o")
             with open(target, "rb") as f:
                 equal(f.read(), want, "the file")
             equal(os.listdir(os.path.dirname(target)), ["out"], "nothing beside it")

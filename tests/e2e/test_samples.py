@@ -69,6 +69,8 @@ def any_value(chance):
 
 
 def any_sample(chance, now):
+    """Of a window that is over, so that no flush waits for its end."""
+    now -= 61 * NS
     t = chance.choice((now - chance.randrange(60 * NS), now - chance.randrange(3000) * NS, BASE + chance.randrange(10) * NS,
                        BASE - chance.randrange(86400 * NS), 7))
     return t, chance.choice((None, chance.randrange(100), 10**12 - chance.randrange(10**9), -chance.randrange(2**40))), \
