@@ -131,12 +131,6 @@ int store_shrink(const char *dir, struct shrink_report *ret, struct fault *f);
 
 /* ---- health ---- */
 
-/* Of the parts of a tier: its width, 0 for windows as recorded, INT64_MAX for totals. */
-struct tier_stats {
-	int64_t tier_ns;
-	uint64_t parts, buckets, bytes;
-};
-
 struct store_stats {
 	uint64_t runs, deleted_runs, series, open_buckets, open_bytes;
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
@@ -170,11 +164,6 @@ struct usage {
 	struct usage_row young_logs, sealed_logs;
 };
 int store_usage(struct store *s, const char *project, struct usage *ret);
-
-/* The tiers that a project (NULL: any) has parts of, by rising width; at most TIERS_MAX are told.
- * ERR_NOT_FOUND: no such project. */
-#define TIERS_MAX 16
-int store_tiers(struct store *s, const char *project, struct tier_stats ret[TIERS_MAX], size_t *ret_n);
 
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);
