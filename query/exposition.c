@@ -30,6 +30,7 @@ static const struct number stored_numbers[] = {
 	{ "parts", "Sealed parts.", GAUGE, STORE(parts), 1 },
 	{ "part_buckets", "Buckets in sealed parts.", GAUGE, STORE(part_buckets), 1 },
 	{ "part_bytes", "Bytes of sealed parts.", GAUGE, STORE(part_bytes), 1 },
+	{ "quarantined", "Damaged pieces set aside; what they held is missing.", GAUGE, STORE(quarantined), 1 },
 	{ "log_blocks", "Blocks of log records.", GAUGE, STORE(log_blocks), 1 },
 	{ "log_block_bytes", "Bytes of blocks of log records.", GAUGE, STORE(log_block_bytes), 1 },
 	{ "file_bytes", "Size of the data file.", GAUGE, STORE(file_bytes), 1 },

@@ -10,6 +10,7 @@
 
 #include "store/dir.h"
 #include "store/parts.h"
+#include "store/quarantine.h"
 
 #define TRIES 20 /* snapshots whose parts went away before they were copied */
 
@@ -183,6 +184,22 @@ static bool link_part(const struct part_row *row, const char *dir, const char *t
 	return dir && parts_file(dir, &row->id, path) == 0 && same_part(path, row) && link(path, target) == 0;
 }
 
+/* A part of which the quarantine says that nothing is left. */
+static bool is_lost(struct kv *kv, const struct part_row *row)
+{
+	struct quarantine q = { 0 };
+	struct kv_txn *t;
+	bool lost = false;
+
+	if (kv_begin(kv, false, &t) < 0)
+		return false;
+	if (quarantine_read(t, row->id.pid, &q) == 0)
+		lost = quarantine_knows(&q, row->id.number, QUARANTINE_WHOLE);
+	quarantine_release(&q);
+	kv_abort(t);
+	return lost;
+}
+
 static int copy_part(struct copy *c, const struct part_row *row, const char *from, const char *earlier,
 		     bool link)
 {
@@ -219,8 +236,11 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 		return fault_default(c->f, err);
 	c->parts = 0;
 	err = parts_rows(kv, &m);
-	for (size_t i = 0; i < m.n && err == 0; i++)
+	for (size_t i = 0; i < m.n && err == 0; i++) {
 		err = copy_part(c, &m.rows[i], from, earlier, link);
+		if (err == ERR_GONE && is_lost(kv, &m.rows[i]))
+			err = 0;
+	}
 	if (err == 0)
 		err = parts_sweep(kv, c->made);
 	if (err == 0 && file_path(c->made, "parts", path) == 0)

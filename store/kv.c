@@ -24,7 +24,7 @@ struct kv_txn {
 
 static const char *const names[KV_DBS] = {
 	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
-	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part",
+	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part", "quarantine",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }

@@ -35,6 +35,7 @@ enum kv_db {
 	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_PART,
+	KV_QUARANTINE,
 	KV_DBS,
 };
 

@@ -254,7 +254,7 @@ static int gather_taken(struct seal *s, struct gather *g)
 	int err = read_taken(s, s->txn, &rows, &n);
 
 	if (err == 0)
-		err = gather_rows(s->store, g, rows, n);
+		err = gather_rows(s->store, s->txn, g, rows, n);
 	free(rows);
 	return err;
 }
@@ -266,7 +266,8 @@ static int gather_stretch(struct seal *s, const struct stretch *at, block_fn fn)
 			    .from_ns = at->from_ns,
 			    .to_ns = at->to_ns,
 			    .width_ns = s->job->tier_ns,
-			    .upto = s->job->upto };
+			    .upto = s->job->upto,
+			    .sealing = true };
 	int err = sids ? kv_begin(s->store->kv, false, &s->txn) : ERR_NOMEM;
 
 	if (err < 0)
