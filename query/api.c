@@ -10,7 +10,7 @@
 
 struct route {
 	const char *method;
-	const char *path; /* {project} and {run} stand for one part each */
+	const char *path; /* {project}, {run} and {run}:WHAT stand for one part each */
 	handler handle;
 	enum role least;
 	bool open; /* answered to anyone */
@@ -20,6 +20,9 @@ static const struct route routes[] = {
 	{ "POST", "/v2/projects/{project}/runs", handle_run_create, ROLE_WORKER, false },
 	{ "GET", "/v2/projects/{project}/runs", handle_runs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
+	{ "DELETE", "/v2/projects/{project}/runs/{run}", handle_run_delete, ROLE_EDITOR, false },
+	{ "PATCH", "/v2/projects/{project}/runs/{run}", handle_run_patch, ROLE_EDITOR, false },
+	{ "POST", "/v2/projects/{project}/runs/{run}:undelete", handle_run_undelete, ROLE_EDITOR, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs/histogram", handle_histogram, ROLE_VIEWER, false },
@@ -69,6 +72,19 @@ static int id_take(const char *field, struct span raw, char ret[ID_MAX + 1], str
 	return err;
 }
 
+/* Whether a part is a run's id and the ":WHAT" that follows "{run}" in the pattern; ids have no ':'. */
+static bool run_matches(struct span pattern, struct span part, struct span *run)
+{
+	size_t n = sizeof "{run}" - 1, what = pattern.len - n;
+	const uint8_t *colon = memchr(part.data, ':', part.len);
+	size_t id = colon ? (size_t)(colon - part.data) : part.len;
+
+	if (part.len - id != what || memcmp(part.data + id, pattern.data + n, what) != 0)
+		return false;
+	*run = span_of(part.data, id);
+	return true;
+}
+
 /* Whether the path is of this route; the parts that stand for something into *project and *run. */
 static bool route_matches(const struct route *r, struct span path, struct span *project, struct span *run)
 {
@@ -84,9 +100,10 @@ static bool route_matches(const struct route *r, struct span path, struct span *
 			return b == path.len;
 		if (span_is(want, "{project}"))
 			*project = is;
-		else if (span_is(want, "{run}"))
-			*run = is;
-		else if (!span_equal(want, is))
+		else if (want.len >= 5 && memcmp(want.data, "{run}", 5) == 0) {
+			if (!run_matches(want, is, run))
+				return false;
+		} else if (!span_equal(want, is))
 			return false;
 	}
 }

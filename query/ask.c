@@ -128,16 +128,32 @@ static int by_parse(struct ask *a, struct fault *f)
 	return 0;
 }
 
-/* What needs samples, or attempts, of which windows keep nothing. */
+static int samples_parse(struct ask *a, struct fault *f)
+{
+	static const char *const of_windows[] = { "every", "points", "agg", "by" };
+	struct span s;
+
+	if (!params_get(a->params, "samples", 0, &s))
+		return 0;
+	a->samples = span_is(s, "true");
+	if (!a->samples && !span_is(s, "false"))
+		return fault_set(f, ERR_REFUSED, "samples", "samples=%.*s is neither true nor false",
+				 (int)(s.len < 60 ? s.len : 60), (const char *)s.data);
+	for (size_t i = 0; a->samples && i < sizeof of_windows / sizeof *of_windows; i++)
+		if (params_get(a->params, of_windows[i], 0, &s))
+			return fault_set(
+			    f, ERR_REFUSED, of_windows[i],
+			    "%s says something of windows, and samples=true asks for every sample "
+			    "by itself; leave one of them out",
+			    of_windows[i]);
+	return 0;
+}
+
+/* What needs attempts, of which nothing is kept. */
 static int unsupported_check(const struct params *p, struct fault *f)
 {
 	struct span s;
 
-	if (params_get(p, "samples", 0, &s) && !span_is(s, "false"))
-		return fault_set(
-		    f, ERR_REFUSED, "samples",
-		    "samples=true is not served by this version: samples are not kept one by one, "
-		    "windows are, with first, last and every other aggregate; leave it out");
 	if (params_get(p, "attempt", 0, &s))
 		return fault_set(
 		    f, ERR_REFUSED, "attempt",
@@ -162,7 +178,7 @@ int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fa
 	if ((err = params_check(p, known, f)) < 0 || (err = unsupported_check(p, f)) < 0 ||
 	    (err = runs_parse(&a, f)) < 0 || (err = aggs_parse(&a, f)) < 0 ||
 	    (err = width_parse(&a, f)) < 0 || (err = steps_parse(&a, f)) < 0 || (err = by_parse(&a, f)) < 0 ||
-	    (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
+	    (err = samples_parse(&a, f)) < 0 || (err = params_time(p, "start", now_ns, &a.start_ns, f)) < 0 ||
 	    (err = params_time(p, "end", now_ns, &a.end_ns, f)) < 0)
 		return err;
 	a.has_start = a.start_ns != INT64_MIN;

@@ -6,6 +6,8 @@
  *                                 last step in [step_start, step_end)
  *   every=W | points=N            how wide a window is
  *   agg=LIST x=time|step          columns
+ *   samples=true                  every sample by itself, as long as samples are kept: its time is in
+ *                                 [start, end), its step in [step_start, step_end)
  *   by=K                          series of a run and metric that agree in label K (in each K, when it
  *                                 is repeated) become one; by= with no label: all of them become one
  *
@@ -58,7 +60,7 @@ struct ask {
 	bool has_start, has_end;
 	int64_t start_ns, end_ns;
 	int64_t step_start, step_end; /* INT64_MIN, INT64_MAX: no bound */
-	bool x_step;
+	bool x_step, samples;
 	bool merge; /* by= is there */
 	struct span by[ASK_BY_MAX];
 	size_t n_by;

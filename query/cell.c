@@ -6,6 +6,14 @@ void columns_of(const struct ask *a, struct columns *ret)
 
 	if (a->x_step)
 		c = (struct columns){ .list = { AXIS_STEP, AXIS_FIRST_STEP, AXIS_TIME }, .n = 3 };
+	if (a->samples) {
+		*ret = (struct columns){ .list = { AXIS_SAMPLE_TIME, AXIS_STEP, AXIS_VALUE }, .n = 3 };
+		if (a->x_step) {
+			ret->list[0] = AXIS_STEP;
+			ret->list[1] = AXIS_SAMPLE_TIME;
+		}
+		return;
+	}
 	for (size_t i = 0; i < a->n_aggs; i++)
 		if (!a->x_step || a->aggs[i] != AGG_FIRST_STEP)
 			c.list[c.n++] = (int)a->aggs[i];
@@ -21,6 +29,10 @@ const char *column_name(int column)
 		return "step";
 	case AXIS_FIRST_STEP:
 		return "first_step";
+	case AXIS_SAMPLE_TIME:
+		return "time";
+	case AXIS_VALUE:
+		return "value";
 	default:
 		return agg_name((enum agg)column);
 	}
@@ -89,10 +101,12 @@ struct cell cell_of(int column, int64_t start_ns, const struct bucket *b)
 	case AGG_FIRST:
 		return number_cell(b->first.value);
 	case AGG_LAST:
+	case AXIS_VALUE:
 		return number_cell(b->last.value);
 	case AGG_FIRST_TIME:
 		return time_cell(b->first.t_ns);
 	case AGG_LAST_TIME:
+	case AXIS_SAMPLE_TIME:
 		return time_cell(b->last.t_ns);
 	case AGG_FIRST_STEP:
 		return step_cell(b->first.step);

@@ -10,7 +10,7 @@
 #include "query/ask.h"
 
 /* Columns that come before the aggregates. */
-enum axis { AXIS_TIME = AGGS, AXIS_STEP, AXIS_FIRST_STEP, COLUMNS_ALL };
+enum axis { AXIS_TIME = AGGS, AXIS_STEP, AXIS_FIRST_STEP, AXIS_SAMPLE_TIME, AXIS_VALUE, COLUMNS_ALL };
 
 enum cell_kind {
 	CELL_COUNT,  /* u */
@@ -38,7 +38,8 @@ struct columns {
 };
 
 /* x=time: time_ms, then the aggregates.  x=step: step (the last sample's, or the greatest where the
- * last has none), first_step (the least), time_ms, then the aggregates but first_step. */
+ * last has none), first_step (the least), time_ms, then the aggregates but first_step.  samples=true:
+ * time, step, value; with x=step the step comes first. */
 void columns_of(const struct ask *a, struct columns *ret);
 
 const char *column_name(int column);

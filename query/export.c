@@ -4,6 +4,7 @@
  * Windows slot by slot (scan.h), then the log slice by slice, each under a view of its own, so a long
  * export is not one snapshot: it has the series and the log records that were there when it began.
  */
+#include "query/ask.h"
 #include "query/exportline.h"
 #include "query/handler.h"
 #include "query/picked.h"
@@ -62,6 +63,25 @@ static int choose_format(struct ctx *c, const struct format **ret)
 			 (int)(name.len < 40 ? name.len : 40), (const char *)name.data);
 }
 
+/* What it holds, in windows of the one width that is kept of all of it. */
+static int plan_life(struct export *e, struct view *v)
+{
+	struct scan *s = &e->scan;
+	int64_t kept = 0;
+	int err = view_time_range(v, e->run.rid, &s->from_ns, &s->to_ns);
+
+	s->width_ns = e->run.window_ns;
+	if (err == ERR_NOT_FOUND)
+		return 0;
+	if (err == 0)
+		err = view_width(v, e->run.rid, s->from_ns, s->to_ns + s->width_ns, &kept);
+	if (kept)
+		s->width_ns = width_join(s->width_ns, kept);
+	s->from_ns = window_start(s->from_ns, s->width_ns);
+	s->to_ns = window_start(s->to_ns, s->width_ns) + s->width_ns;
+	return fault_default(e->c->f, err);
+}
+
 static int plan_view(struct export *e, struct view *v)
 {
 	uint64_t last = 0;
@@ -76,10 +96,7 @@ static int plan_view(struct export *e, struct view *v)
 		return fault_default(e->c->f, err);
 	e->from_seq = 1;
 	e->to_seq = last + 1;
-	err = view_time_range(v, e->run.rid, &e->scan.from_ns, &e->scan.to_ns);
-	if (err == 0)
-		e->scan.to_ns += e->run.window_ns;
-	return err == ERR_NOT_FOUND ? 0 : fault_default(e->c->f, err);
+	return plan_life(e, v);
 }
 
 static int plan(struct export *e)
@@ -114,7 +131,7 @@ static int export_bucket(void *arg, size_t series, int64_t start_ns, const struc
 	series_until(e, series);
 	e->next = series + 1;
 	out_bytes(&e->o, head.data, head.len);
-	e->format->bucket(&e->o, start_ns, e->run.window_ns, b);
+	e->format->bucket(&e->o, start_ns, e->scan.width_ns, b);
 	e->buckets++;
 	return e->o.err;
 }
@@ -133,7 +150,8 @@ static int export_windows(struct export *e)
 
 	s->store = e->c->store;
 	s->rid = e->run.rid;
-	s->window_ns = s->width_ns = s->every_ns = e->run.window_ns;
+	s->window_ns = e->run.window_ns;
+	s->every_ns = s->width_ns;
 	s->sids = e->picked.sids;
 	s->n_sids = e->picked.n;
 	s->row = export_bucket;
@@ -199,7 +217,7 @@ static int export_lines(struct export *e)
 	int err;
 
 	if (e->format->whole)
-		out_export_run(&e->o, &e->run);
+		out_export_run(&e->o, &e->run, e->scan.width_ns);
 	else
 		out_raw(&e->o, csv_header);
 	err = export_windows(e);

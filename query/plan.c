@@ -5,6 +5,7 @@
 
 #include "query/cell.h"
 #include "query/merged.h"
+#include "query/samples.h"
 #include "query/scan.h"
 #include "query/steps.h"
 #include "store/base/limits.h"
@@ -25,12 +26,13 @@ static bool one_slot(const struct plan *p, const struct chosen_run *r)
 	return p->ask.has_start && p->ask.has_end && range / r->window_ns < SCAN_SLOT_BUCKETS / (int64_t)r->n;
 }
 
-static int choose_run(struct plan *p, struct view *v, const char *project, struct span id,
-		      void (*write)(struct out *o, const struct series_name *name), struct fault *f)
+static int choose_run(struct plan *p, struct view *v, const struct ctx *c, struct span id,
+		      void (*write)(struct out *o, const struct series_name *name))
 {
+	struct fault *f = c->f;
 	struct chosen_run *r = &p->runs[p->n_runs];
 	struct run run;
-	int err = find_run(v, project, id, &run, f);
+	int err = find_run(c, v, id, &run);
 
 	if (err < 0)
 		return err;
@@ -226,7 +228,7 @@ static int choose_runs(struct plan *p, const struct ctx *c,
 	if (err == 0)
 		p->complete_until_ns = store_complete_until(c->store, &p->policy);
 	for (size_t i = 0; err == 0 && i < p->ask.n_runs; i++)
-		err = choose_run(p, v, c->project, p->ask.runs[i], write, c->f);
+		err = choose_run(p, v, c, p->ask.runs[i], write);
 	view_close(v);
 	return err;
 }
@@ -338,6 +340,41 @@ static int groups_run(struct walk *w, const struct scan *s)
 	return err;
 }
 
+static int walk_sample(void *arg, size_t series, const struct point *p)
+{
+	struct walk *w = arg;
+	struct bucket b;
+	int err;
+
+	if (!ask_wants_step(&w->p->ask, p->step))
+		return 0;
+	err = open_until(w, w->run->first + series + 1);
+	if (err == 0)
+		err = bucket_start(&b, *p);
+	if (err < 0)
+		return err;
+	err = w->t->row(w->t->arg, p->t_ns, &b);
+	bucket_release(&b);
+	return err;
+}
+
+static int exact_rows(struct walk *w, struct store *store)
+{
+	const struct ask *a = &w->p->ask;
+	struct sample_scan s = { .store = store,
+				 .rid = w->run->rid,
+				 .sids = w->p->picked.sids + w->run->first,
+				 .n_sids = w->run->n,
+				 .from_ns = a->has_start ? a->start_ns : INT64_MIN,
+				 .to_ns = a->has_end ? a->end_ns : INT64_MAX,
+				 .by_step = a->x_step,
+				 .sample = walk_sample,
+				 .pause = walk_pause,
+				 .arg = w };
+
+	return samples_scan(&s, &w->p->partial);
+}
+
 static int run_rows(struct walk *w, struct store *store)
 {
 	struct scan s = scan_of(w->p, w->run, store);
@@ -347,9 +384,11 @@ static int run_rows(struct walk *w, struct store *store)
 	s.pause = walk_pause;
 	s.arg = w;
 	w->opened = w->run->first;
-	if (w->p->ask.x_step)
+	if (w->p->exact)
+		err = exact_rows(w, store);
+	else if (w->p->ask.x_step)
 		err = hidden_find(&s, &w->hidden, &w->p->partial);
-	if (err == 0)
+	if (err == 0 && !w->p->exact)
 		err = w->p->ask.merge ? groups_run(w, &s) : scan_run(&s, &w->p->partial);
 	while (err == 0 && w->opened < w->run->first + w->run->n) {
 		err = open_until(w, w->opened + 1);
@@ -404,14 +443,49 @@ static uint64_t rows_at_most(const struct plan *p, struct store *store)
 	return most;
 }
 
+/* Samples are what is asked for, or what x=step shows while they are kept for all of the range. */
+static int plan_exact(struct plan *p, struct store *store)
+{
+	const struct ask *a = &p->ask;
+	struct view *v;
+	int err;
+
+	p->since_ns = INT64_MIN;
+	p->exact = a->samples || (a->x_step && !a->every_ns && !a->points && !a->merge);
+	if (!p->exact)
+		return 0;
+	err = view_open(store, &v);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
+		const struct chosen_run *r = &p->runs[i];
+		int64_t since;
+
+		err = view_samples_since(v, r->rid, &since);
+		if (err == 0 && since > (a->has_start ? a->start_ns : r->life_from_ns)) {
+			p->since_ns = since > p->since_ns ? since : p->since_ns;
+			p->exact = a->samples;
+		}
+	}
+	view_close(v);
+	return err;
+}
+
 /* Where that does not prove an answer small, rows are counted: a run with one stray early sample
  * has many windows and few rows. */
 int plan_check(struct plan *p, const struct ctx *c)
 {
 	uint64_t n = 0;
 	const struct row_taker t = { count_series, count_row, NULL, &n };
-	int err = rows_at_most(p, c->store) > limits.rows ? plan_rows(p, c->store, &t) : 0;
+	int err = plan_exact(p, c->store);
 
+	if (err == 0 && (p->exact || rows_at_most(p, c->store) > limits.rows))
+		err = plan_rows(p, c->store, &t);
+	if (err == ERR_TOO_LARGE && p->exact && !p->ask.samples) {
+		p->exact = false;
+		n = 0;
+		err = rows_at_most(p, c->store) > limits.rows ? plan_rows(p, c->store, &t) : 0;
+	}
 	if (err == ERR_TOO_LARGE)
 		return fault_set(c->f, ERR_REFUSED, "every",
 				 "the answer has more than %" PRIu64 " rows (%zu series); ask for a "

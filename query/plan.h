@@ -29,7 +29,9 @@ struct plan {
 	int64_t tier_ns;      /* of the windows that are read; they fill those of the answer */
 	int64_t complete_until_ns;
 	struct windows windows;
-	bool partial; /* a damaged block was left out of what has been read so far */
+	bool exact;       /* rows are samples, one each (samples.h) */
+	int64_t since_ns; /* of which all from then on are kept; INT64_MIN: all there were */
+	bool partial;     /* a damaged block was left out of what has been read so far */
 };
 
 /* p->ask is filled in.  write as in picked_add. */

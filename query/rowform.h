@@ -12,9 +12,14 @@
 
 /* What an answer says of itself. */
 struct answer_about {
-	int64_t tier_ns, every_ns, complete_until_ns;
+	int64_t tier_ns, every_ns, complete_until_ns; /* tier 0: samples, every row is one */
+	int64_t samples_since_ns; /* all from then on are kept; INT64_MIN: all there ever were, or not asked
+				     for */
 	bool partial;
 };
+
+/* "30s", or "raw" for samples, into ret of DURATION_TEXT_MAX bytes. */
+void tier_print(int64_t tier_ns, char *ret);
 
 struct row_writer {
 	struct out *o;

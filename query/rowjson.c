@@ -75,13 +75,17 @@ static int json_end(struct row_writer *w, const struct answer_about *about, stru
 
 	(void)f;
 	series_close(w);
-	duration_print(about->tier_ns, tier);
+	tier_print(about->tier_ns, tier);
 	out_raw(o, "],\"tier\":");
 	out_string(o, span_str(tier));
 	out_raw(o, ",\"every_ms\":");
 	out_i64(o, about->every_ns / NS_PER_MS);
 	out_raw(o, ",\"complete_until\":");
 	out_time(o, about->complete_until_ns);
+	if (about->samples_since_ns != INT64_MIN) {
+		out_raw(o, ",\"samples_since\":");
+		out_time(o, about->samples_since_ns);
+	}
 	out_raw(o, ",\"partial\":");
 	out_bool(o, about->partial);
 	out_raw(o, "}\n");

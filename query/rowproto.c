@@ -13,16 +13,23 @@
 
 #define PIECE_ROWS 1024
 
-enum { RESPONSE_SERIES = 1, RESPONSE_TIER_NS, RESPONSE_EVERY_NS, RESPONSE_UNTIL_NS, RESPONSE_PARTIAL };
+enum {
+	RESPONSE_SERIES = 1,
+	RESPONSE_TIER_NS,
+	RESPONSE_EVERY_NS,
+	RESPONSE_UNTIL_NS,
+	RESPONSE_PARTIAL,
+	RESPONSE_SAMPLES_SINCE
+};
 enum { QUERY_SERIES_RUN_ID = 1, QUERY_SERIES_METRIC, QUERY_SERIES_LABELS, QUERY_SERIES_CONTINUES };
 
 static const uint32_t column_fields[COLUMNS_ALL] = {
-	[AXIS_TIME] = 5,     [AXIS_STEP] = 6,      [AXIS_FIRST_STEP] = 7, [AGG_FIRST_STEP] = 7,
-	[AGG_COUNT] = 8,     [AGG_NAN] = 9,        [AGG_POS_INF] = 10,    [AGG_NEG_INF] = 11,
-	[AGG_SUM] = 12,      [AGG_MIN] = 13,       [AGG_MAX] = 14,        [AGG_MEAN] = 15,
-	[AGG_FIRST] = 16,    [AGG_LAST] = 17,      [AGG_FIRST_TIME] = 18, [AGG_LAST_TIME] = 19,
-	[AGG_BAD_TIME] = 20, [AGG_LAST_STEP] = 21, [AGG_STEP_MIN] = 22,   [AGG_STEP_MAX] = 23,
-	[AGG_BAD_STEP] = 24,
+	[AXIS_TIME] = 5,     [AXIS_STEP] = 6,         [AXIS_FIRST_STEP] = 7, [AGG_FIRST_STEP] = 7,
+	[AGG_COUNT] = 8,     [AGG_NAN] = 9,           [AGG_POS_INF] = 10,    [AGG_NEG_INF] = 11,
+	[AGG_SUM] = 12,      [AGG_MIN] = 13,          [AGG_MAX] = 14,        [AGG_MEAN] = 15,
+	[AGG_FIRST] = 16,    [AGG_LAST] = 17,         [AGG_FIRST_TIME] = 18, [AGG_LAST_TIME] = 19,
+	[AGG_BAD_TIME] = 20, [AGG_LAST_STEP] = 21,    [AGG_STEP_MIN] = 22,   [AGG_STEP_MAX] = 23,
+	[AGG_BAD_STEP] = 24, [AXIS_SAMPLE_TIME] = 25, [AXIS_VALUE] = 26,
 };
 
 /* Rows of the open series that are not written yet, column by column, as the bits of their values. */
@@ -164,9 +171,12 @@ static int proto_end(struct row_writer *w, const struct answer_about *about, str
 	series_close(w);
 	err = message_put_varint(b, RESPONSE_TIER_NS, (uint64_t)about->tier_ns);
 	if (err == 0)
-		err = message_put_varint(b, RESPONSE_EVERY_NS, (uint64_t)about->every_ns);
+		err =
+		    message_put_varint(b, RESPONSE_EVERY_NS, about->tier_ns ? (uint64_t)about->every_ns : 1);
 	if (err == 0)
 		err = message_put_fixed64(b, RESPONSE_UNTIL_NS, (uint64_t)about->complete_until_ns);
+	if (err == 0 && about->samples_since_ns != INT64_MIN)
+		err = message_put_fixed64(b, RESPONSE_SAMPLES_SINCE, (uint64_t)about->samples_since_ns);
 	if (err == 0 && about->partial)
 		err = message_put_varint(b, RESPONSE_PARTIAL, 1);
 	check(w->o, err);

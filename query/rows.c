@@ -46,24 +46,46 @@ static int answer_pause(void *arg)
 
 static int answer_begin(struct answer *a, const struct answer_about *about)
 {
-	char head[256], tier[DURATION_TEXT_MAX], until[CLOCK_TEXT_MAX];
+	char head[320], tier[DURATION_TEXT_MAX], until[CLOCK_TEXT_MAX];
+	size_t n;
 	int err;
 
-	duration_print(about->tier_ns, tier);
+	tier_print(about->tier_ns, tier);
 	until[clock_format(about->complete_until_ns, until)] = 0;
-	snprintf(head, sizeof head,
-		 "Astraml-Tier: %s\r\nAstraml-Every-Ms: %lld\r\nAstraml-Complete-Until: %s\r\n", tier,
-		 (long long)(about->every_ns / NS_PER_MS), until);
+	n = (size_t)snprintf(head, sizeof head,
+			     "Astraml-Tier: %s\r\nAstraml-Every-Ms: %lld\r\nAstraml-Complete-Until: %s\r\n",
+			     tier, (long long)(about->every_ns / NS_PER_MS), until);
+	if (about->samples_since_ns != INT64_MIN) {
+		until[clock_format(about->samples_since_ns, until)] = 0;
+		snprintf(head + n, sizeof head - n, "Astraml-Samples-Since: %s\r\n", until);
+	}
 	err = out_begin(&a->o, 200, a->form->content_type, a->form->about_in_head ? head : NULL);
 	return err == 0 ? a->form->begin(&a->w) : err;
+}
+
+void tier_print(int64_t tier_ns, char *ret)
+{
+	if (tier_ns)
+		duration_print(tier_ns, ret);
+	else
+		strcpy(ret, "raw");
+}
+
+/* A project that keeps none has them from now on, if it does. */
+static int64_t samples_since(const struct plan *p)
+{
+	int64_t now = clock_now_ns();
+
+	return !p->ask.samples ? INT64_MIN : p->since_ns == INT64_MAX ? now : p->since_ns;
 }
 
 static int answer(struct ctx *c, struct plan *p, const struct row_form *form)
 {
 	struct answer a = { .form = form };
 	const struct row_taker t = { answer_series, answer_row, answer_pause, &a };
-	struct answer_about about = { .tier_ns = p->tier_ns,
-				      .every_ns = p->windows.every_ns,
+	struct answer_about about = { .tier_ns = p->exact ? 0 : p->tier_ns,
+				      .every_ns = p->exact ? 0 : p->windows.every_ns,
+				      .samples_since_ns = samples_since(p),
 				      .complete_until_ns =
 					  window_start(p->complete_until_ns, p->recorded_ns) };
 	int err;

@@ -13,25 +13,36 @@
 #define SCANNED_PER_VIEW 500 /* runs looked at under one view */
 #define TAGS_ASKED_MAX   16
 
-int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f)
+/* Those who may give it back are told that they can. */
+static int missing(const struct ctx *c, const char *id)
+{
+	int64_t deleted_ns;
+
+	if (c->rq->caller->role >= ROLE_EDITOR &&
+	    store_run_deleted(c->store, c->project, id, &deleted_ns) == 0)
+		return run_deleted_fault(c->project, id, deleted_ns, c->f);
+	return fault_set(c->f, ERR_NOT_FOUND, "run",
+			 "there is no run %s in project %s; `astraml runs` lists those there are", id,
+			 c->project);
+}
+
+int find_run(const struct ctx *c, struct view *v, struct span id, struct run *ret)
 {
 	char text[ID_MAX + 1];
-	int err = id_check("run", id, f);
+	int err = id_check("run", id, c->f);
 
 	if (err < 0)
 		return err;
 	snprintf(text, sizeof text, "%.*s", (int)id.len, (const char *)id.data);
-	err = view_run(v, project, text, ret);
+	err = view_run(v, c->project, text, ret);
 	if (err == ERR_NOT_FOUND)
-		return fault_set(f, err, "run",
-				 "there is no run %s in project %s; `astraml runs` lists those there are",
-				 text, project);
-	return err < 0 ? fault_default(f, err) : 0;
+		return missing(c, text);
+	return err < 0 ? fault_default(c->f, err) : 0;
 }
 
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret)
 {
-	return find_run(v, c->project, span_str(c->run), ret, c->f);
+	return find_run(c, v, span_str(c->run), ret);
 }
 
 void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
@@ -65,6 +76,10 @@ void out_run(struct out *o, const struct run *r)
 	out_time_or_null(o, ",\"started_at\":", r->started_ns);
 	out_time_or_null(o, ",\"ended_at\":", r->ended_ns);
 	out_time_or_null(o, ",\"heartbeat_at\":", r->heartbeat_ns);
+	if (r->deleted_ns) {
+		out_time_or_null(o, ",\"deleted_at\":", r->deleted_ns);
+		out_time_or_null(o, ",\"undelete_until\":", r->deleted_ns + RUN_DELETED_KEEP_NS);
+	}
 	out_raw(o, ",\"window\":");
 	out_string(o, span_str(window));
 	out_raw(o, ",\"spec\":");

@@ -27,7 +27,12 @@ static int type_check(struct json_object *o, const char *key, enum json_type typ
 			 json_type_to_name(json_object_get_type(o)), json_type_to_name(type));
 }
 
-static int text_check(struct json_object *o, const char *key, struct fault *f)
+int spec_object_check(struct json_object *o, const char *key, struct fault *f)
+{
+	return type_check(o, key, json_type_object, f);
+}
+
+int spec_text_check(struct json_object *o, const char *key, struct fault *f)
 {
 	int err = type_check(o, key, json_type_string, f);
 
@@ -40,7 +45,7 @@ static int text_check(struct json_object *o, const char *key, struct fault *f)
 	return 0;
 }
 
-static int tags_check(struct json_object *tags, struct fault *f)
+int spec_tags_check(struct json_object *tags, bool null_too, struct fault *f)
 {
 	int err = type_check(tags, "tags", json_type_object, f);
 
@@ -56,18 +61,15 @@ static int tags_check(struct json_object *tags, struct fault *f)
 					 "a key of tags has %zu bytes; 1 to %d are, without "
 					 "'=' and control characters",
 					 name.len, SPEC_TEXT_MAX);
-		if ((err = text_check(value, "tags", f)) < 0)
+		if ((value || !null_too) && (err = spec_text_check(value, "tags", f)) < 0)
 			return err;
 	}
 	return 0;
 }
 
-/* metrics.window: whole seconds that divide the windows of the policy's next tier. */
-static int window_parse(struct json_object *metrics, const struct policy *policy, int64_t *ret_ns,
-			struct fault *f)
+/* metrics.window: which are fit is for window_check. */
+static int window_parse(struct json_object *metrics, int64_t *ret_ns, struct fault *f)
 {
-	int64_t next_ns = policy->n_tiers > 1 ? policy->tiers[1].every_ns : NS_PER_DAY, ns = 0;
-	char next[DURATION_TEXT_MAX];
 	struct json_object *o;
 	int err = type_check(metrics, "metrics", json_type_object, f);
 
@@ -75,15 +77,30 @@ static int window_parse(struct json_object *metrics, const struct policy *policy
 		return err;
 	if ((err = type_check(o, "metrics.window", json_type_string, f)) < 0)
 		return err;
-	duration_print(next_ns, next);
-	if (!duration_parse(string_of(o), &ns) || ns < NS_PER_S || ns > 300 * NS_PER_S || ns % NS_PER_S ||
-	    next_ns % ns)
+	if (!duration_parse(string_of(o), ret_ns))
 		return fault_set(f, ERR_REFUSED, "metrics.window",
-				 "metrics.window is \"%.60s\"; it must be whole seconds, at most 5m, that "
-				 "divide %s, the project's next tier: 1s, 5s, 10s, 30s ...",
-				 json_object_get_string(o), next);
-	*ret_ns = ns;
+				 "metrics.window is \"%.60s\"; it must be a length of time, as \"30s\"",
+				 json_object_get_string(o));
 	return 0;
+}
+
+/* Whole seconds that divide the windows of the policy's next tier.  An import may bring windows as wide as
+ * those of any tier: of a run of which no finer ones were kept. */
+static int window_check(const struct run *r, const struct policy *policy, struct fault *f)
+{
+	int64_t next_ns = policy->n_tiers > 1 && !r->imported ? policy->tiers[1].every_ns : NS_PER_DAY;
+	int64_t most_ns = r->imported ? NS_PER_DAY : 300 * NS_PER_S, ns = r->window_ns;
+	char window[DURATION_TEXT_MAX], next[DURATION_TEXT_MAX], most[DURATION_TEXT_MAX];
+
+	if (ns == 0 || (ns <= most_ns && ns % NS_PER_S == 0 && next_ns % ns == 0))
+		return 0;
+	duration_print(ns, window);
+	duration_print(next_ns, next);
+	duration_print(most_ns, most);
+	return fault_set(f, ERR_REFUSED, "metrics.window",
+			 "metrics.window is %s; it must be whole seconds, at most %s, that divide %s, the "
+			 "width of the project's next tier: 1s, 5s, 10s, 30s ...",
+			 window, most, next);
 }
 
 static int version_check(struct json_object *o, struct fault *f)
@@ -97,7 +114,7 @@ static int version_check(struct json_object *o, struct fault *f)
 	return err;
 }
 
-static int state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
+int spec_state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
 {
 	int err = type_check(o, "state", json_type_string, f);
 	enum run_state state = err < 0 ? 0 : run_state_parse(string_of(o));
@@ -147,8 +164,7 @@ static int project_check(struct json_object *o, const char *project, struct faul
 	return err;
 }
 
-static int key_parse(struct json_object *o, const char *key, const struct policy *policy, struct run *r,
-		     struct fault *f)
+static int key_parse(struct json_object *o, const char *key, struct run *r, struct fault *f)
 {
 	static const char *const objects[] = { "hyperparams", "resources", "schedule" };
 
@@ -157,15 +173,15 @@ static int key_parse(struct json_object *o, const char *key, const struct policy
 	if (strcmp(key, "project_id") == 0)
 		return project_check(o, r->project, f);
 	if (strcmp(key, "name") == 0 || strcmp(key, "model") == 0 || strcmp(key, "dataset") == 0)
-		return text_check(o, key, f);
+		return spec_text_check(o, key, f);
 	if (strcmp(key, "tags") == 0)
-		return tags_check(o, f);
+		return spec_tags_check(o, false, f);
 	if (strcmp(key, "metrics") == 0)
-		return window_parse(o, policy, &r->window_ns, f);
+		return window_parse(o, &r->window_ns, f);
 	if (strcmp(key, "api_version") == 0)
 		return version_check(o, f);
 	if (strcmp(key, "state") == 0)
-		return state_parse(o, &r->state, f);
+		return spec_state_parse(o, &r->state, f);
 	if (strcmp(key, "started_at") == 0)
 		return started_parse(o, &r->started_ns, f);
 	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
@@ -263,12 +279,12 @@ static int keys_parse(struct json_object *tree, const struct policy *policy, str
 
 	json_object_object_foreach(tree, key, value)
 	{
-		if ((err = key_parse(value, key, policy, r, f)) < 0)
+		if ((err = key_parse(value, key, r, f)) < 0)
 			return err;
 	}
 	if (r->state == 0)
 		r->state = r->imported ? RUN_FINISHED : RUN_QUEUED;
-	return 0;
+	return window_check(r, policy, f);
 }
 
 int spec_parse(struct span body, const char *project, const struct policy *policy, struct run *ret,

@@ -24,4 +24,13 @@ int spec_parse(struct span body, const char *project, const struct policy *polic
  * asks for nothing. */
 bool spec_matches(struct span spec_json, struct span name_glob, const struct span *tags, size_t n_tags);
 
+/* ---- members of a spec, alone ---- */
+
+struct json_object;
+
+int spec_text_check(struct json_object *o, const char *key, struct fault *f);
+int spec_object_check(struct json_object *o, const char *key, struct fault *f);
+int spec_tags_check(struct json_object *tags, bool null_too, struct fault *f); /* null_too: as a value */
+int spec_state_parse(struct json_object *o, enum run_state *ret, struct fault *f);
+
 #endif

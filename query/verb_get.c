@@ -9,6 +9,8 @@
 #define STEP_TIME_COLUMN 2
 #define AGG_DEFAULT      "count,mean,min,max,last"
 
+#define SAMPLE_TIME_WIDTH 30
+
 static const char help[] =
     "usage: astraml get RUN METRIC [--x time|step] [--step A:B] [--since T] [--start T] [--end T]\n"
     "                   [--every W | --points N] [--agg LIST] [--label K=V] [--by K] [--samples]\n"
@@ -16,7 +18,8 @@ static const char help[] =
     "\n"
     "A metric, window by window (UTC).  METRIC may hold *, which stands for anything.\n"
     "\n"
-    "  --x step      windows by the training steps they hold, first and last; else by time\n"
+    "  --x step      by training step: each sample, as long as samples are kept and no --every or\n"
+    "                --points is given, else windows by the steps they hold, first and last\n"
     "  --step A:B    windows whose last step is from A on and before B; either may be left out\n"
     "  --since T     from T on; --start is the same.  T: 2025-07-06T12:00:00Z, milliseconds since\n"
     "                1970, or -1h, -30m, -2d (1h works too)\n"
@@ -28,7 +31,7 @@ static const char help[] =
     "                (count,mean,min,max,last; --json, --csv: count,min,max,mean,first,last)\n"
     "  --label K=V   only series with this label\n"
     "  --by K        series that agree in this label as one; --by '' all of them\n"
-    "  --samples     every sample by itself\n"
+    "  --samples     every sample by itself: its time, step and value, as long as samples are kept\n"
     "\n"
     "count, sum, min, max and mean are of finite samples; first and last of all.\n"
     "\n"
@@ -40,17 +43,25 @@ struct table {
 	size_t n_series, n_rows;
 	size_t columns;
 	bool by_step; /* the columns are step, first_step, time_ms ...: the time is not shown then */
+	bool samples; /* they are time and step, either first, and value */
 	int width;    /* of a column */
 };
 
 static void columns_find(struct table *tab, struct json_object *columns)
 {
 	tab->columns = list_length(columns);
-	tab->by_step = strcmp(tree_item_text(columns, 0), "time_ms") != 0;
+	tab->samples = strcmp(tree_item_text(columns, 2), "value") == 0;
+	tab->by_step = !tab->samples && strcmp(tree_item_text(columns, 0), "time_ms") != 0;
 	tab->width = tab->by_step ? 10 : 11;
 }
 
 static bool shown(const struct table *tab, size_t i) { return !(tab->by_step && i == STEP_TIME_COLUMN); }
+
+/* Of a column of samples; a time has nine digits behind the second at most. */
+static int sample_width(struct json_object *columns, size_t i)
+{
+	return strcmp(tree_item_text(columns, i), "time") == 0 ? SAMPLE_TIME_WIDTH : i == 2 ? -22 : -11;
+}
 
 static int print_head(void *arg, struct span object)
 {
@@ -67,8 +78,15 @@ static int print_head(void *arg, struct span object)
 	       buf_cstr(&title), color_end(tab->t->color, COLOR_BOLD));
 	buf_release(&title);
 	columns_find(tab, columns);
-	cell(stdout, tab->by_step ? "step" : "WINDOW", tab->by_step ? -tab->width : 20);
-	for (size_t i = 1; i < tab->columns; i++) {
+	if (tab->samples)
+		cell(stdout, tree_item_text(columns, 0), sample_width(columns, 0));
+	else
+		cell(stdout, tab->by_step ? "step" : "WINDOW", tab->by_step ? -tab->width : 20);
+	for (size_t i = 1; tab->samples && i < tab->columns; i++) {
+		printf(" ");
+		cell(stdout, tree_item_text(columns, i), sample_width(columns, i));
+	}
+	for (size_t i = 1; !tab->samples && i < tab->columns; i++) {
 		if (!shown(tab, i))
 			continue;
 		printf(" ");
@@ -100,6 +118,24 @@ static void print_value(struct json_object *v, int width)
 	printf(" %*s", width, text);
 }
 
+/* Exactly as they are. */
+static void print_sample(struct json_object *row)
+{
+	for (size_t i = 0; i < list_length(row); i++) {
+		struct json_object *v = tree_item(row, i);
+		const char *text = json_object_get_string(v);
+		int64_t t_ns;
+
+		if (i > 0)
+			printf(" ");
+		if (json_object_is_type(v, json_type_string) && clock_parse(text, strlen(text), &t_ns))
+			cell(stdout, text, SAMPLE_TIME_WIDTH);
+		else
+			printf("%*s", i == 2 ? 22 : 11, v ? text : "-");
+	}
+	printf("\n");
+}
+
 static int print_row(void *arg, struct span array)
 {
 	struct table *tab = arg;
@@ -109,6 +145,12 @@ static int print_row(void *arg, struct span array)
 	if (list_length(row) != tab->columns) {
 		json_object_put(row);
 		return ERR_MALFORMED;
+	}
+	if (tab->samples) {
+		print_sample(row);
+		json_object_put(row);
+		tab->n_rows++;
+		return ferror(stdout) ? ERR_GONE : 0;
 	}
 	clock_format(json_object_get_int64(first) * NS_PER_MS, time);
 	if (tab->by_step)
@@ -138,8 +180,13 @@ static void print_about(struct table *tab)
 	char every[DURATION_TEXT_MAX];
 
 	duration_print((int64_t)tree_u64(rest, "every_ms") * NS_PER_MS, every);
-	fprintf(stderr, "%zu window%s of %s; complete until %s\n", tab->n_rows, tab->n_rows == 1 ? "" : "s",
-		every, tree_text(rest, "complete_until"));
+	if (strcmp(tree_text(rest, "tier"), "raw") == 0)
+		fprintf(stderr, "%zu sample%s%s%s\n", tab->n_rows, tab->n_rows == 1 ? "" : "s",
+			tree_text(rest, "samples_since")[0] ? "; kept since " : "",
+			tree_text(rest, "samples_since"));
+	else
+		fprintf(stderr, "%zu window%s of %s; complete until %s\n", tab->n_rows,
+			tab->n_rows == 1 ? "" : "s", every, tree_text(rest, "complete_until"));
 	if (tree_flag(rest, "partial"))
 		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
 	json_object_put(rest);
@@ -185,7 +232,7 @@ static bool path_make(struct buf *path, const struct target *t, const char *run,
 	path_param_since(path, "end", o->end);
 	path_param(path, "every", o->every);
 	path_param(path, "points", o->points);
-	path_param(path, "agg", o->agg || t->json || o->csv ? o->agg : AGG_DEFAULT);
+	path_param(path, "agg", o->agg || t->json || o->csv || o->samples ? o->agg : AGG_DEFAULT);
 	path_param(path, "by", o->by);
 	path_param(path, "samples", o->samples ? "true" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);

@@ -32,6 +32,8 @@ struct store_options {
 	int64_t compact_every_ns; /* between looks for something to seal; 0: 30 s */
 	int64_t settle_ns;        /* after an hour's or a day's end, before it is sealed; 0: 10 min */
 	int64_t late_ns;          /* how long little that comes late for a part waits; 0: 10 min */
+	size_t raw_max_bytes; /* flushed batches in the journal, before their samples are sealed; 0: 64 MiB */
+	int64_t raw_wait_ns;  /* how long fewer of them wait; 0: 10 min */
 };
 
 /* Creates the directory when it is not there (unless read_only).  ERR_HELD: another process writes
@@ -107,6 +109,8 @@ struct compact_report {
 	uint64_t dropped;               /* parts past their time */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
+	uint64_t runs, log_records;     /* deleted runs that are gone; records older than log_keep */
+	uint64_t raw_parts, raw_samples, raw_bytes; /* of samples one by one, made of the journal */
 };
 
 /* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
@@ -117,23 +121,50 @@ typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);
 
+struct shrink_report {
+	uint64_t before_bytes, after_bytes; /* of the data file */
+};
+
+/* Writes the data file anew without its free pages, when these are more than half of it and no process has
+ * it open (shrink.c).  ERR_BUSY: one has; ERR_HELD, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO; it is then as it
+ * was.  The store is closed. */
+int store_shrink(const char *dir, struct shrink_report *ret, struct fault *f);
+
 /* ---- health ---- */
 
 struct store_stats {
-	uint64_t runs, series, open_buckets, open_bytes;
+	uint64_t runs, deleted_runs, series, open_buckets, open_bytes;
 	uint64_t batches, samples, log_records, duplicates; /* since the process started */
 	uint64_t journal_bytes, journal_batches;            /* in the file; not yet flushed */
 	uint64_t flushes;                                   /* ever done */
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
+	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
+	uint64_t raw_batches;                       /* flushed, but in the journal still */
 	uint64_t quarantined; /* blocks and parts that were set aside, by run that misses something */
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
-	uint64_t file_bytes, free_pages, map_bytes, disk_free_bytes;
+	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;
 	bool disk_full, broken; /* broken: a commit failed for no want of room; restart */
 };
 int store_stats(struct store *s, struct store_stats *ret);
+
+/* What a project has stored.  Sealed parts and logs are counted exactly; what waits in the journal and in
+ * flushed blocks is not told apart by project.  Reads one header of each block of logs. */
+#define USAGE_WHOLE_NS  INT64_MAX
+#define USAGE_TIERS_MAX 100 /* a day has 96 divisors that are whole seconds */
+struct usage_row {
+	int64_t every_ns; /* metrics: width of the windows; 0: as recorded; USAGE_WHOLE_NS */
+	uint64_t pieces, records, bytes;
+};
+struct usage {
+	uint64_t runs, deleted_runs, series;
+	struct usage_row tiers[USAGE_TIERS_MAX]; /* of metrics, by width */
+	size_t n_tiers;
+	struct usage_row young_logs, sealed_logs;
+};
+int store_usage(struct store *s, const char *project, struct usage *ret);
 
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);
@@ -148,7 +179,8 @@ int64_t store_complete_until(const struct store *s, const struct policy *p);
 typedef void (*verify_fn)(void *arg, const char *sentence);
 typedef void (*progress_fn)(void *arg, uint64_t done, uint64_t all);
 struct verify_counts {
-	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, log_blocks, log_records;
+	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, samples, log_blocks,
+	    log_records;
 	uint64_t quarantined; /* as in the stats: no trouble any more, but something is missing */
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);

@@ -11,6 +11,7 @@ struct slot {
 	int64_t waiting; /* since when, the first of what waits to be folded into it */
 	bool blocked;    /* something waits to be folded into a finer part in it */
 	bool stale;      /* a finer part is younger than its own */
+	bool gone;       /* a part of it holds a run that is gone */
 };
 
 struct slots {
@@ -147,6 +148,10 @@ static int note_part(struct agenda *a, const struct part_row *part)
 	if (!slot)
 		return ERR_NOMEM;
 	take_in(slot, part);
+	if (part->gone) {
+		slot->gone = true;
+		slot->job.alone = part->alone;
+	}
 	return 0;
 }
 
@@ -260,11 +265,11 @@ static bool due(const struct agenda *a, const struct slot *slot)
 	if (is_bad(a, j))
 		return false;
 	if (j->tier_ns == TIER_RECORDED)
-		return (j->parts && !whole(a, j)) || late_is_due(a, slot);
+		return (j->parts && !whole(a, j)) || late_is_due(a, slot) || slot->gone;
 	if (slot->stale)
 		return closed(a, j->to_ns) && !slot->blocked && !comes_later(a, j) &&
 		       cover_fits(&a->state->parts, j->tier_ns, j->from_ns, j->to_ns);
-	return late_is_due(a, slot);
+	return late_is_due(a, slot) || (slot->gone && !comes_later(a, j));
 }
 
 static int compare_slot(const void *a, const void *b)

@@ -11,6 +11,8 @@
  *
  * A closed slot of a coarser tier of the policy is made, and made again, whenever a finer part in it is
  * younger and nothing waits for the slot.  What no longer serves is expiry.h's.
+ *
+ * A part that holds a run that is gone is made again without it, and with it the coarser ones of its time.
  */
 #ifndef STORE_AGENDA_H
 #define STORE_AGENDA_H

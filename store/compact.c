@@ -9,11 +9,17 @@
 #include "store/base/log.h"
 #include "store/compactor.h"
 #include "store/file.h"
+#include "store/logkeep.h"
 #include "store/parts.h"
 #include "store/project.h"
+#include "store/purge.h"
+#include "store/rawcare.h"
 #include "store/turn.h"
 
 #define NICE 10
+
+/* A look at all logs reads a page of each run. */
+#define SWEEP_EVERY_NS (600 * NS_PER_S)
 
 /* ---- what its files share ---- */
 
@@ -91,6 +97,27 @@ int ids_in_slot(struct store *s, const struct part_id *slot, struct part_id **re
 	return err;
 }
 
+struct gone {
+	struct runs *runs;
+	bool any;
+};
+
+static int note_gone(void *arg, const struct run_range *r)
+{
+	struct gone *g = arg;
+
+	g->any = !runs_known(g->runs, r->rid);
+	return g->any;
+}
+
+bool runs_any_gone(struct runs *rs, struct span runs)
+{
+	struct gone g = { .runs = rs };
+
+	run_ranges_read(runs, note_gone, &g);
+	return g.any;
+}
+
 void unlink_parts(struct store *s, const struct part_id *ids, size_t n)
 {
 	char path[FILE_PATH_MAX];
@@ -111,6 +138,9 @@ int picture_take(const struct compactor *c, const struct project *p, struct pict
 	if (err < 0)
 		return err;
 	err = manifest_read(t, p->pid, INT64_MIN, INT64_MAX, &picture.state.parts);
+	for (size_t i = 0; c->look_for_gone && i < picture.state.parts.n; i++)
+		picture.state.parts.rows[i].gone =
+		    runs_any_gone(&c->store->runs, picture.state.parts.rows[i].runs);
 	manifest_detach(&picture.state.parts);
 	kv_abort(t);
 	if (err == 0)
@@ -169,6 +199,26 @@ static int find_projects(struct store *s, struct projects *ret)
 
 /* ---- life ---- */
 
+/* Whether there still are parts with runs that are gone: in slots that are open, damaged, or done next. */
+static int find_gone(struct compactor *c, bool *ret)
+{
+	struct manifest m;
+	struct kv_txn *t;
+	int err = kv_begin(c->store->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = manifest_read_all(t, &m);
+	if (err == 0) {
+		*ret = false;
+		for (size_t i = 0; i < m.n && !*ret; i++)
+			*ret = runs_any_gone(&c->store->runs, m.rows[i].runs);
+		manifest_release(&m);
+	}
+	kv_abort(t);
+	return err;
+}
+
 static int compact_all(struct compactor *c, const struct task *task)
 {
 	struct projects ps = { 0 };
@@ -176,13 +226,35 @@ static int compact_all(struct compactor *c, const struct task *task)
 
 	for (size_t i = 0; i < ps.n && err == 0; i++) {
 		err = compact_seal(c, task, &ps.all[i]);
+		if (err == 0 && c->look_for_gone)
+			err = compact_totals(c, task, &ps.all[i]);
 		if (err == 0)
 			err = compact_expire(c, task, &ps.all[i]);
 	}
 	if (err == 0 && !task->dry_run)
 		err = compact_drop_folded(c, task, ps.all, ps.n);
+	if (err == 0 && c->look_for_gone)
+		err = find_gone(c, &c->look_for_gone);
 	free(ps.all);
 	return err;
+}
+
+/* What nobody wants any more. */
+static int tidy(struct compactor *c, const struct task *task)
+{
+	uint64_t runs = task->report->runs;
+	int64_t now_ns = clock_now_ns();
+	int err = purge_runs(c->store, &c->stop, &task->report->runs);
+
+	if (task->report->runs > runs) {
+		c->look_for_gone = true;
+		if (err == 0)
+			err = flushes_learn_again(&c->flushes, c->store);
+	}
+	if (err < 0 || (task->by_clock && now_ns >= c->swept_ns && now_ns - c->swept_ns < SWEEP_EVERY_NS))
+		return err;
+	c->swept_ns = now_ns;
+	return logkeep_sweep(c->store, &c->stop, &task->report->log_records);
 }
 
 static int compact(struct compactor *c, const struct task *task)
@@ -190,7 +262,9 @@ static int compact(struct compactor *c, const struct task *task)
 	int err;
 
 	pthread_mutex_lock(&c->lock);
-	err = flushes_look(&c->flushes, c->store, &c->stop);
+	err = task->dry_run ? 0 : tidy(c, task);
+	if (err == 0)
+		err = flushes_look(&c->flushes, c->store, &c->stop);
 	if (err == 0 && !task->dry_run)
 		err = compact_quarantine_flushes(c);
 	if (err == 0)
@@ -205,7 +279,8 @@ static void compact_by_clock(struct compactor *c)
 {
 	const struct store_options *o = &c->store->options;
 	struct compact_report report = { 0 };
-	struct task task = { .until_ns = clock_now_ns(),
+	struct task task = { .by_clock = true,
+			     .until_ns = clock_now_ns(),
 			     .settle_ns = o->settle_ns,
 			     .late_ns = o->late_ns,
 			     .report = &report };
@@ -215,23 +290,36 @@ static void compact_by_clock(struct compactor *c)
 		log_warn("compact: %s; it is tried again later", err_name(err));
 }
 
+static void care_for_raw(struct compactor *c)
+{
+	struct raw_report report = { 0 };
+
+	rawcare_run(c->raw, clock_now_ns(), false, &c->stop, &report);
+}
+
+/* Until it is time to look again, or somebody calls. */
+static void take_nap(struct compactor *c)
+{
+	int64_t wake = clock_now_ns() + c->store->options.compact_every_ns;
+	struct timespec until = { wake / NS_PER_S, wake % NS_PER_S };
+	int rc = 0;
+
+	pthread_mutex_lock(&c->nap_lock);
+	while (!atomic_load(&c->stop) && !c->called && rc == 0)
+		rc = pthread_cond_timedwait(&c->nap, &c->nap_lock, &until);
+	c->called = false;
+	pthread_mutex_unlock(&c->nap_lock);
+}
+
 static void *compactor_main(void *arg)
 {
 	struct compactor *c = arg;
 
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE); /* of this thread alone, on Linux */
 	while (!atomic_load(&c->stop)) {
-		struct timespec until;
-		int64_t wake;
-
+		care_for_raw(c);
 		compact_by_clock(c);
-		wake = clock_now_ns() + c->store->options.compact_every_ns;
-		until.tv_sec = wake / NS_PER_S;
-		until.tv_nsec = wake % NS_PER_S;
-		pthread_mutex_lock(&c->nap_lock);
-		if (!atomic_load(&c->stop))
-			pthread_cond_timedwait(&c->nap, &c->nap_lock, &until);
-		pthread_mutex_unlock(&c->nap_lock);
+		take_nap(c);
 	}
 	return NULL;
 }
@@ -243,6 +331,11 @@ int compactor_new(struct store *s, struct compactor **ret)
 	if (!c)
 		return ERR_NOMEM;
 	c->store = s;
+	c->look_for_gone = true; /* a process before may have purged and sealed nothing */
+	if (rawcare_new(s, &c->raw) < 0) {
+		free(c);
+		return ERR_NOMEM;
+	}
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->nap_lock, NULL);
 	pthread_cond_init(&c->nap, NULL);
@@ -254,6 +347,14 @@ int compactor_start(struct compactor *c)
 {
 	c->started = pthread_create(&c->thread, NULL, compactor_main, c) == 0;
 	return c->started ? 0 : ERR_NOMEM;
+}
+
+void compactor_call(struct compactor *c)
+{
+	pthread_mutex_lock(&c->nap_lock);
+	c->called = true;
+	pthread_cond_signal(&c->nap);
+	pthread_mutex_unlock(&c->nap_lock);
 }
 
 void compactor_stop(struct compactor *c)
@@ -275,6 +376,7 @@ void compactor_free(struct compactor *c)
 		return;
 	flushes_release(&c->flushes);
 	free(c->bad);
+	rawcare_free(c->raw);
 	free(c);
 }
 
@@ -309,6 +411,17 @@ static void flush_all(struct store *s)
 	atomic_store(&s->flush_wanted, false);
 }
 
+static int seal_raw(struct compactor *c, struct compact_report *report)
+{
+	struct raw_report raw = { 0 };
+	int err = rawcare_run(c->raw, clock_now_ns(), true, &c->stop, &raw);
+
+	report->raw_parts = raw.parts;
+	report->raw_samples = raw.samples;
+	report->raw_bytes = raw.bytes;
+	return err;
+}
+
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret)
 {
@@ -321,8 +434,12 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 
 	if (!s->compactor)
 		return ERR_DENIED;
-	if (!dry_run)
+	if (!dry_run) {
 		flush_all(s);
+		err = seal_raw(s->compactor, &report);
+	}
+	if (err < 0)
+		return err;
 	do {
 		done = report.parts + report.dropped;
 		err = compact(s->compactor, &task);

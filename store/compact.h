@@ -20,5 +20,6 @@ int compactor_new(struct store *s, struct compactor **ret);
 void compactor_stop(struct compactor *c); /* ends what it does, soon; NULL is fine */
 void compactor_free(struct compactor *c);
 int compactor_start(struct compactor *c); /* its thread */
+void compactor_call(struct compactor *c); /* it looks at once: the journal has samples to be sealed */
 
 #endif

@@ -88,7 +88,8 @@ struct totals {
 static int publish_totals(void *arg, struct kv_txn *t)
 {
 	const struct totals *totals = arg;
-	int err = totals->row.summary.buckets ? manifest_replace(t, &totals->row) : 0;
+	int err = totals->row.summary.buckets ? manifest_replace(t, &totals->row)
+					      : manifest_remove(t, &totals->row.id);
 
 	for (size_t i = 0; i < totals->n && err == 0; i++)
 		err = manifest_remove(t, &totals->taken[i]);
@@ -110,8 +111,7 @@ static int total_and_publish(struct compactor *c, const struct part_id *taken, s
 	if (err == 0)
 		err = writer_errand(c->store, publish_totals, &totals);
 	if (err == 0) {
-		if (totals.row.summary.buckets)
-			unlink_parts(c->store, old, n_old);
+		unlink_parts(c->store, old, n_old);
 		unlink_parts(c->store, taken, n);
 	}
 	free(old);
@@ -155,6 +155,31 @@ static int total_parts(struct compactor *c, const struct task *task, const struc
 		return err < 0 ? err : total_parts(c, task, p, taken + n / 2, n - n / 2);
 	}
 	note_bad(c, p, taken);
+	task->report->failed++;
+	return 0;
+}
+
+int compact_totals(struct compactor *c, const struct task *task, const struct project *p)
+{
+	const struct part_id none = { .pid = p->pid, .tier_ns = TIER_WHOLE };
+	struct part_row row;
+	struct kv_txn *t;
+	bool gone;
+	int err = kv_begin(c->store->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = manifest_totals(t, p->pid, &row);
+	gone = err == 0 && runs_any_gone(&c->store->runs, row.runs);
+	kv_abort(t);
+	if (!gone || is_bad(c, &row.id) || task->dry_run)
+		return err == ERR_NOT_FOUND ? 0 : err;
+	err = total_and_publish(c, &none, 0);
+	if (err == 0)
+		task->report->replaced++;
+	if (err != ERR_CORRUPT)
+		return err;
+	note_bad(c, p, &row.id);
 	task->report->failed++;
 	return 0;
 }

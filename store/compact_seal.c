@@ -29,8 +29,12 @@ static int seal_and_publish(struct compactor *c, const struct agenda_job *job, s
 		err = writer_errand(s, publish, &row);
 	if (err == 0) {
 		unlink_parts(s, old, n_old);
-		report->parts += row.summary.buckets > 0;
-		report->replaced += n_old;
+		if (row.summary.buckets) {
+			report->parts++;
+			report->replaced += n_old;
+		} else {
+			report->dropped += n_old;
+		}
 		report->buckets += row.summary.buckets;
 		report->bytes += row.summary.bytes;
 	}

@@ -23,13 +23,18 @@ struct compactor {
 	pthread_mutex_t lock; /* one at a time seals and drops; of all below */
 	pthread_mutex_t nap_lock;
 	pthread_cond_t nap;
+	bool called; /* nap_lock */
+	struct rawcare *raw;
 	struct flushes flushes;
 	struct agenda_slot *bad;
 	size_t n_bad;
+	int64_t swept_ns;   /* when logs were looked at last */
+	bool look_for_gone; /* parts may hold runs that are gone */
 };
 
 /* What one round is to do, and did. */
 struct task {
+	bool by_clock;    /* nobody waits for it */
 	int64_t until_ns; /* slots that ended by then are sealed */
 	int64_t settle_ns, late_ns;
 	bool dry_run;
@@ -50,8 +55,12 @@ void picture_release(struct picture *p);
 /* compact_seal.c: everything that is due in a project. */
 int compact_seal(struct compactor *c, const struct task *task, const struct project *p);
 
-/* compact_drop.c: parts of a project that no longer serve; then blocks that all projects have folded. */
+/* compact_drop.c: parts of a project that no longer serve; at the end blocks that all projects have folded.
+ */
 int compact_expire(struct compactor *c, const struct task *task, const struct project *p);
+
+/* The project's totals made again where they hold a run that is gone. */
+int compact_totals(struct compactor *c, const struct task *task, const struct project *p);
 int compact_drop_folded(struct compactor *c, const struct task *task, const struct project *projects,
 			size_t n_projects);
 
@@ -62,6 +71,9 @@ int compact_quarantine_flushes(struct compactor *c);
 int compact_quarantine_parts(struct compactor *c, const struct part_id *slot, bool totals, bool *ret_any);
 
 /* ---- what they share ---- */
+
+/* Whether one of a part's runs is gone for good. */
+bool runs_any_gone(struct runs *rs, struct span runs);
 
 /* "project default, tier 5m, 1d from 2025-07-06T00:00:00Z". */
 #define SLOT_TEXT_MAX 192

@@ -11,6 +11,7 @@
 #include "store/dir.h"
 #include "store/parts.h"
 #include "store/quarantine.h"
+#include "store/rawmake.h"
 
 #define TRIES 20 /* snapshots whose parts went away before they were copied */
 
@@ -163,25 +164,46 @@ static int copy_data(struct copy *c, struct kv *kv)
 	return err;
 }
 
-/* Whether the file is the part that the row tells of; its blocks are read when the copy is verified. */
-static bool same_part(const char *path, const struct part_row *row)
-{
-	struct part *part;
-	bool same = false;
+/* A part of either kind, as a row of the copied snapshot names it. */
+struct named {
+	const struct part_row *part; /* or */
+	const struct raw_row *raw;
+};
 
-	if (part_open(path, &part) == 0) {
-		same = parts_fits(part, row);
+static uint64_t named_bytes(const struct named *n)
+{
+	return n->part ? n->part->summary.bytes : n->raw->summary.bytes;
+}
+
+static int named_path(const struct named *n, const char *dir, char *ret)
+{
+	return n->part ? parts_file(dir, &n->part->id, ret) : raw_path(dir, &n->raw->id, ret);
+}
+
+/* Whether the file is the part that the row tells of; its blocks are read when the copy is verified. */
+static bool named_fits(const struct named *n, const char *dir, const char *path)
+{
+	struct rawpart *raw;
+	struct part *part;
+	bool fits = false;
+
+	if (n->raw && raw_open(dir, n->raw, &raw) == 0) {
+		rawpart_close(raw);
+		return true;
+	}
+	if (n->part && part_open(path, &part) == 0) {
+		fits = parts_fits(part, n->part);
 		part_close(part);
 	}
-	return same;
+	return fits;
 }
 
 /* One file of the earlier copy, or of the source, under a second name. */
-static bool link_part(const struct part_row *row, const char *dir, const char *target)
+static bool link_part(const struct named *n, const char *dir, const char *target)
 {
 	char path[FILE_PATH_MAX];
 
-	return dir && parts_file(dir, &row->id, path) == 0 && same_part(path, row) && link(path, target) == 0;
+	return dir && named_path(n, dir, path) == 0 && named_fits(n, dir, path) && link(path, target) == 0;
 }
 
 /* A part of which the quarantine says that nothing is left. */
@@ -200,25 +222,24 @@ static bool is_lost(struct kv *kv, const struct part_row *row)
 	return lost;
 }
 
-static int copy_part(struct copy *c, const struct part_row *row, const char *from, const char *earlier,
-		     bool link)
+static int copy_part(struct copy *c, const struct named *n, const char *from, const char *earlier, bool link)
 {
 	char source[FILE_PATH_MAX], target[FILE_PATH_MAX];
-	int err = parts_file(from, &row->id, source);
+	int err = named_path(n, from, source);
 
 	if (err == 0)
-		err = parts_file(c->made, &row->id, target);
+		err = named_path(n, c->made, target);
 	if (err < 0)
 		return fault_set(c->f, err, "data", "the path of a part in %s is too long", from);
 	c->parts++;
 	if (access(target, F_OK) == 0)
 		return 0; /* since the try before */
-	if (link_part(row, earlier, target)) {
+	if (link_part(n, earlier, target)) {
 		c->parts_kept++;
-	} else if (!link || !link_part(row, from, target)) {
+	} else if (!link || !link_part(n, from, target)) {
 		return copy_file(c, source, target);
 	}
-	progress_add(c->progress, row->summary.bytes);
+	progress_add(c->progress, named_bytes(n));
 	return 0;
 }
 
@@ -226,6 +247,7 @@ static int copy_part(struct copy *c, const struct part_row *row, const char *fro
 static int copy_parts(struct copy *c, const char *from, const char *earlier, bool link)
 {
 	char path[FILE_PATH_MAX];
+	struct raw_rows raw = { 0 };
 	struct manifest m = { 0 };
 	struct kv *kv;
 	int err = file_path(c->made, "hot", path);
@@ -236,16 +258,21 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 		return fault_default(c->f, err);
 	c->parts = 0;
 	err = parts_rows(kv, &m);
+	if (err == 0)
+		err = parts_raw_rows(kv, &raw);
 	for (size_t i = 0; i < m.n && err == 0; i++) {
-		err = copy_part(c, &m.rows[i], from, earlier, link);
+		err = copy_part(c, &(struct named){ .part = &m.rows[i] }, from, earlier, link);
 		if (err == ERR_GONE && is_lost(kv, &m.rows[i]))
 			err = 0;
 	}
+	for (size_t i = 0; i < raw.n && err == 0; i++)
+		err = copy_part(c, &(struct named){ .raw = &raw.rows[i] }, from, earlier, link);
 	if (err == 0)
 		err = parts_sweep(kv, c->made);
 	if (err == 0 && file_path(c->made, "parts", path) == 0)
 		err = file_sync_path(path);
 	manifest_release(&m);
+	raw_rows_release(&raw);
 	kv_close(kv);
 	return err == ERR_GONE ? err : fault_default(c->f, err);
 }

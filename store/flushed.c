@@ -210,6 +210,28 @@ int flushes_look(struct flushes *f, struct store *s, atomic_bool *stop)
 	return err;
 }
 
+static int learn_again(struct flushed *one, struct store *s)
+{
+	struct kv_txn *t;
+	int err = kv_begin(s->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	one->n_hours = one->hint = 0;
+	err = read_hours(s, t, one);
+	kv_abort(t);
+	return err;
+}
+
+int flushes_learn_again(struct flushes *f, struct store *s)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < f->n && err == 0; i++)
+		err = learn_again(&f->all[i], s);
+	return err;
+}
+
 void flushes_forget(struct flushes *f, size_t i)
 {
 	free(f->all[i].hours);

@@ -26,6 +26,9 @@ struct flushes {
 
 /* Learns of new flushes.  *stop ends it early. */
 int flushes_look(struct flushes *f, struct store *s, atomic_bool *stop);
+/* Reads again what the known ones hold: runs went. */
+int flushes_learn_again(struct flushes *f, struct store *s);
+
 void flushes_forget(struct flushes *f, size_t i);
 void flushes_release(struct flushes *f);
 

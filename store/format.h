@@ -26,6 +26,7 @@
  *   project   name                                    PROJECT: see project.h
  *   run       rid u32                                 RUN: see run.c
  *   runid     project, 0x00, id                       RUNID: rid u32
+ *   deleted   project, 0x00, id, 0x00, rid u32        DELETED: see removal.h
  *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,
  *                                                     v labels, (key s, value s)*
  *   producer  rid u32, producer id [16]               PRODUCER: see producer.c
@@ -89,9 +90,14 @@ enum kind {
 	KIND_TOKEN,
 	KIND_LOGSEAL,
 	KIND_PART,
+	KIND_DELETED,
+	KIND_RAW,
+	KIND_RAW_GONE,
 	KIND_QUARANTINE,
 	KIND_PART_BLOCK = 64, /* in files: partblock.h */
 	KIND_PART_INDEX,      /* in files: part.h */
+	KIND_RAW_BLOCK,       /* in files: rawblock.h */
+	KIND_RAW_INDEX,       /* in files: rawpart.h */
 };
 
 enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };

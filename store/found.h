@@ -22,7 +22,7 @@ struct found {
 	size_t n_sids;
 	struct found_bucket *all;
 	size_t n, cap, max; /* found_add fails with ERR_FULL when there are more than max */
-	size_t *totals; /* found_total: by position, 1 + the place of its only bucket; NULL before */
+	size_t *totals;     /* found_total: by position, 1 + the place of its only bucket; NULL before */
 	size_t n_totals;
 };
 

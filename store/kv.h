@@ -35,6 +35,9 @@ enum kv_db {
 	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_PART,
+	KV_DELETED,
+	KV_RAW,
+	KV_RAWGONE,
 	KV_QUARANTINE,
 	KV_DBS,
 };
@@ -94,6 +97,10 @@ bool kv_room(struct kv *kv, size_t least, size_t more);
 /* Writes a copy of the newest snapshot to fd, free pages left out, while others go on; pages freed
  * meanwhile cannot be reused until it is done. */
 int kv_copy(struct kv *kv, int fd);
+
+/* Renames file `by`, a copy, over the data file of dir, which no process has open; those that open it at
+ * that moment wait.  ERR_BUSY: one has it open. */
+int kv_replace(const char *dir, const char *by);
 
 /* Frees slots of readers that died; returns how many. */
 int kv_reap_readers(struct kv *kv);

@@ -24,6 +24,7 @@ struct part_row {
 	uint64_t upto;      /* flushes up to here are folded */
 	int64_t arrived_ns; /* when the youngest of them was seen */
 	bool alone;
+	bool gone;        /* it holds a run that is gone; not stored, told by the compactor (picture_take) */
 	struct span runs; /* undecoded; borrowed from the transaction */
 };
 

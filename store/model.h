@@ -21,6 +21,8 @@
 #define WINDOW_DEFAULT_NS (30 * NS_PER_S)
 #define RUN_LOST_AFTER_NS (90 * NS_PER_S)
 
+#define RUN_DELETED_KEEP_NS (7 * NS_PER_DAY) /* how long a deleted run can be had back */
+
 /* ---- projects ---- */
 
 #define POLICY_TIERS_MAX 8

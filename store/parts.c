@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "store/file.h"
+#include "store/rawmake.h"
 
 #define OPEN_MAX 64
 
@@ -187,19 +188,44 @@ int parts_rows(struct kv *kv, struct manifest *ret)
 	return err;
 }
 
-static bool is_named(const struct manifest *m, const char *name)
+int parts_raw_rows(struct kv *kv, struct raw_rows *ret)
+{
+	struct kv_txn *t;
+	int err = kv_begin(kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = raw_rows_read(t, 0, ret);
+	for (size_t i = 0; err == 0 && i < ret->n; i++)
+		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
+	kv_abort(t);
+	return err;
+}
+
+/* What is to stay in a folder. */
+struct named {
+	struct manifest metrics;
+	struct raw_rows raw;
+};
+
+static bool is_named(const struct named *n, const char *name)
 {
 	char file[MANIFEST_FILE_MAX];
 
-	for (size_t i = 0; i < m->n; i++) {
-		manifest_file(&m->rows[i].id, file);
+	for (size_t i = 0; i < n->metrics.n; i++) {
+		manifest_file(&n->metrics.rows[i].id, file);
+		if (strcmp(file, name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < n->raw.n; i++) {
+		raw_file(&n->raw.rows[i].id, file);
 		if (strcmp(file, name) == 0)
 			return true;
 	}
 	return false;
 }
 
-static int sweep_directory(const char *in, const char *name, const struct manifest *keep)
+static int sweep_directory(const char *in, const char *name, const struct named *keep)
 {
 	char dir[FILE_PATH_MAX], path[FILE_PATH_MAX];
 	struct dirent *e;
@@ -221,13 +247,16 @@ static int sweep_directory(const char *in, const char *name, const struct manife
 
 int parts_sweep(struct kv *kv, const char *dir)
 {
-	struct manifest m = { 0 }, none = { 0 };
-	int err = kv ? parts_rows(kv, &m) : 0;
+	struct named named = { 0 }, none = { 0 };
+	int err = kv ? parts_rows(kv, &named.metrics) : 0;
 
+	if (err == 0 && kv)
+		err = parts_raw_rows(kv, &named.raw);
 	if (err == 0)
-		err = sweep_directory(dir, "parts", &m);
+		err = sweep_directory(dir, "parts", &named);
 	if (err == 0)
 		err = sweep_directory(dir, "tmp", &none);
-	manifest_release(&m);
+	manifest_release(&named.metrics);
+	raw_rows_release(&named.raw);
 	return err;
 }

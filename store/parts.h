@@ -7,6 +7,7 @@
 #define STORE_PARTS_H
 
 #include "store/manifest.h"
+#include "store/rawrow.h"
 
 struct parts; /* parts.c */
 
@@ -22,10 +23,11 @@ void parts_put(struct parts *p, struct part *part);
 /* Whether the open file is the one that the row tells of, as far as header and footer say. */
 bool parts_fits(const struct part *part, const struct part_row *row);
 
-/* The rows of all parts that kv's newest snapshot names, without their runs. */
+/* The rows of all parts, and raw parts, that kv's newest snapshot names, without their runs. */
 int parts_rows(struct kv *kv, struct manifest *ret);
+int parts_raw_rows(struct kv *kv, struct raw_rows *ret);
 
-/* Removes the files in DIR/parts and DIR/tmp that kv's manifest does not name; kv NULL: all of them. */
+/* Removes the files in DIR/parts and DIR/tmp that kv does not name; kv NULL: all of them. */
 int parts_sweep(struct kv *kv, const char *dir);
 
 /* The path of a row's file, into ret of FILE_PATH_MAX bytes; in any data directory. */

@@ -29,6 +29,10 @@ int view_projects(struct view *v, project_fn fn, void *arg);
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
+/* When a run was deleted, while a reader has it by its rid; 0: it is there.  ERR_NOT_FOUND: it is gone for
+ * good. */
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
+
 /* Runs of a project, newest first (by rid), those with rid < before (0: from the newest).  A
  * callback's non-zero value ends the walk and is returned. */
 typedef int (*run_fn)(void *arg, const struct run *r);
@@ -58,14 +62,33 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
-/* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
- * are no longer kept; 0: all are as recorded. */
+/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
+ * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
 
 /* One bucket for each series that has any sample: of its whole life, also of times of which no windows
  * are kept.  start_ns is 0.  Memory is proportional to the series. */
 int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
 		bool *ret_partial);
+
+/* The samples of some series of a run with times in [from_ns, to_ns) that are still kept one by one
+ * (view_samples_since): by series in the order of sids[], then by time, then step, STEP_NONE lowest; of those
+ * that are alike in all this, what was accepted earlier comes first.  They are told in slices of about
+ * `most`, which bounds memory: 1 when there are more, and *at says where to go on, with this or a later
+ * view; 0 when that was all.  A non-zero value of fn ends it and is returned.  `series` is a place in
+ * sids[].  *ret_partial (may be NULL) is set when a damaged block had to be left out. */
+struct samples_at {
+	size_t series; /* zeroed: the beginning */
+	int64_t t_ns;
+};
+typedef int (*sample_fn)(void *arg, size_t series, const struct point *p);
+int view_samples(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, size_t most, struct samples_at *at, sample_fn fn, void *arg,
+		 bool *ret_partial);
+
+/* From which time on view_samples has every sample of the run that was accepted; INT64_MIN: all, INT64_MAX:
+ * none. */
+int view_samples_since(struct view *v, uint32_t rid, int64_t *ret_ns);
 
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);
@@ -106,6 +129,10 @@ int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_f
 
 /* Sequence of the run's newest log record; 0 when there is none. */
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret);
+
+/* The first that is still there; log_keep may have taken those before it.  Where none is: the one that the
+ * next record gets. */
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret);
 
 /* Log news.  The number rises with every commit that added log records to any run; wait returns
  * when it is no longer `seen`, or after timeout_ms, with the present number.  In a process beside

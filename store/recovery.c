@@ -27,6 +27,7 @@ int state_get(struct kv_txn *t, struct state *ret)
 	r = reader_of(s.body);
 	ret->batch = read_le64(&r);
 	ret->trimmed = read_le64(&r);
+	ret->sealed = read_le64(&r);
 	ret->flush = read_le64(&r);
 	ret->next_rid = read_le32(&r);
 	ret->next_sid = read_le32(&r);
@@ -35,13 +36,14 @@ int state_get(struct kv_txn *t, struct state *ret)
 
 int state_put(struct kv_txn *t, const struct state *s)
 {
-	uint8_t body[32];
+	uint8_t body[40];
 
 	put_le64(body, s->batch);
 	put_le64(body + 8, s->trimmed);
-	put_le64(body + 16, s->flush);
-	put_le32(body + 24, s->next_rid);
-	put_le32(body + 28, s->next_sid);
+	put_le64(body + 16, s->sealed);
+	put_le64(body + 24, s->flush);
+	put_le32(body + 32, s->next_rid);
+	put_le32(body + 36, s->next_sid);
 	return stored_put(t, KV_META, KIND_STATE, span_str("state"), span_of(body, sizeof(body)));
 }
 

@@ -16,6 +16,7 @@
 #include "store/file.h"
 #include "store/flush.h"
 #include "store/parts.h"
+#include "store/rawrow.h"
 #include "store/seal.h"
 
 #define MIB ((size_t)1024 * 1024)
@@ -42,6 +43,10 @@ static void set_defaults(struct store_options *o)
 		o->settle_ns = 600 * NS_PER_S;
 	if (!o->late_ns)
 		o->late_ns = 600 * NS_PER_S;
+	if (!o->raw_max_bytes)
+		o->raw_max_bytes = 64 * MIB;
+	if (!o->raw_wait_ns)
+		o->raw_wait_ns = 600 * NS_PER_S;
 }
 
 /* Blocks kept ahead so that flushes run on a full disk: 64 MiB, less on a small file system. */
@@ -141,9 +146,9 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err == 0)
 		err = fault_default(f, parts_sweep(s->kv, s->dir));
 	if (err == 0)
-		err = fault_default(f, writer_start(s));
-	if (err == 0)
 		err = fault_default(f, compactor_new(s, &s->compactor));
+	if (err == 0)
+		err = fault_default(f, writer_start(s));
 	if (err == 0 && !s->options.no_compactor)
 		err = fault_default(f, compactor_start(s->compactor));
 	return err;
@@ -201,6 +206,7 @@ void store_close(struct store *s)
 	registry_release(&s->series);
 	free(s->tokens);
 	free(s->journal);
+	free(s->altered);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->dir);
@@ -270,6 +276,23 @@ static int sum_parts(struct kv_txn *t, struct store_stats *st)
 	return 0;
 }
 
+static int sum_raw(struct kv_txn *t, const struct state *state, struct store_stats *st)
+{
+	struct raw_rows rows;
+	int err = raw_rows_read(t, 0, &rows);
+
+	if (err < 0)
+		return err;
+	st->raw_parts = rows.n;
+	for (size_t i = 0; i < rows.n; i++) {
+		st->raw_samples += rows.rows[i].summary.samples;
+		st->raw_bytes += rows.rows[i].summary.bytes;
+	}
+	st->raw_batches = state->trimmed - state->sealed;
+	raw_rows_release(&rows);
+	return 0;
+}
+
 static int copy_sizes(struct store *s, struct store_stats *st)
 {
 	struct kv_stat k;
@@ -288,10 +311,13 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 		st->flushes = state.flush;
 	if (err == 0)
 		err = sum_parts(t, st);
+	if (err == 0)
+		err = sum_raw(t, &state, st);
 	kv_abort(t);
 	if (err < 0)
 		return err;
-	st->runs = k.entries[KV_RUN];
+	st->runs = k.entries[KV_RUN] - k.entries[KV_DELETED];
+	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
 	st->quarantined = k.entries[KV_QUARANTINE];
@@ -299,6 +325,7 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;
 	st->file_bytes = (k.used_pages + k.free_pages) * k.page_bytes;
+	st->free_bytes = k.free_pages * k.page_bytes;
 	st->free_pages = k.free_pages;
 	st->map_bytes = k.map_bytes;
 	return 0;

@@ -22,10 +22,11 @@
 #include "store/series.h"
 #include "store/write.h"
 
-/* Row "state" of meta: batch u64, trimmed u64, flush u64, next_rid u32, next_sid u32. */
+/* Row "state" of meta: batch u64, trimmed u64, sealed u64, flush u64, next_rid u32, next_sid u32. */
 struct state {
 	uint64_t batch;   /* newest batch in the journal */
-	uint64_t trimmed; /* batches up to here are in blocks, and gone or going from the journal */
+	uint64_t trimmed; /* batches up to here are in blocks: recovery begins behind it */
+	uint64_t sealed;  /* their samples are in raw parts too: gone or going from the journal; <= trimmed */
 	uint64_t flush;   /* newest flush that is done */
 	uint32_t next_rid, next_sid;
 };
@@ -43,6 +44,7 @@ struct compactor; /* compact.h */
 struct errand;    /* turn.h */
 struct flush;     /* flush.c */
 struct parts;     /* parts.h */
+struct rawseal;   /* rawseal.h */
 struct seal;      /* seal.c */
 
 struct counters {
@@ -93,7 +95,11 @@ struct store {
 	struct journal_size *journal; /* what is not trimmed yet, oldest first */
 	size_t n_journal, journal_cap;
 	atomic_uint_fast64_t journal_bytes;
+	atomic_uint_fast64_t raw_bytes; /* of the journal, flushed since samples were sealed last */
+	atomic_bool raw_behind;         /* too many of them: sealing does not keep up */
 	struct buf turn_journal;
+	uint32_t *altered; /* runs whose rows errands of this turn have changed */
+	size_t n_altered, altered_cap;
 	bool stuck; /* the last turn failed */
 	size_t room_least, room_more;
 	atomic_bool disk_full, broken, flush_wanted;
@@ -110,6 +116,7 @@ int writer_start(struct store *s);
 void writer_stop(struct store *s); /* commits what is queued */
 void writer_wake(struct store *s);
 int note_journal(struct store *s, uint64_t batch, uint64_t bytes); /* so large is that batch in the journal */
+int note_altered(struct store *s, uint32_t rid); /* by an errand: undone when the turn fails */
 
 /* access.c */
 int access_load(struct store *s);

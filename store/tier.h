@@ -30,6 +30,9 @@ static inline bool tier_divides(int64_t tier_ns, int64_t width_ns)
 	return tier_ns == TIER_RECORDED || width_ns == TIER_WHOLE || (width_ns && width_ns % tier_ns == 0);
 }
 
+/* The least width that windows of both make up; of TIER_RECORDED and another, the other. */
+int64_t tier_join(int64_t a_ns, int64_t b_ns);
+
 /* Where the wider window begins in which one that starts then lies. */
 static inline int64_t tier_start(int64_t start_ns, int64_t width_ns)
 {

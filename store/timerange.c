@@ -145,12 +145,12 @@ int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t 
 	return err;
 }
 
-/* ---- the widest windows ---- */
+/* ---- the width of windows ---- */
 
 struct width {
 	uint32_t rid;
 	struct range unsealed;
-	int64_t widest_ns;
+	int64_t width_ns; /* that all windows so far make up */
 };
 
 static int widen_piece(void *arg, const struct part_row *row, int64_t from_ns, int64_t to_ns)
@@ -158,12 +158,12 @@ static int widen_piece(void *arg, const struct part_row *row, int64_t from_ns, i
 	struct width *w = arg;
 	int64_t least, greatest;
 
-	if (row->id.tier_ns <= w->widest_ns || !row->alone)
+	if (!row->alone)
 		return 0;
 	if ((manifest_run(row, w->rid, &least, &greatest) && greatest + row->id.tier_ns > from_ns &&
 	     least < to_ns) ||
 	    (w->unsealed.to_ns >= from_ns && w->unsealed.from_ns < to_ns))
-		w->widest_ns = row->id.tier_ns;
+		w->width_ns = tier_join(w->width_ns, row->id.tier_ns);
 	return 0;
 }
 
@@ -183,7 +183,7 @@ int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int
 	if (err == 0)
 		err = cover_pieces(&m, TIER_RECORDED, from_ns, to_ns, widen_piece, &w);
 	if (err == 0)
-		*ret_ns = w.widest_ns;
+		*ret_ns = w.width_ns;
 	manifest_release(&m);
 	kv_abort(t);
 	free(w.unsealed.sids);

@@ -13,6 +13,8 @@
 #include "store/producer.h"
 #include "store/project.h"
 #include "store/quarantine.h"
+#include "store/rawmake.h"
+#include "store/removal.h"
 
 #define SNAPSHOT_TRIES 1000
 
@@ -141,6 +143,45 @@ static int check_part(struct verify *v, struct span key, struct span value)
 	return err;
 }
 
+/* Whether the newest snapshot names the raw part too. */
+static bool raw_still_there(struct verify *v, const struct raw_row *row)
+{
+	struct raw_rows rows = { 0 };
+	bool there = false;
+	struct kv_txn *t;
+
+	if (kv_begin(v->store->kv, false, &t) < 0)
+		return true;
+	if (raw_rows_read(t, row->id.pid, &rows) == 0)
+		for (size_t i = 0; i < rows.n; i++)
+			there |= rows.rows[i].id.number == row->id.number;
+	raw_rows_release(&rows);
+	kv_abort(t);
+	return there;
+}
+
+static int check_raw(struct verify *v, struct span key, struct span value)
+{
+	struct rawpart_summary found;
+	struct rawpart *part;
+	struct raw_row row;
+	int err = raw_row_decode(key, value, &row);
+
+	if (err == 0 && row.id.upto > v->state.sealed)
+		return ERR_CORRUPT;
+	if (err == 0)
+		err = raw_open(v->store->dir, &row, &part);
+	if (err == ERR_NOT_FOUND && !raw_still_there(v, &row))
+		return 0;
+	if (err < 0)
+		return err;
+	err = rawpart_check(part, &found);
+	rawpart_close(part);
+	v->counts.parts++;
+	v->counts.samples += row.summary.samples;
+	return err;
+}
+
 static int check_log(struct verify *v, struct span key, const struct stored *s)
 {
 	uint64_t first = key.len == 12 ? get_be64(key.data + 4) : 0, next;
@@ -162,6 +203,23 @@ static int check_log(struct verify *v, struct span key, const struct stored *s)
 	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
 }
 
+/* A deleted run has no name, and a row that lets it be found. */
+static int check_deleted(struct verify *v, const struct run *run)
+{
+	struct removal r = { .rid = run->rid }, found;
+	uint8_t at[REMOVAL_KEY_MAX];
+	struct span key, value;
+	int err;
+
+	memcpy(r.project, run->project, sizeof(r.project));
+	memcpy(r.id, run->id, sizeof(r.id));
+	key = removal_key(&r, at);
+	err = kv_get(v->txn, KV_DELETED, key, &value);
+	if (err == 0)
+		err = removal_decode(key, value, &found);
+	return err == 0 && found.deleted_ns != run->deleted_ns ? ERR_CORRUPT : err;
+}
+
 static int check_run(struct verify *v, struct span key, const struct stored *s)
 {
 	struct run run;
@@ -170,8 +228,8 @@ static int check_run(struct verify *v, struct span key, const struct stored *s)
 
 	if (err < 0)
 		return err;
-	err = run_lookup(v->txn, run.project, run.id, &rid);
-	if (err == 0 && rid != run.rid)
+	err = run.deleted_ns ? check_deleted(v, &run) : run_lookup(v->txn, run.project, run.id, &rid);
+	if (err == 0 && !run.deleted_ns && rid != run.rid)
 		err = ERR_CORRUPT;
 	run_release(&run);
 	v->counts.runs++;
@@ -211,16 +269,18 @@ static int check_quarantine(struct verify *v, struct span key, struct span value
 }
 
 static const enum kind kinds[KV_DBS] = {
-	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT, [KV_RUN] = KIND_RUN,
-	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,   [KV_PRODUCER] = KIND_PRODUCER,
-	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
-	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
-	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_LOGSEAL] = KIND_LOGSEAL,
-	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,       [KV_QUARANTINE] = KIND_QUARANTINE,
+	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT,  [KV_RUN] = KIND_RUN,
+	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,    [KV_PRODUCER] = KIND_PRODUCER,
+	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,        [KV_IDEMAGE] = KIND_IDEM,
+	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,      [KV_BLOCK] = KIND_BLOCK,
+	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,    [KV_LOGSEAL] = KIND_LOGSEAL,
+	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,        [KV_DELETED] = KIND_DELETED,
+	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE, [KV_QUARANTINE] = KIND_QUARANTINE,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
+	struct removal removal;
 	struct project project;
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
@@ -232,6 +292,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return project_decode(key, s.body, &project);
 	case KV_RUN:
 		return check_run(v, key, &s);
+	case KV_DELETED:
+		return removal_decode(key, value, &removal);
 	case KV_SERIES:
 		return check_series(v, key, &s);
 	case KV_PRODUCER:
@@ -242,6 +304,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return check_block(v, key, &s);
 	case KV_PART:
 		return check_part(v, key, value);
+	case KV_RAW:
+		return check_raw(v, key, value);
 	case KV_LOG:
 		return check_log(v, key, &s);
 	case KV_QUARANTINE:
@@ -341,7 +405,7 @@ static int walk_all(struct verify *v)
 		v->all += stat.entries[db];
 	for (int db = 0; db < KV_DBS && err == 0; db++)
 		err = walk(v, (enum kv_db)db);
-	if (err == 0 && journal_read(v->txn, v->state.trimmed, 0, count_entry, v) < 0)
+	if (err == 0 && journal_read(v->txn, v->state.sealed, 0, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
 	return err;
 }

@@ -63,6 +63,11 @@ int view_run(struct view *v, const char *project, const char *id, struct run *re
 	return err;
 }
 
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns)
+{
+	return run_get_deleted(v->txn, rid, ret_ns);
+}
+
 static int tell_run(struct span key, struct span value, const char *project, run_fn fn, void *arg)
 {
 	struct stored s;
@@ -73,7 +78,7 @@ static int tell_run(struct span key, struct span value, const char *project, run
 		err = run_decode(get_be32(key.data), s.body, &run);
 	if (err < 0)
 		return err;
-	if (strcmp(run.project, project) == 0) {
+	if (run.deleted_ns == 0 && strcmp(run.project, project) == 0) {
 		run.state = run_state_at(&run, clock_now_ns());
 		err = fn(arg, &run);
 	}
@@ -140,3 +145,5 @@ int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret)
 		*ret = next - 1;
 	return err;
 }
+
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret) { return logs_first_seq(v->txn, rid, ret); }

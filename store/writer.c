@@ -9,6 +9,7 @@
 
 #include "store/base/log.h"
 #include "store/batch.h"
+#include "store/compact.h"
 #include "store/flush.h"
 #include "store/seal.h"
 #include "store/turn.h"
@@ -37,12 +38,33 @@ int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 	return 0;
 }
 
+int note_altered(struct store *s, uint32_t rid)
+{
+	if (s->n_altered == s->altered_cap) {
+		size_t cap = s->altered_cap ? s->altered_cap * 2 : 64;
+		uint32_t *p = realloc(s->altered, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		s->altered = p;
+		s->altered_cap = cap;
+	}
+	s->altered[s->n_altered++] = rid;
+	return 0;
+}
+
+/* They wait for their samples to be sealed now (rawcare.h). */
 static void forget_journal(struct store *s)
 {
+	uint64_t flushed = 0, before;
 	size_t n = 0;
 
 	while (n < s->n_journal && s->journal[n].batch <= s->state.trimmed)
-		atomic_fetch_sub(&s->journal_bytes, s->journal[n++].bytes);
+		flushed += s->journal[n++].bytes;
+	atomic_fetch_sub(&s->journal_bytes, flushed);
+	before = atomic_fetch_add(&s->raw_bytes, flushed);
+	if (before < s->options.raw_max_bytes && before + flushed >= s->options.raw_max_bytes)
+		compactor_call(s->compactor);
 	s->n_journal -= n;
 	if (n)
 		memmove(s->journal, s->journal + n, s->n_journal * sizeof(*s->journal));
@@ -202,9 +224,10 @@ static void run_turn(struct store *s, struct turn *t)
 			flush_taken(s->flush);
 		if (t->seal_put)
 			seal_taken(s->seal);
-		if (t->logged)
+		if (t->logged || s->n_altered)
 			tell_news(s, t);
 	}
+	s->n_altered = 0;
 	s->stuck = err < 0; /* do not try the same flush again at once */
 	s->turn_journal = t->journal;
 	buf_clear(&s->turn_journal);
@@ -369,7 +392,7 @@ static bool has_work(struct store *s, bool hold)
 /* False: closing, and nothing is left that could be done. */
 static bool wait_for_work(struct store *s, struct turn *t)
 {
-	bool hold = overloaded(s), go_on;
+	bool hold = overloaded(s) || (atomic_load(&s->raw_behind) && !s->options.no_compactor), go_on;
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);

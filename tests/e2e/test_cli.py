@@ -218,7 +218,7 @@ def test_exit_statuses():
             (("show", "nobody"), 3, b"nobody"), (("metrics", "nobody"), 3, b"nobody"), (("logs", "nobody"), 3, b"nobody"),
             (("logs", "nobody", "-f"), 3, b"nobody"), (("get", "first", "nothing"), 3, b"nothing"),
             (("show",), 2, b"missing"), (("get", "first"), 2, b"METRIC"), (("show", "a", "b"), 2, b"too many"),
-            (("get", "first", "lr", "--samples"), 2, b"samples"), (("get", "first", "lr", "--explain"), 2, b"--explain"),
+            (("get", "first", "lr", "--samples", "--every", "1m"), 2, b"every"), (("get", "first", "lr", "--explain"), 2, b"--explain"),
             (("get", "first", "lr", "--every", "x"), 2, b"every"), (("get", "first", "lr", "--every"), 2, b"needs a value"),
             (("logs", "first", "--regex", "("), 2, b"position"), (("logs", "first", "--tail", "x"), 2, b"--tail"),
             (("logs", "first", "-f", "--until", "1h"), 2, b"--until"), (("show", "a/b"), 2, b"a/b"),

@@ -130,7 +130,7 @@ def test_steps():
         for every in (30, 60, 210):
             answer = c.query("steps", name, x="step", every=f"{every}s", agg="count,mean,sum,first,last")
             check_steps(answer["series"][0], samples, every * NS, f"{name} every {every}")
-    shown = [row[0] for row in c.query("steps", "back", x="step", agg="count")["series"][0]["rows"]]
+    shown = [row[0] for row in c.query("steps", "back", x="step", every="30s", agg="count")["series"][0]["rows"]]
     equal(shown, [7, 3, 4, 5, 9, 6, 6, 10], "5 and 6 were logged again; 7 was not")
 
 
@@ -143,7 +143,7 @@ def test_ranges_of_steps():
     for a, b in ((0, 1000), (100, 200), (101, 104), (104, 101), (-5, 3), (599, None), (None, 2), (7000, 8000)):
         parameters = {k: v for k, v in (("step_start", a), ("step_end", b)) if v is not None}
         for x in ("step", "time"):
-            answer = c.get("/query", run="range", metric="m", x=x, agg="last_step", **parameters)
+            answer = c.get("/query", run="range", metric="m", x=x, every="30s", agg="last_step", **parameters)
             if a == 104:
                 equal((answer.status, answer.error()["field"]), (422, "step_start"), "a range the wrong way")
                 continue
@@ -316,16 +316,17 @@ def of_proto(message, columns):
             total += d
             starts.append(total)
         for name in columns:
-            field = {"first_time": "first_time_ns", "last_time": "last_time_ns", "bad_time": "bad_time_ns"}.get(name, name)
+            field = {"first_time": "first_time_ns", "last_time": "last_time_ns", "bad_time": "bad_time_ns",
+                     "time": "time_ns"}.get(name, name)
             values = starts if name == "time_ms" else list(getattr(s, field))
-            equal(len(values), len(starts), f"length of {name}")
+            equal(len(values), len(starts if "time_ms" in columns else s.step), f"length of {name}")
             if field.endswith("_ns"):
                 values = [None if v == -2**63 else rfc3339(v) for v in values]
             elif "step" in field:
                 values = [None if v == -2**63 else v for v in values]
             elif field in ("min", "max", "mean"):
                 values = [None if v != v else v for v in values]
-            elif field in ("first", "last", "sum"):
+            elif field in ("first", "last", "sum", "value"):
                 values = [v if math.isfinite(v) else "NaN" if v != v else "Infinity" if v > 0 else "-Infinity"
                           for v in values]
             lists.append(values)
@@ -366,10 +367,12 @@ def check_forms(c, parameters):
     equal(order, [key(s) for s in tree["series"]], f"series of {what}")
     for s in tree["series"]:
         same_rows(series[key(s)], s["rows"], what)
-    equal((message.every_ns, message.partial), (tree["every_ms"] * MS, tree["partial"]), what)
-    tier_s = {"30s": 30, "5m": 300, "1h": 3600, "1d": 86400}[tree["tier"]]
+    raw = tree["tier"] == "raw"
+    equal((message.every_ns, message.partial), (1 if raw else tree["every_ms"] * MS, tree["partial"]), what)
+    tier_s = {"raw": 0, "30s": 30, "5m": 300, "1h": 3600, "1d": 86400}[tree["tier"]]
     equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (tier_s * NS, 0), what)
-    equal(message.every_ns % message.tier_ns, 0, f"windows of {what} are whole windows of the tier")
+    check(raw or message.every_ns % message.tier_ns == 0, f"windows of {what} are whole windows of the tier")
+    equal(raw, any(p in parameters for p in (("samples", "true"), ("x", "step"))) and ("by", "rank") not in parameters, what)
 
 
 def test_forms_agree():
@@ -386,6 +389,8 @@ def test_forms_agree():
                  [("metric", "none")], [("start", BASE // MS + 1), ("end", BASE // MS + 90000)]):
         metric = [] if ("metric", "none") in more else [("metric", "*")]
         check_forms(c, [("run", "forms"), ("run", "forms2"), *metric, ("agg", AGGS), *more])
+    for more in ([], [("x", "step")], [("step_start", 7), ("end", BASE // MS)]):
+        check_forms(c, [("run", "forms"), ("run", "forms2"), ("samples", "true"), *more])
     check_forms(c, [("run", "forms"), ("agg", "count")])
 
 
@@ -414,11 +419,11 @@ def test_accept_chooses():
 # ---- broken off ----
 
 def wait_for_blocks(c):
-    """Until all samples are in blocks, and none in memory or the journal."""
+    """Until all samples are in blocks, and none in memory."""
     def number(name):
         lines = c.request("GET", "/metrics").body.decode().splitlines()
         return int(next(line for line in lines if line.startswith(name + " ")).split()[1])
-    harness.wait_for(lambda: number("astraml_open_buckets") == 0 and number("astraml_journal_bytes") == 0, "a flush")
+    harness.wait_for(lambda: number("astraml_open_buckets") == 0 and number("astraml_journal_batches") == 0, "a flush")
 
 
 def test_a_damaged_block_is_told():

@@ -1,6 +1,6 @@
 /*
- * Texts from outside that query/ takes apart: query strings of /query and of logs, specs, answers
- * fed piece by piece, log text for a terminal, Accept headers, steps.  The first byte chooses.
+ * Texts from outside that query/ takes apart: query strings of /query and of logs, specs and changes of them,
+ * answers fed piece by piece, log text for a terminal, Accept headers, steps.  The first byte chooses.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "query/jsontext.h"
 #include "query/logask.h"
 #include "query/out.h"
+#include "query/patch.h"
 #include "query/policyjson.h"
 #include "query/rowtext.h"
 #include "query/spec.h"
@@ -97,6 +98,27 @@ static void spec(struct span s)
 	}
 	run_release(&run);
 	run_release(&again);
+}
+
+/* A changed spec is JSON, and the same change changes it no further. */
+static void merged(struct span s)
+{
+	static const char spec[] = "{\"api_version\":\"2.1\",\"tags\":{\"a\":\"b\",\"c\":\"d\"},"
+				   "\"hyperparams\":{\"lr\":3e-5,\"o\":{\"x\":[1],\"y\":null}},\"m\":1}";
+	struct buf once = { 0 }, twice = { 0 };
+	struct fault f = { 0 };
+	struct patch p;
+	int err = patch_parse(s, &p, &f);
+
+	check_fault(err, &f);
+	if (err == 0 && patch_apply(&p, span_str(spec), &once, &f) == 0 && !f.err) {
+		assert(json_check(buf_span(&once), &f) == 0);
+		assert(patch_apply(&p, buf_span(&once), &twice, &f) == 0 && !f.err);
+		assert(span_equal(buf_span(&once), buf_span(&twice)));
+	}
+	buf_release(&once);
+	buf_release(&twice);
+	patch_release(&p);
 }
 
 /* What is told of a policy changes it to what it is. */
@@ -206,9 +228,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const targets[])(struct span s) = { query_string, log_query_string, spec,  answer,
-							  shown,        accept,           steps, policy };
+							  shown,        accept,           steps, policy,
+							  merged };
 
 	if (size > 0)
-		targets[data[0] % 8](span_of(data + 1, size - 1));
+		targets[data[0] % (sizeof(targets) / sizeof(*targets))](span_of(data + 1, size - 1));
 	return 0;
 }

@@ -90,6 +90,35 @@ static void test_nothing(void **state)
 	assert_int_equal(plan(DAY + 5 * AGENDA_DAY_NS), 0);
 }
 
+/* The finer part first; the coarser one is then made of it, or of itself where no finer one is left. */
+static void test_parts_with_runs_that_are_gone(void **state)
+{
+	const struct policy two = {
+		.tiers = { { 30 * NS_PER_S, KEEP_FOREVER }, { 300 * NS_PER_S, KEEP_FOREVER } }, .n_tiers = 2
+	};
+	(void)state;
+	policy = two;
+	part(DAY, DAY + AGENDA_DAY_NS, 9, 100);
+	part(DAY, DAY + AGENDA_DAY_NS, 9, 20);
+	parts[1].id.tier_ns = 300 * NS_PER_S;
+	assert_int_equal(plan(DAY + 5 * AGENDA_DAY_NS), 0);
+	parts[0].gone = parts[1].gone = true;
+	assert_int_equal(plan(DAY + 5 * AGENDA_DAY_NS), 1);
+	assert_job(0, DAY, DAY + AGENDA_DAY_NS, 9);
+	assert_int_equal(jobs[0].tier_ns, TIER_RECORDED);
+	parts[0].gone = false;
+	parts[0].id.number = 3;
+	assert_int_equal(plan(DAY + 5 * AGENDA_DAY_NS), 1);
+	assert_int_equal(jobs[0].tier_ns, 300 * NS_PER_S);
+	assert_false(jobs[0].alone);
+	parts[0] = parts[1];
+	parts[0].alone = true;
+	n_parts = 1;
+	assert_int_equal(plan(DAY + 5 * AGENDA_DAY_NS), 1);
+	assert_int_equal(jobs[0].tier_ns, 300 * NS_PER_S);
+	assert_true(jobs[0].alone);
+}
+
 static void test_an_hour_is_sealed_when_it_has_settled(void **state)
 {
 	(void)state;
@@ -183,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(test_parts_with_runs_that_are_gone, start, stop),
 		cmocka_unit_test_setup_teardown(test_an_hour_is_sealed_when_it_has_settled, start, stop),
 		cmocka_unit_test_setup_teardown(test_an_old_day_is_sealed_whole, start, stop),
 		cmocka_unit_test_setup_teardown(test_hours_become_their_day, start, stop),

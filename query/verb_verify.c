@@ -1,16 +1,10 @@
 /*
- * verb_care.c - `astraml stats` and `astraml verify`.
+ * verb_verify.c - `astraml verify`: is everything stored as it was written?
  */
 #include <stdio.h>
 
 #include "query/term.h"
 #include "query/verb.h"
-
-static const char stats_help[] = "usage: astraml stats [--json]\n"
-				 "\n"
-				 "What the store holds and what it has done since it was opened.\n"
-				 "\n"
-				 "example: astraml stats --data ./data\n";
 
 static const char verify_help[] =
     "usage: astraml verify [--json]\n"
@@ -19,54 +13,6 @@ static const char verify_help[] =
     "(--data DIR).  Exit status 5 when something is wrong; each trouble is one line.\n"
     "\n"
     "example: astraml verify --data ./data\n";
-
-static void print_stat(const char *name, struct json_object *value)
-{
-	size_t n = strlen(name);
-	char text[SHORT_TEXT_MAX];
-
-	if (n > 6 && strcmp(name + n - 6, "_bytes") == 0)
-		short_bytes(json_object_get_uint64(value), text);
-	else if (json_object_is_type(value, json_type_double))
-		snprintf(text, sizeof text, "%.3f", json_object_get_double(value));
-	else
-		snprintf(text, sizeof text, "%s", json_object_get_string(value));
-	printf("%-24s %16s\n", name, text);
-}
-
-int verb_stats(const struct target *t, int argc, char **argv)
-{
-	struct verb_args args = { .help = stats_help };
-	struct json_object *answer, *numbers;
-	struct source *s;
-	struct fault f = { 0 };
-	struct buf path;
-	int status;
-
-	if (!verb_parse(&args, argc, argv, &status))
-		return status;
-	if (source_open(t, &s, &f) < 0)
-		return verb_fault(&f);
-	path_init(&path, t);
-	path_add(&path, "/usage");
-	if (t->json) {
-		status = verb_print(s, buf_cstr(&path));
-	} else if (!(answer = verb_tree(s, buf_cstr(&path), &f))) {
-		status = verb_fault(&f);
-	} else {
-		numbers = tree_member(answer, "store");
-		if (json_object_is_type(numbers, json_type_object)) {
-			json_object_object_foreach(numbers, key, value) { print_stat(key, value); }
-		}
-		json_object_put(answer);
-		status = EXIT_OK;
-	}
-	buf_release(&path);
-	source_close(s);
-	return status;
-}
-
-/* ---- verify ---- */
 
 struct check {
 	const struct target *t;

@@ -1,0 +1,353 @@
+"""Samples one by one: every one that was acknowledged is there exactly once, bit for bit, before and after
+it is sealed and merged, whatever comes late, twice or after a sudden end, as long as the project keeps it."""
+import glob
+import gzip
+import json
+import os
+import random
+import struct
+import sys
+import time
+
+import harness
+from harness import NS, Batch, check, cli, equal, wait_for
+
+sys.path.insert(0, os.path.join(harness.ROOT, "tests", "oracle"))
+import mllog_oracle  # noqa: E402
+from astraml.v2 import query_pb2  # noqa: E402  (made by `make`)
+
+PROTOBUF = "application/x-protobuf"
+NONE = -2**63
+BASE = 1_700_000_000 * NS
+EAGER = ("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "30ms", "--raw-wait", "1ms", "--memory", "256KiB")
+LAZY = ("--compact-every", "100m")
+
+
+def bits(value):
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+def double(pattern):
+    return struct.unpack("<d", struct.pack("<Q", pattern))[0]
+
+
+def unpacked(answer):
+    """(run, metric, labels) -> [(time, step, bits of the value)] of a protobuf answer."""
+    message = query_pb2.QueryResponse()
+    message.ParseFromString(answer)
+    check(message.every_ns, "the answer was broken off")
+    series = {}
+    for s in message.series:
+        rows = series.setdefault((s.run_id, s.metric, tuple((l.key, l.value) for l in s.labels)), [])
+        values = struct.unpack(f"<{len(s.value)}Q", struct.pack(f"<{len(s.value)}d", *s.value))
+        rows += [(t, None if step == NONE else step, v) for t, step, v in zip(s.time_ns, s.step, values)]
+    return series, message
+
+
+def samples_of(client, run, metric="*", **more):
+    query = {"run": run, "metric": metric, "samples": "true", **more}
+    path = client.path("/query?" + "&".join(f"{k}={v}" for k, v in query.items()))
+    answer = client.request("GET", path, headers={"Accept": PROTOBUF})
+    equal(answer.status, 200, f"samples of {run}: {answer}")
+    return unpacked(answer.body)
+
+
+def key(sample):
+    t, step, value = sample
+    return t, NONE if step is None else step
+
+
+def in_order(samples):
+    """As they are answered: by time, then step; the rest as they came."""
+    return [(t, step, bits(v)) for t, step, v in sorted(samples, key=key)]
+
+
+def any_value(chance):
+    return chance.choice((chance.gauss(0, 1), float(chance.randrange(1000)), chance.randrange(10**6) / 1000, -0.0, 5e-324,
+                          double(chance.getrandbits(64)), double(0x7ff8000000000000 | chance.getrandbits(20)),
+                          double(0xfff0000000000001 | chance.getrandbits(30)), float("inf"), float("-inf"), 1e308))
+
+
+def any_sample(chance, now):
+    t = chance.choice((now - chance.randrange(60 * NS), now - chance.randrange(3000) * NS, BASE + chance.randrange(10) * NS,
+                       BASE - chance.randrange(86400 * NS), 7))
+    return t, chance.choice((None, chance.randrange(100), 10**12 - chance.randrange(10**9), -chance.randrange(2**40))), \
+        any_value(chance)
+
+
+def push(client, run, chance, n, n_series, written, now=None, **producer):
+    """n samples in one request, noted in written[metric]."""
+    batch, refs = Batch(**producer), {}
+    for _ in range(n):
+        name = f"m{chance.randrange(n_series)}"
+        if name not in refs:
+            refs[name] = batch.series(name)
+        t, step, value = any_sample(chance, now or time.time_ns())
+        batch.sample(refs[name], t, value, step=step)
+        written.setdefault(name, []).append((t, step, value))
+    client.ingest(run, batch)
+    return batch
+
+
+def check_samples(client, run, written, what):
+    got, message = samples_of(client, run)
+    equal(sorted(m for _, m, _ in got), sorted(written), f"{what}: series")
+    for (_, metric, _), rows in got.items():
+        want = in_order(written[metric])
+        equal(len(rows), len(want), f"{what}: samples of {metric}")
+        for row, sample in zip(rows, want):
+            equal(row, sample, f"{what}: {metric}")
+    check(not message.HasField("samples_since_ns"), what, "samples_since")
+
+
+def stat(server, name):
+    client = server.client()
+    answer = client.request("GET", "/metrics")
+    client.close()
+    equal(answer.status, 200, answer)
+    lines = answer.body.decode().splitlines()
+    return int(next(line for line in lines if line.startswith(f"astraml_{name} ")).split()[1])
+
+
+def raw_files(data):
+    return sorted(n for n in os.listdir(os.path.join(data, "parts")) if n.startswith("raw-"))
+
+
+def verified(data):
+    r = cli("verify", "--data", data, timeout=120)
+    equal(r.returncode, 0, f"verify: {r.stdout} {r.stderr}")
+
+
+def test_exactly_once_sealed_and_merged():
+    """Written at random, beside a server that seals and merges all the time, and one that never does."""
+    chance = random.Random(1)
+    with harness.Server(arguments=EAGER) as eager, harness.Server(arguments=LAZY) as lazy:
+        written = {}
+        for server in (eager, lazy):
+            server.client().create_run("r")
+        for round_ in range(60):
+            seed, mine = chance.randrange(10**9), {}
+            for server in (eager, lazy):
+                mine = {}
+                push(server.client(), "r", random.Random(seed), 300, 12, mine, now=BASE + 10**15)
+            for metric, samples in mine.items():
+                written.setdefault(metric, []).extend(samples)
+            if round_ % 12 == 11:
+                for server in (eager, lazy):
+                    check_samples(server.client(), "r", written, f"round {round_}")
+        wait_for(lambda: stat(eager, "raw_batches") == 0 and stat(eager, "journal_batches") == 0, "sealing")
+        check_samples(eager.client(), "r", written, "all sealed")
+        total = sum(map(len, written.values()))
+        equal(stat(eager, "raw_samples"), total, "samples in raw parts")
+        equal(stat(lazy, "raw_samples"), 0, "samples in raw parts of the lazy one")
+        check(len(raw_files(eager.data)) < 20, "raw parts are merged", raw_files(eager.data))
+        for server in (eager, lazy):  # another process gives the same
+            r = cli("get", "r", "*", "--samples", "--json", "--data", server.data)
+            equal(r.returncode, 0, r.stderr)
+            equal(sum(len(s["rows"]) for s in json.loads(r.stdout)["series"]), total, "samples beside the server")
+            server.kill9()
+            server.start()
+            check_samples(server.client(), "r", written, "after a restart")
+        r = cli("compact", "--data", eager.data)
+        check(r.returncode != 0, "compact beside a server")
+    for server in (eager, lazy):
+        equal(cli("compact", "--data", server.data).returncode, 0, "compact")
+        verified(server.data)
+        server.start()
+        check_samples(server.client(), "r", written, "compacted")
+        server.stop()
+
+
+def test_many_runs_and_projects():
+    chance = random.Random(2)
+    with harness.Server(arguments=EAGER) as server:
+        written = {}
+        for project in ("default", "p2"):
+            for run in ("a", "b"):
+                client = server.client(project=project)
+                client.create_run(run)
+                written[project, run] = {}
+        for _ in range(40):
+            for (project, run), w in written.items():
+                push(server.client(project=project), run, chance, 50, 5, w)
+        wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+        for (project, run), w in written.items():
+            check_samples(server.client(project=project), run, w, f"{project}/{run}")
+        names = {n.split("-")[1] for n in raw_files(server.data)}
+        equal(len(names), 2, "parts are a project's own")
+
+
+def test_kills():
+    """kill -9 at random moments, everything resent: each sample once."""
+    chance = random.Random(3)
+    server = harness.Server(arguments=EAGER)
+    server.client().create_run("r")
+    written, sequence, producer = {}, 0, bytes(range(16))
+    for round_ in range(12):
+        client, batches = server.client(), []
+        for _ in range(chance.randrange(3, 25)):
+            sequence += 1
+            batches.append(push(client, "r", chance, 200, 6, written, producer=producer, sequence=sequence))
+        if chance.random() < 0.7:  # somewhere in a flush, a seal, a merge
+            wait_for(lambda: raw_files(server.data), "a raw part")
+        server.kill9()
+        server.start()
+        client = server.client()
+        for batch in batches[-3:]:
+            equal(client.ingest("r", batch).duplicate, True, "what was acknowledged is known")
+        check_samples(client, "r", written, f"after kill {round_}")
+    wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+    check_samples(server.client(), "r", written, "in the end")
+    server.stop()
+    verified(server.data)
+
+
+def test_recovery_reads_the_unflushed_alone():
+    """A journal full of flushed batches that are not sealed yet does not delay a start."""
+    with harness.Server(arguments=("--flush-every", "10ms", "--grace", "1ms", *LAZY, "--raw-journal", "4GiB")) as server:
+        client = server.client()
+        client.create_run("r")
+        batch = Batch()
+        refs = [batch.series(f"m{i}") for i in range(100)]
+        for i in range(100_000):
+            batch.sample(refs[i % 100], BASE + i * NS, i / 7, step=i)
+        for i in range(30):
+            batch.message.producer.id = bytes([i] * 16)
+            batch.message.producer.sequence = 1
+            client.ingest("r", batch)
+        wait_for(lambda: stat(server, "journal_batches") == 0, "the flush")
+        check(stat(server, "raw_batches") == 30, "flushed batches wait in the journal")
+        server.kill9()
+        began = time.monotonic()
+        server.start()
+        took = time.monotonic() - began
+        check(took < (1 if "-" not in os.path.basename(harness.BUILD) else 10), f"a start took {took:.2f} s")
+        got, _ = samples_of(server.client(), "r", "m7")
+        equal([len(rows) for rows in got.values()], [30_000], "samples of m7")
+
+
+def test_ranges_and_forms():
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        samples = [(BASE + i * NS // 3, i - 500 if i % 4 else None, i / 3) for i in range(3000)]
+        batch = Batch()
+        ref = batch.series("m", {"rank": "0"})
+        for t, step, value in samples:
+            batch.sample(ref, t, value, step=step)
+        client.ingest("r", batch)
+        for sealed in (False, True):
+            if sealed:
+                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+            for start, end in ((0, 1000), (500, 501), (999, 1000), (7, 7)):
+                got, _ = samples_of(client, "r", "m", start=BASE // 10**6 + start * 1000, end=BASE // 10**6 + end * 1000)
+                want = in_order(s for s in samples if BASE + start * NS <= s[0] < BASE + end * NS)
+                equal(list(got.values()), [want] if want or start == end else [[]], f"[{start}, {end})")
+            got, _ = samples_of(client, "r", "m", step_start=-100, step_end=20)
+            equal(list(got.values())[0], in_order(s for s in samples if s[1] is not None and -100 <= s[1] < 20), "steps")
+            answer = client.query("r", "m", samples="true")
+            equal((answer["tier"], answer["every_ms"], answer["series"][0]["columns"]), ("raw", 0, ["time", "step", "value"]),
+                  "columns")
+            equal(answer["series"][0]["rows"][:2], [["2023-11-14T22:13:20Z", None, 0], ["2023-11-14T22:13:20.333333333Z", -499, 1 / 3]],
+                  "rows")
+            r = cli("get", "r", "m", "--samples", "--server", server.url, env={"ASTRAML_TOKEN": server.token})
+            lines = r.stdout.decode().splitlines()
+            equal((len(lines), lines[1].split(), lines[3].split()),
+                  (3002, ["time", "step", "value"], ["2023-11-14T22:13:20.333333333Z", "-499", "0.3333333333333333"]), "the table")
+            check(b"3000 samples" in r.stderr, r.stderr)
+
+
+def test_steps_are_exact():
+    """x=step: a row a sample; of a step that was logged again the newest."""
+    chance = random.Random(4)
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        samples, step, t = [], 0, BASE
+        for _attempt in range(6):
+            for _ in range(chance.randrange(50, 300)):
+                samples.append((t, step, chance.random()))
+                t += chance.choice((0, 1, NS))
+                step += 1
+            step -= chance.randrange(100)
+        late = samples[:]
+        chance.shuffle(late)
+        for i in range(0, len(late), 100):
+            batch = Batch()
+            ref = batch.series("m")
+            for s in late[i:i + 100]:
+                batch.sample(ref, s[0], s[2], step=s[1])
+            client.ingest("r", batch)
+        newest = {}
+        for s in samples:  # by rising time: of one time the step differs
+            if s[1] not in newest or newest[s[1]][0] <= s[0]:
+                newest[s[1]] = s
+        for sealed in (False, True):
+            if sealed:
+                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+            answer = client.query("r", "m", x="step", agg="count,last,last_time")
+            equal(answer["tier"], "raw", "tier")
+            rows = answer["series"][0]["rows"]
+            equal([r[0] for r in rows], sorted(newest), "each step once")
+            equal([r[4] for r in rows], [newest[s][2] for s in sorted(newest)], "the newest value")
+            equal({r[3] for r in rows}, {1}, "count")
+            equal(client.query("r", "m", x="step", every="30s")["tier"], "30s", "windows where they are asked for")
+
+
+def test_old_samples_go():
+    """Files go when they are older than the project keeps samples, windows stay, and answers say so."""
+    clock = harness.Clock()
+    with harness.Server(arguments=EAGER, env=clock.environment) as server:
+        client = server.client()
+        client.create_run("r")
+        chance, old, young = random.Random(5), {}, {}
+        push(client, "r", chance, 500, 3, old, now=clock.now_ns())
+        wait_for(lambda: stat(server, "raw_samples") == 500, "sealing")
+        clock.move(4 * 86400)
+        push(client, "r", chance, 300, 3, young, now=clock.now_ns())
+        wait_for(lambda: stat(server, "raw_samples") == 800, "sealing")
+        both = {m: old.get(m, []) + young.get(m, []) for m in {*old, *young}}
+        check_samples(client, "r", both, "all are young")
+        before = sum(os.path.getsize(os.path.join(server.data, "parts", n)) for n in raw_files(server.data))
+        clock.move(4 * 86400)
+        wait_for(lambda: stat(server, "raw_samples") == 300, "the old ones to go")
+        check(0 < sum(os.path.getsize(os.path.join(server.data, "parts", n)) for n in raw_files(server.data)) < before,
+              "the disk gets them back")
+        got, message = samples_of(client, "r")
+        equal({m: rows for (_, m, _), rows in got.items() if rows}, {m: in_order(s) for m, s in young.items()}, "the young")
+        greatest = max(t for s in old.values() for t, _, _ in s)
+        check(greatest < message.samples_since_ns <= greatest + NS, "since", message.samples_since_ns, greatest)
+        equal(client.query("r", "m0", x="step")["tier"], "30s", "x=step shows windows again")
+        equal(sum(m["count"] + m["nan"] + m["pos_inf"] + m["neg_inf"] for m in client.metrics("r")), 800, "windows")
+        clock.move(10 * 86400)
+        wait_for(lambda: not raw_files(server.data), "all to go")
+        equal(sum(len(rows) for rows in samples_of(client, "r")[0].values()), 0, "samples")
+        server.kill9()
+        server.start()
+        equal(sum(len(rows) for rows in samples_of(server.client(), "r")[0].values()), 0, "samples after a restart")
+
+
+def test_real_runs():
+    """Samples of real MLPerf logs, as the oracle reads them from the files."""
+    logs = sorted(glob.glob(os.path.join(harness.ROOT, "tests", "data", "mlperf_training", "**", "*.gz"), recursive=True))
+    data = os.path.join(harness.scratch(), "data")
+    want = {}
+    for i, path in enumerate(logs):
+        equal(cli("import", "mllog", "--run", f"r{i}", "--data", data, path, timeout=120).returncode, 0, path)
+        with gzip.open(path) as f:
+            for metric, t, step, value in mllog_oracle.samples(f.read())[0]:
+                want.setdefault((f"r{i}", metric), []).append((t, step, value))
+    check(len(want) > 100, "series of real logs", len(want))
+    for sealed in (False, True):
+        if sealed:
+            equal(cli("compact", "--data", data, timeout=120).returncode, 0, "compact")
+            check(raw_files(data), "raw parts")
+        with harness.Server(data, arguments=LAZY) as server:
+            for i in range(len(logs)):
+                got = {(run, metric): rows for (run, metric, _), rows in samples_of(server.client(), f"r{i}")[0].items()}
+                equal(got, {k: in_order(v) for k, v in want.items() if k[0] == f"r{i}"}, logs[i])
+    verified(data)
+
+
+if __name__ == "__main__":
+    harness.main(globals())
