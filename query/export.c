@@ -205,7 +205,7 @@ static int export_sample(void *arg, size_t series, const struct point *p)
 		e->next = series + 1;
 	}
 	out_bytes(&e->o, head.data, head.len);
-	e->format->sample(&e->o, e->run.window_ns, p);
+	e->format->sample(&e->o, e->scan.width_ns, p);
 	e->samples++;
 	return e->o.err;
 }

@@ -8,6 +8,7 @@
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
  *   DIR/tmp/           files in the making; swept at the start
+ *   DIR/quarantine/    what was damaged, for a person to look at (quarantine.h)
  *
  * A process that only reads needs write access to hot/lock.mdb: LMDB keeps its reader table there.
  */
@@ -138,8 +139,9 @@ struct store_stats {
 	uint64_t flushes;                                   /* ever done */
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
-	uint64_t raw_parts, raw_samples, raw_bytes;               /* samples one by one */
-	uint64_t raw_batches;                                     /* flushed, but in the journal still */
+	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
+	uint64_t raw_batches;                       /* flushed, but in the journal still */
+	uint64_t quarantined; /* blocks and parts that were set aside, by run that misses something */
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
@@ -180,6 +182,7 @@ typedef void (*progress_fn)(void *arg, uint64_t done, uint64_t all);
 struct verify_counts {
 	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, samples, log_blocks,
 	    log_records;
+	uint64_t quarantined; /* as in the stats: no trouble any more, but something is missing */
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
 

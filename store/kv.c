@@ -26,8 +26,9 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",  "project", "run", "runid",  "series",  "producer", "reject", "idem",    "idemage", "journal",
-	"flush", "block",   "log", "logseq", "logseal", "token",    "part",   "deleted", "raw",     "rawgone",
+	"meta",    "project", "run",     "runid",   "series", "producer", "reject",
+	"idem",    "idemage", "journal", "flush",   "block",  "log",      "logseq",
+	"logseal", "token",   "part",    "deleted", "raw",    "rawgone",  "quarantine",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }

@@ -320,6 +320,7 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
+	st->quarantined = k.entries[KV_QUARANTINE];
 	st->log_block_bytes = k.bytes[KV_LOG];
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;

@@ -32,7 +32,7 @@ static int gather_totals(struct store *s, struct kv_txn *t, struct gather *g)
 
 	if (err == ERR_NOT_FOUND)
 		return 0;
-	return err < 0 ? err : gather_rows(s, g, &row, 1);
+	return err < 0 ? err : gather_rows(s, t, g, &row, 1);
 }
 
 static int gather_all(struct store *s, struct gather *g)
