@@ -308,11 +308,13 @@ int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g)
 
 	if (err < 0)
 		return err;
+	while (g->finer_than_ns && g->parts.n && g->parts.rows[g->parts.n - 1].id.tier_ns >= g->finer_than_ns)
+		g->parts.n--;
 	set_read_range(g);
 	err = place_memory(g);
 	if (err == 0)
 		err = gather_parts(s, g);
-	return err < 0 ? err : gather_flushes(g, t);
+	return err < 0 || g->finer_than_ns ? err : gather_flushes(g, t);
 }
 
 int gather_rows(struct store *s, struct gather *g, const struct part_row *rows, size_t n)

@@ -18,6 +18,7 @@ struct gather {
 	int64_t from_ns, to_ns; /* windows that start in [from, to) */
 	int64_t width_ns;       /* merged into windows of that, which from and to are multiples of;
 				   TIER_RECORDED: as fine as they are kept; TIER_WHOLE: into one */
+	int64_t finer_than_ns;  /* from parts of finer tiers than that, and no blocks; 0: from all */
 	uint64_t upto;          /* flushes up to here; 0: all that are done */
 	struct found found;
 	/* answered */
