@@ -425,6 +425,32 @@ static void check_windows(struct world *w, struct store *s)
 	view_close(v);
 }
 
+static uint64_t refused;
+
+/* As fine as they were recorded, also where they are not kept: windows are what they are called, or there
+ * are none. */
+static void check_recorded(struct world *w, struct store *s)
+{
+	int64_t from = T0 + (int64_t)(rnd() % DAYS) * NS_PER_DAY, to = from + 3 * NS_PER_DAY, base;
+	size_t run = rnd() % RUNS;
+	bool partial = false;
+	struct view *v;
+
+	assert_int_equal(view_open(s, &v), 0);
+	assert_int_equal(view_width(v, w->run[run].rid, from, to, &base), 0);
+	for (size_t i = 0; i < SERIES; i++) {
+		struct expected e = expect(w, run, i, from, to, made[run].window_ns);
+		int err = view_windows(v, w->run[run].rid, w->sids[run], SERIES, from, to,
+				       made[run].window_ns, check_window, &e, &partial);
+
+		assert_true(err == 0 || (err == ERR_BUSY && base > made[run].window_ns));
+		assert_int_equal(e.at, err == 0 ? e.n : 0);
+		refused += err < 0;
+		free(e.samples);
+	}
+	view_close(v);
+}
+
 static void tell_trouble(void *arg, const char *sentence)
 {
 	(void)arg;
@@ -445,6 +471,8 @@ static void check(struct world *w, bool windows)
 	check_totals(w, reader ? reader : w->store);
 	for (int i = 0; i < 3 && windows; i++)
 		check_windows(w, reader ? reader : w->store);
+	for (int i = 0; i < 3 && windows; i++)
+		check_recorded(w, reader ? reader : w->store);
 	store_close(reader);
 }
 
@@ -481,6 +509,7 @@ static void test_windows_and_totals(void **state)
 {
 	(void)state;
 	live(policies, sizeof(policies) / sizeof(*policies), true, 200);
+	assert_true(refused > 0);
 }
 
 static void test_only_totals_stay(void **state)

@@ -102,7 +102,7 @@ static void a_run_is_made_and_read(void **state)
 	assert_non_null(strstr(buf_cstr(&got.body),
 			       "\"spec\":{\"api_version\":\"2.1\",\"name\":\"n\",\"hyperparams\":"
 			       "{\"lr\":3e-5},\"metrics\":{\"window\":\"30s\"}},"
-			   "\"sources\":{\"metrics.window\":\"default\"}}\n"));
+			       "\"sources\":{\"metrics.window\":\"default\"}}\n"));
 	again = call_as(&owner, "POST", "/v2/projects/p/runs", "{\"id\":\"r-1\"}", NULL);
 	assert_int_equal(again.err, ERR_CONFLICT);
 	reply_release(&made);
