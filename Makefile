@@ -21,7 +21,7 @@ CFLAGS ?=
 CXXFLAGS ?=
 C_FLAGS = -std=gnu17 -D_GNU_SOURCE -Wstrict-prototypes -Wmissing-prototypes $(FLAGS) $(CFLAGS)
 CXX_FLAGS = -std=c++17 $(FLAGS) $(CXXFLAGS)
-LDLIBS := -llmdb -lzstd -levent_core -levent_pthreads -lprotobuf-c -ljson-c -lsodium -lpcre2-8 -lxxhash -lz -lcurl -lm
+LDLIBS := -llmdb -lzstd -larchive -levent_core -levent_pthreads -lprotobuf-c -ljson-c -lsodium -lpcre2-8 -lxxhash -lz -lcurl -lm
 
 base_src := $(wildcard store/base/*.c store/base/*.cc)
 store_src := $(wildcard store/*.c)

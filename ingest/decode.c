@@ -298,7 +298,7 @@ static enum reject decode_record(struct decode *d, struct span s, struct log_rec
 		r->t_ns = d->in->now_ns;
 	if (level >= LEVELS)
 		return REJECT_LOG_LEVEL;
-	r->level = (enum level)level;
+	r->level = level ? (enum level)level : intake_level(d->in, r->text);
 	return name_attributes_are_good(r->attrs, r->n_attrs) ? 0 : REJECT_LOG_ATTRIBUTES;
 }
 

@@ -14,6 +14,7 @@ void intake_init(struct intake *in, struct store *s, const struct run_ref *run, 
 {
 	*in = (struct intake){ .store = s, .batch = b, .fault = f, .now_ns = now_ns };
 	in->latest_ns = now_ns + limits.future_ns;
+	in->years = year_rule_until(now_ns);
 	b->rid = run->rid;
 	b->window_ns = run->window_ns;
 }
@@ -216,12 +217,24 @@ static int keep_record(struct intake *in, const struct log_record *r)
 	return 0;
 }
 
+/* The rest of a line that was split begins anywhere in it. */
+enum level intake_level(const struct intake *in, struct span text)
+{
+	struct line_time found;
+
+	if (in->goes_on)
+		return LEVEL_NONE;
+	line_time_find(text, &in->years, &found);
+	return found.level;
+}
+
 int intake_record(struct intake *in, const struct log_record *r, enum reject code)
 {
 	struct log_record kept = *r;
 	uint64_t index = in->n_records++;
 
 	kept.observed_ns = in->now_ns;
+	in->goes_on = r->flags & LOG_CONTINUES;
 	if (!code)
 		code = intake_judge_time(in, kept.t_ns);
 	return code ? intake_reject(in, 'l', index, code) : keep_record(in, &kept);

@@ -9,6 +9,7 @@
 #ifndef INGEST_INTAKE_H
 #define INGEST_INTAKE_H
 
+#include "ingest/line_time.h"
 #include "store/write.h"
 
 #define REQUEST_ATTRIBUTES_MAX 1000000
@@ -28,6 +29,8 @@ struct intake {
 	int64_t latest_ns;             /* the last time that is not in the future */
 	uint64_t n_samples, n_records; /* of the request so far, rejected ones too */
 	size_t n_attributes;           /* likewise; REQUEST_ATTRIBUTES_MAX bounds their memory */
+	struct year_rule years;        /* of times in texts, which stand before their levels */
+	bool goes_on;                  /* the last log record does, in the next one */
 	size_t rejected_cap, logs_cap, buckets_cap;
 	struct definition_slot *slots;
 	size_t n_slots, n_defined;
@@ -60,5 +63,8 @@ int intake_index(struct intake *in, const struct series_name *name, uint32_t ind
 /* The next log record.  Its text may have any length, and code says what the caller found wrong with
  * it (0: nothing).  Spans are borrowed as long as the batch lives. */
 int intake_record(struct intake *in, const struct log_record *r, enum reject code);
+
+/* The level that the text of the next record tells (line_level.h), for one whose sender told none. */
+enum level intake_level(const struct intake *in, struct span text);
 
 #endif

@@ -41,8 +41,9 @@ int json_fields(struct span object, const char *const *known, size_t n_known, co
 		if (seen >> m & 1)
 			return fault_set(f, ERR_MALFORMED, known[m], "\"%s\" is there twice", known[m]);
 		seen |= UINT32_C(1) << m;
-		if (!span_is(value.text, "null"))
-			ret[m] = value;
+		ret[m] = value;
+		if (span_is(value.text, "null"))
+			ret[m].kind = JSON_NONE;
 	}
 	return 0;
 }

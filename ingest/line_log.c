@@ -8,17 +8,22 @@
 #include "ingest/names.h"
 #include "store/base/limits.h"
 
-static int get_level(struct lines *l, enum level *ret)
+/* Where the sender told none it is the one that the text tells; null says that there is none. */
+static int get_level(struct lines *l, struct log_record *r)
 {
 	struct span text = { 0 };
 	int err = line_text(l, LEVEL, &text), level;
 
-	if (err < 0 || !line_has(l, LEVEL))
+	if (err < 0)
 		return err;
+	if (!line_has(l, LEVEL)) {
+		r->level = l->at[LEVEL].text.len ? LEVEL_NONE : intake_level(l->in, r->text);
+		return 0;
+	}
 	level = level_parse(text);
 	if (level < 0)
 		return line_refuse_type(l, LEVEL, "trace, debug, info, warn, error or fatal");
-	*ret = (enum level)level;
+	r->level = (enum level)level;
 	return 0;
 }
 
@@ -113,7 +118,7 @@ int line_log(struct lines *l)
 				   limits.records);
 	if ((err = line_text(l, LOG, &r.text)) < 0 || (err = get_exact(l, &r.text)) < 0 ||
 	    (err = get_flags(l, &r.flags)) < 0 || (err = line_time(l, TIME, &r.t_ns)) < 0 ||
-	    (err = get_level(l, &r.level)) < 0 || (err = line_text(l, STREAM, &r.stream)) < 0 ||
+	    (err = get_level(l, &r)) < 0 || (err = line_text(l, STREAM, &r.stream)) < 0 ||
 	    (err = get_rank(l, &r.rank, &code)) < 0 || (err = get_attrs(l, &r, &code)) < 0)
 		return err;
 	if (name_check(r.stream, "stream", 0, STREAM_NAME_MAX, NULL) < 0)

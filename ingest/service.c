@@ -28,6 +28,7 @@ struct pending {
 	struct batch *batch;
 	size_t bytes;
 	bool ndjson, json; /* form of the body, of the answer */
+	bool may_edit;     /* the caller */
 	char project[ID_MAX + 1];
 };
 
@@ -204,6 +205,19 @@ static int admit(struct pending *p, struct fault *f)
 			 before >> 20);
 }
 
+/* Those who may give it back are told that they can. */
+static int missing(struct pending *p, const char *run, struct fault *f)
+{
+	int64_t deleted_ns;
+
+	if (p->may_edit && store_run_deleted(p->ingest->store, p->project, run, &deleted_ns) == 0)
+		return run_deleted_fault(p->project, run, deleted_ns, f);
+	return fault_set(f, ERR_NOT_FOUND, "run",
+			 "there is no run \"%s\" in project \"%s\"; create it with POST "
+			 "/v2/projects/%s/runs",
+			 run, p->project, p->project);
+}
+
 static int decode(struct pending *p, const char *run, struct fault *f)
 {
 	struct store *s = p->ingest->store;
@@ -212,10 +226,7 @@ static int decode(struct pending *p, const char *run, struct fault *f)
 	int err = store_run_find(s, p->project, run, &ref);
 
 	if (err < 0)
-		return fault_set(f, err, "run",
-				 "there is no run \"%s\" in project \"%s\"; create it with POST "
-				 "/v2/projects/%s/runs",
-				 run, p->project, p->project);
+		return missing(p, run, f);
 	intake_init(&in, s, &ref, clock_now_ns(), p->batch, f);
 	err = p->ndjson ? ndjson_request(&in, p->rq->body) : decode_request(&in, p->rq->body);
 	intake_release(&in);
@@ -248,7 +259,9 @@ void ingest_handle(struct ingest *g, struct http_request *rq, const struct calle
 	int err = ERR_NOMEM;
 
 	if (p) {
-		*p = (struct pending){ .ingest = g, .rq = rq, .batch = batch_new() };
+		*p = (struct pending){
+			.ingest = g, .rq = rq, .batch = batch_new(), .may_edit = caller->role >= ROLE_EDITOR
+		};
 		snprintf(p->project, sizeof(p->project), "%s", project);
 	}
 	if (p && p->batch) {

@@ -1,6 +1,8 @@
 #include "query/api.h"
 
+#include <stdio.h>
 #include <strings.h>
+#include <xxhash.h>
 
 #include "proto/http.h"
 #include "query/accept.h"
@@ -8,7 +10,7 @@
 
 struct route {
 	const char *method;
-	const char *path; /* {project} and {run} stand for one part each */
+	const char *path; /* {project}, {run} and {run}:WHAT stand for one part each */
 	handler handle;
 	enum role least;
 	bool open; /* answered to anyone */
@@ -18,12 +20,19 @@ static const struct route routes[] = {
 	{ "POST", "/v2/projects/{project}/runs", handle_run_create, ROLE_WORKER, false },
 	{ "GET", "/v2/projects/{project}/runs", handle_runs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}", handle_run, ROLE_VIEWER, false },
+	{ "DELETE", "/v2/projects/{project}/runs/{run}", handle_run_delete, ROLE_EDITOR, false },
+	{ "PATCH", "/v2/projects/{project}/runs/{run}", handle_run_patch, ROLE_EDITOR, false },
+	{ "POST", "/v2/projects/{project}/runs/{run}:undelete", handle_run_undelete, ROLE_EDITOR, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/metrics", handle_metrics, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs", handle_logs, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/logs/histogram", handle_histogram, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/runs/{run}/export", handle_export, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/query", handle_query, ROLE_VIEWER, false },
 	{ "GET", "/v2/projects/{project}/usage", handle_usage, ROLE_VIEWER, false },
+	{ "GET", "/v2/projects", handle_projects, ROLE_OWNER, false },
+	{ "POST", "/v2/projects", handle_project_create, ROLE_OWNER, false },
+	{ "GET", "/v2/projects/{project}/policy", handle_policy, ROLE_VIEWER, false },
+	{ "PUT", "/v2/projects/{project}/policy", handle_policy_set, ROLE_ADMIN, false },
 	{ "GET", "/v2/verify", handle_verify, ROLE_OWNER, false },
 	{ "GET", "/healthz", handle_healthz, ROLE_NONE, true },
 	{ "GET", "/readyz", handle_readyz, ROLE_NONE, true },
@@ -63,6 +72,19 @@ static int id_take(const char *field, struct span raw, char ret[ID_MAX + 1], str
 	return err;
 }
 
+/* Whether a part is a run's id and the ":WHAT" that follows "{run}" in the pattern; ids have no ':'. */
+static bool run_matches(struct span pattern, struct span part, struct span *run)
+{
+	size_t n = sizeof "{run}" - 1, what = pattern.len - n;
+	const uint8_t *colon = memchr(part.data, ':', part.len);
+	size_t id = colon ? (size_t)(colon - part.data) : part.len;
+
+	if (part.len - id != what || memcmp(part.data + id, pattern.data + n, what) != 0)
+		return false;
+	*run = span_of(part.data, id);
+	return true;
+}
+
 /* Whether the path is of this route; the parts that stand for something into *project and *run. */
 static bool route_matches(const struct route *r, struct span path, struct span *project, struct span *run)
 {
@@ -78,9 +100,10 @@ static bool route_matches(const struct route *r, struct span path, struct span *
 			return b == path.len;
 		if (span_is(want, "{project}"))
 			*project = is;
-		else if (span_is(want, "{run}"))
-			*run = is;
-		else if (!span_equal(want, is))
+		else if (want.len >= 5 && memcmp(want.data, "{run}", 5) == 0) {
+			if (!run_matches(want, is, run))
+				return false;
+		} else if (!span_equal(want, is))
 			return false;
 	}
 }
@@ -169,6 +192,52 @@ int api_call(struct store *s, const struct api_request *rq, const struct api_sin
 		err = handle(&c);
 	ctx_release(&c);
 	return err < 0 ? fault_default(f, err) : err;
+}
+
+/* ---- changes ---- */
+
+int ctx_json(const struct ctx *c)
+{
+	static const char json[] = "application/json";
+	struct span type = c->rq->content_type;
+	size_t n = sizeof json - 1;
+
+	if (type.len == 0 || (type.len >= n && strncasecmp((const char *)type.data, json, n) == 0 &&
+			      (type.len == n || type.data[n] == ';' || type.data[n] == ' ')))
+		return 0;
+	return fault_set(c->f, ERR_UNSUPPORTED, "Content-Type",
+			 "this takes JSON; send Content-Type: application/json (it was %.*s)",
+			 (int)(type.len < 80 ? type.len : 80), (const char *)type.data);
+}
+
+int ctx_once(const struct ctx *c, struct once *ret)
+{
+	const struct api_request *rq = c->rq;
+	const struct span parts[] = { rq->method, rq->path, rq->query, rq->body };
+	struct once once = { .key = rq->idempotency_key };
+	bool ok = once.key.len <= 255;
+
+	for (size_t i = 0; ok && i < once.key.len; i++)
+		ok = once.key.data[i] >= 0x20 && once.key.data[i] < 0x7f;
+	if (!ok)
+		return fault_set(c->f, ERR_REFUSED, "Idempotency-Key",
+				 "Idempotency-Key has %zu bytes; it must be 1 to 255 printable ASCII "
+				 "characters",
+				 once.key.len);
+	for (size_t i = 0; once.key.len > 0 && i < sizeof parts / sizeof *parts; i++)
+		once.content_hash =
+		    XXH3_64bits_withSeed(parts[i].data, parts[i].len, once.content_hash + parts[i].len);
+	*ret = once;
+	return 0;
+}
+
+int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extra)
+{
+	char lines[512];
+
+	snprintf(lines, sizeof lines, "%s%s", extra ? extra : "",
+		 replayed ? "Idempotent-Replay: true\r\n" : "");
+	return out_begin(o, status, "application/json", lines);
 }
 
 int ctx_finish(struct out *o, int err)

@@ -17,7 +17,8 @@
  * points=N gives the least width of tier, 2 tiers, 4 tiers, 8 ... whose windows are no more than N;
  * so there are at least N / 2 of them unless the tier's own are fewer.  As a run goes on its windows
  * stay as they are and new ones come behind, until there are N: then each two become one.  Each has
- * first, last, min and max of all its samples, so a chart that is N pixels wide misses no spike.
+ * first, last, min and max of all its samples, so a chart that is N pixels wide misses no spike.  Which
+ * tier that is, plan.c says.
  */
 #ifndef QUERY_ASK_H
 #define QUERY_ASK_H

@@ -5,6 +5,7 @@
  * (samples.h) from then on, then the log, each under a view of its own; so a long export is not one
  * snapshot: it has the series and the log records that were there when it began.
  */
+#include "query/ask.h"
 #include "query/exportline.h"
 #include "query/handler.h"
 #include "query/picked.h"
@@ -74,19 +75,44 @@ static int choose_format(struct ctx *c, const struct format **ret, bool *ret_win
 			 (int)(name.len < 40 ? name.len : 40), (const char *)name.data);
 }
 
-/* From which window on all samples are kept. */
+/* From when on samples are exported one by one: a multiple of the windows' width. */
 static int plan_samples(const struct export *e, struct view *v, int64_t *ret)
 {
-	int64_t since, start;
+	int64_t since, start, width = e->scan.width_ns;
 	int err = view_samples_since(v, e->run.rid, &since);
 
 	if (err < 0 || e->windows || since == INT64_MIN || since == INT64_MAX) {
 		*ret = e->windows ? INT64_MAX : since;
 		return err;
 	}
-	start = window_start(since, e->run.window_ns);
-	*ret = start == since ? since : start + e->run.window_ns;
+	start = window_start(since, width);
+	*ret = start == since ? since : start + width;
 	return 0;
+}
+
+/* What it holds before that, in windows of the one width that is kept of all of it. */
+static int plan_life(struct export *e, struct view *v)
+{
+	struct scan *s = &e->scan;
+	int64_t kept = 0, end;
+	int err = view_time_range(v, e->run.rid, &s->from_ns, &s->to_ns);
+
+	s->width_ns = e->run.window_ns;
+	if (err < 0 && err != ERR_NOT_FOUND)
+		return fault_default(e->c->f, err);
+	end = s->to_ns + s->width_ns;
+	err = plan_samples(e, v, &e->since_ns);
+	if (err == 0 && s->from_ns < e->since_ns)
+		err = view_width(v, e->run.rid, s->from_ns, e->since_ns < end ? e->since_ns : end, &kept);
+	if (kept)
+		s->width_ns = width_join(s->width_ns, kept);
+	if (err == 0)
+		err = plan_samples(e, v, &e->since_ns);
+	s->from_ns = window_start(s->from_ns, s->width_ns);
+	s->to_ns = window_start(s->to_ns, s->width_ns) + s->width_ns;
+	if (s->to_ns > e->since_ns)
+		s->to_ns = e->since_ns > s->from_ns ? e->since_ns : s->from_ns;
+	return fault_default(e->c->f, err);
 }
 
 static int plan_view(struct export *e, struct view *v)
@@ -99,16 +125,11 @@ static int plan_view(struct export *e, struct view *v)
 	err = picked_add(&e->picked, v, e->run.rid, NULL, e->format->name_of, e->c->f);
 	if (err == 0)
 		err = view_last_seq(v, e->run.rid, &last);
-	if (err == 0)
-		err = plan_samples(e, v, &e->since_ns);
 	if (err < 0)
 		return fault_default(e->c->f, err);
 	e->from_seq = 1;
 	e->to_seq = last + 1;
-	err = view_time_range(v, e->run.rid, &e->scan.from_ns, &e->scan.to_ns);
-	if (err == 0)
-		e->scan.to_ns += e->run.window_ns;
-	return err == ERR_NOT_FOUND ? 0 : fault_default(e->c->f, err);
+	return plan_life(e, v);
 }
 
 static int plan(struct export *e)
@@ -143,7 +164,7 @@ static int export_bucket(void *arg, size_t series, int64_t start_ns, const struc
 	series_until(e, series);
 	e->next = series + 1;
 	out_bytes(&e->o, head.data, head.len);
-	e->format->bucket(&e->o, start_ns, e->run.window_ns, b);
+	e->format->bucket(&e->o, start_ns, e->scan.width_ns, b);
 	e->buckets++;
 	return e->o.err;
 }
@@ -162,14 +183,13 @@ static int export_windows(struct export *e)
 
 	s->store = e->c->store;
 	s->rid = e->run.rid;
-	s->window_ns = s->every_ns = e->run.window_ns;
+	s->window_ns = e->run.window_ns;
+	s->every_ns = s->width_ns;
 	s->sids = e->picked.sids;
 	s->n_sids = e->picked.n;
 	s->row = export_bucket;
 	s->pause = export_pause;
 	s->arg = e;
-	if (s->to_ns > e->since_ns)
-		s->to_ns = e->since_ns > s->from_ns ? e->since_ns : s->from_ns;
 	err = s->from_ns < s->to_ns ? scan_run(s, &e->partial) : 0;
 	if (err == 0 && e->buckets)
 		series_until(e, e->picked.n);
@@ -188,7 +208,7 @@ static int export_sample(void *arg, size_t series, const struct point *p)
 		e->next = series + 1;
 	}
 	out_bytes(&e->o, head.data, head.len);
-	e->format->sample(&e->o, e->run.window_ns, p);
+	e->format->sample(&e->o, e->scan.width_ns, p);
 	e->samples++;
 	return e->o.err;
 }
@@ -287,7 +307,7 @@ static int export_lines(struct export *e)
 	int err;
 
 	if (e->format->whole)
-		out_export_run(&e->o, &e->run);
+		out_export_run(&e->o, &e->run, e->scan.width_ns);
 	else
 		out_raw(&e->o, csv_header);
 	err = export_windows(e);

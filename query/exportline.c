@@ -55,8 +55,27 @@ static void out_one_line(struct out *o, struct span json)
 		out_ch(o, json.data[i] == '\n' || json.data[i] == '\r' ? ' ' : (char)json.data[i]);
 }
 
+/* The window is the one of the lines that follow, which may be wider than what was recorded. */
+static void out_metrics(struct out *o, struct span metrics, const char *window)
+{
+	struct span key, value;
+	size_t at = 0, n = 0;
+
+	out_ch(o, '{');
+	while (json_member_next(metrics, &at, &key, &value)) {
+		out_raw(o, n++ ? ",\"" : "\"");
+		out_bytes(o, key.data, key.len);
+		out_raw(o, "\":");
+		if (span_is(key, "window"))
+			out_string(o, span_str(window));
+		else
+			out_one_line(o, value);
+	}
+	out_ch(o, '}');
+}
+
 /* How the run came into this store ("imported_from") is no part of it. */
-static void out_spec(struct out *o, struct span spec)
+static void out_spec(struct out *o, struct span spec, const char *window)
 {
 	struct span key, value;
 	size_t at = 0, n = 0;
@@ -68,16 +87,19 @@ static void out_spec(struct out *o, struct span spec)
 		out_raw(o, n++ ? ",\"" : "\"");
 		out_bytes(o, key.data, key.len);
 		out_raw(o, "\":");
-		out_one_line(o, value);
+		if (span_is(key, "metrics"))
+			out_metrics(o, value, window);
+		else
+			out_one_line(o, value);
 	}
 	out_ch(o, '}');
 }
 
-void out_export_run(struct out *o, const struct run *r)
+void out_export_run(struct out *o, const struct run *r, int64_t window_ns)
 {
 	char window[DURATION_TEXT_MAX];
 
-	duration_print(r->window_ns, window);
+	duration_print(window_ns, window);
 	out_raw(o, "{\"run\":{\"id\":");
 	out_string(o, span_str(r->id));
 	out_raw(o, ",\"state\":");
@@ -92,7 +114,7 @@ void out_export_run(struct out *o, const struct run *r)
 	out_raw(o, ",\"window\":");
 	out_string(o, span_str(window));
 	out_raw(o, ",\"spec\":");
-	out_spec(o, buf_span(&r->spec_json));
+	out_spec(o, buf_span(&r->spec_json), window);
 	out_raw(o, "}}\n");
 }
 

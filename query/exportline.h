@@ -29,7 +29,8 @@
 
 extern const char csv_header[];
 
-void out_export_run(struct out *o, const struct run *r);
+/* window_ns: of the lines that follow. */
+void out_export_run(struct out *o, const struct run *r, int64_t window_ns);
 
 /* The beginning of a series' lines, to be kept, and what follows it. */
 void out_export_name(struct out *o, const struct series_name *name);

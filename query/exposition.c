@@ -1,6 +1,6 @@
 /*
- * exposition.c - the server's numbers: GET /metrics as Prometheus text (exposition format 0.0.4),
- * GET /v2/projects/{project}/usage as JSON for `astraml stats`.
+ * exposition.c - the server's numbers: GET /metrics as Prometheus text (exposition format 0.0.4); those of
+ * what is stored also as members of JSON.
  */
 #include "query/handler.h"
 
@@ -20,6 +20,7 @@ struct number {
 /* What is stored: the same for every process that reads the directory. */
 static const struct number stored_numbers[] = {
 	{ "runs", "Runs in the store.", GAUGE, STORE(runs), 1 },
+	{ "deleted_runs", "Deleted runs that are not purged yet.", GAUGE, STORE(deleted_runs), 1 },
 	{ "series", "Series of all runs.", GAUGE, STORE(series), 1 },
 	{ "journal_bytes", "Bytes that the journal takes of the data file.", GAUGE, STORE(journal_bytes), 1 },
 	{ "journal_batches", "Batches of the journal not flushed yet.", GAUGE, STORE(journal_batches), 1 },
@@ -33,11 +34,13 @@ static const struct number stored_numbers[] = {
 	{ "raw_parts", "Sealed parts of samples one by one.", GAUGE, STORE(raw_parts), 1 },
 	{ "raw_samples", "Samples in these.", GAUGE, STORE(raw_samples), 1 },
 	{ "raw_part_bytes", "Bytes of these.", GAUGE, STORE(raw_bytes), 1 },
-	{ "raw_batches", "Batches that are flushed and whose samples wait in the journal to be sealed.", GAUGE,
-	  STORE(raw_batches), 1 },
+	{ "raw_batches", "Batches that are flushed and whose samples wait in the journal to be sealed.",
+	  GAUGE, STORE(raw_batches), 1 },
 	{ "log_blocks", "Blocks of log records.", GAUGE, STORE(log_blocks), 1 },
 	{ "log_block_bytes", "Bytes of blocks of log records.", GAUGE, STORE(log_block_bytes), 1 },
 	{ "file_bytes", "Size of the data file.", GAUGE, STORE(file_bytes), 1 },
+	{ "free_bytes", "Of the data file, that are used again; `astraml compact` gives them back.", GAUGE,
+	  STORE(free_bytes), 1 },
 	{ "free_pages", "Pages of the data file that are free.", GAUGE, STORE(free_pages), 1 },
 	{ "map_bytes", "Bound of the data file.", GAUGE, STORE(map_bytes), 1 },
 	{ "disk_free_bytes", "Free bytes of the file system.", GAUGE, STORE(disk_free_bytes), 1 },
@@ -142,30 +145,16 @@ int handle_server_metrics(struct ctx *c)
 	return ctx_finish(&o, err);
 }
 
-int handle_usage(struct ctx *c)
+void out_stored_numbers(struct out *o, const struct store_stats *stats)
 {
-	static const char *const known[] = { NULL };
-	struct store_stats stats;
-	struct out o;
-	int err = params_check(&c->params, known, c->f);
-
-	if (err < 0)
-		return err;
-	if ((err = store_stats(c->store, &stats)) < 0)
-		return fault_default(c->f, err);
-	out_init(&o, c->sink);
-	err = out_begin(&o, 200, "application/json", NULL);
-	out_raw(&o, "{\"store\":{");
 	for (size_t i = 0; i < sizeof stored_numbers / sizeof *stored_numbers; i++) {
 		const struct number *n = &stored_numbers[i];
 		uint64_t v;
 
-		memcpy(&v, (const char *)&stats + n->offset, sizeof v);
-		out_raw(&o, i ? ",\"" : "\"");
-		out_raw(&o, n->name);
-		out_raw(&o, "\":");
-		out_u64(&o, v);
+		memcpy(&v, (const char *)stats + n->offset, sizeof v);
+		out_raw(o, i ? ",\"" : "\"");
+		out_raw(o, n->name);
+		out_raw(o, "\":");
+		out_u64(o, v);
 	}
-	out_raw(&o, "}}\n");
-	return ctx_finish(&o, err);
 }

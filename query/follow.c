@@ -18,7 +18,7 @@ struct follower {
 	struct log_reader reader;
 	struct out pending; /* lines read and not yet written */
 	size_t sent;        /* of pending */
-	int64_t beat_ns;    /* when the last line went out */
+	int64_t beat_ns;    /* when something went out last */
 	bool behind;        /* the last slice did not reach the end of the log */
 	bool ended;
 	struct follower *next;
@@ -26,6 +26,7 @@ struct follower {
 
 struct follow {
 	struct store *store;
+	int64_t stall_ns;
 	pthread_t tail, waiter;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -90,12 +91,32 @@ static void follower_end_line(struct follower *w, const struct fault *fault)
 	w->ended = true;
 }
 
+/* It took nothing for too long: what is pending and the reason go into its stream, whatever room there
+ * is, for when it looks again. */
+static int follower_stalled(struct follower *w, int64_t stall_ns)
+{
+	struct fault fault = { 0 };
+	int err;
+
+	fault_set(&fault, ERR_TIMEOUT, "after_seq",
+		  "this follower took nothing for %g s while records waited; come back with after_seq=%llu",
+		  (double)stall_ns / NS_PER_S, (unsigned long long)(w->reader.from_seq - 1));
+	if (!w->ended)
+		follower_end_line(w, &fault);
+	err = http_stream_write(w->stream, span_of(w->pending.b.data + w->sent, w->pending.b.len - w->sent),
+				false);
+	buf_clear(&w->pending.b);
+	return err;
+}
+
 /* One slice: reads when everything read before has been written, then writes. */
-static int follower_step(struct follower *w, struct view *v)
+static int follower_step(struct follower *w, struct view *v, int64_t stall_ns)
 {
 	struct fault fault = { 0 };
 	int more, err = http_stream_gone(w->stream) ? ERR_GONE : follower_write(w);
 
+	if (err == 0 && w->pending.b.len > 0 && clock_mono_ns() - w->beat_ns > stall_ns)
+		return follower_stalled(w, stall_ns);
 	if (err < 0 || w->pending.b.len > 0 || w->ended)
 		return err;
 	more = log_slice(&w->reader, v, &w->pending, FOLLOW_SLICE_BYTES, &fault);
@@ -145,7 +166,7 @@ static bool round_run(struct follow *f)
 	bool again = false;
 
 	while ((w = *at) && view_renew(f, &v, &until_ns) == 0) {
-		int err = follower_step(w, v);
+		int err = follower_step(w, v, f->stall_ns);
 
 		if (err < 0 || (w->ended && w->pending.b.len == 0)) {
 			*at = w->next;
@@ -238,13 +259,14 @@ static void *waiter_main(void *arg)
 	}
 }
 
-int follow_new(struct store *s, struct follow **ret)
+int follow_new(struct store *s, int stall_ms, struct follow **ret)
 {
 	struct follow *f = calloc(1, sizeof *f);
 
 	if (!f)
 		return ERR_NOMEM;
 	f->store = s;
+	f->stall_ns = stall_ms * NS_PER_MS;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->wake, NULL);
 	if (pthread_create(&f->tail, NULL, tail_main, f) != 0) {

@@ -6,6 +6,9 @@
  * catching up and live are one path: slices of at most FOLLOW_SLICE_BYTES, round robin, written
  * only as far as the connection has room.  A client that reconnects with after_seq loses nothing
  * and gets nothing twice.  An empty line is sent when FOLLOW_BEAT_MS have passed without a line.
+ *
+ * Nobody waits for a follower: one that makes no room for stall_ms while lines wait for it is told
+ * so, with the record to come back after ({"error":{"code":"timeout",...}}), and is ended.
  */
 #ifndef QUERY_FOLLOW_H
 #define QUERY_FOLLOW_H
@@ -19,7 +22,7 @@
 
 struct follow;
 
-int follow_new(struct store *s, struct follow **ret);
+int follow_new(struct store *s, int stall_ms, struct follow **ret);
 
 /* Ends every follower with {"end":{"reason":"shutdown"}} and takes no more.  Twice is fine. */
 void follow_stop(struct follow *f);

@@ -1,5 +1,7 @@
 #include "query/jsontext.h"
 
+#include <json-c/json.h>
+
 #include <stdlib.h>
 
 #include "query/out.h"
@@ -282,4 +284,16 @@ bool json_member_next(struct span text, size_t *at, struct span *ret_key, struct
 	*ret_value = span_of(from, (size_t)(t.p - from));
 	*at = (size_t)(t.p - t.start);
 	return ok;
+}
+
+struct json_object *json_tree(struct span text)
+{
+	struct json_tokener *k = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
+	struct json_object *o;
+
+	if (!k)
+		return NULL;
+	o = json_tokener_parse_ex(k, (const char *)text.data, (int)text.len);
+	json_tokener_free(k);
+	return o;
 }

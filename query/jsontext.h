@@ -10,6 +10,8 @@
 
 #include "store/base/buf.h"
 
+struct json_object;
+
 #define JSON_DEPTH_MAX 32
 
 /* ERR_MALFORMED, with the byte at which it went wrong in the sentence.  Keys of one object must
@@ -18,6 +20,9 @@
  * that a key has one spelling. */
 #define JSON_KEYS_MAX 1000
 int json_check(struct span text, struct fault *f);
+
+/* Checked text as a tree, to be put; NULL: out of memory, or what it says is null. */
+struct json_object *json_tree(struct span text);
 
 /* Members of the object that checked text holds, in their order; key without its quotes and with
  * its escapes, value as written.  Start with *at = 0; false: no more, or no object. */

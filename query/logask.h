@@ -11,7 +11,7 @@
 #include "query/params.h"
 #include "query/pattern.h"
 
-#define LOG_CONTEXT_MAX  100
+#define LOG_CONTEXT_MAX  1000
 #define LOG_TAIL_DEFAULT 10 /* where a follower without after_seq starts, as tail -f */
 
 struct log_ask {

@@ -210,6 +210,21 @@ static int slice_passed(void *arg, uint64_t next_seq)
 	return clock_mono_ns() > r->until_ns ? 1 : 0;
 }
 
+/* A run may be deleted while its log is read. */
+static int still_there(const struct log_reader *r, struct view *v, struct fault *f)
+{
+	char deleted[CLOCK_TEXT_MAX];
+	int64_t deleted_ns = 0;
+	int err = view_deleted(v, r->rid, &deleted_ns);
+
+	if (err == ERR_NOT_FOUND)
+		return fault_set(f, err, "run", "the run was deleted, and is gone");
+	if (err < 0 || deleted_ns == 0)
+		return err;
+	clock_format(window_start(deleted_ns, NS_PER_S), deleted);
+	return fault_set(f, ERR_NOT_FOUND, "run", "the run was deleted on %s", deleted);
+}
+
 int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f)
 {
 	const struct log_ask *a = r->ask;
@@ -226,6 +241,10 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 	bool partial = false;
 	int err = view_last_seq(v, r->rid, &last);
 
+	if (err == 0)
+		err = view_first_seq(v, r->rid, &r->first_kept);
+	if (err == 0)
+		err = still_there(r, v, f);
 	if (err < 0)
 		return err;
 	r->limited = limit_reached(r);

@@ -20,6 +20,7 @@ struct log_reader {
 	const struct log_ask *ask; /* borrowed */
 	uint32_t rid;
 	uint64_t from_seq, to_seq; /* what is left to read: [from, to); to 0: no end */
+	uint64_t first_kept;       /* first sequence that is still there; slices look again */
 	uint64_t found;            /* records that were asked for, without context */
 	uint64_t last_found;       /* its seq */
 	uint64_t after;            /* context lines still to write */
@@ -40,7 +41,8 @@ int log_reader_init(struct log_reader *r, const struct log_ask *ask, uint32_t ri
 void log_reader_release(struct log_reader *r);
 
 /* 1: there may be more; 0: all that this view has was read, or the limit is reached; ERR_REFUSED
- * for a regex that costs too much (f has the sentence), or an error of the store. */
+ * for a regex that costs too much, ERR_NOT_FOUND when the run was deleted (f has the sentence), or an
+ * error of the store. */
 int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f);
 
 /* Where a follower without after_seq starts: before the last `limit` records that are asked for.

@@ -38,6 +38,8 @@ static void write_end(struct out *o, const struct log_reader *r, uint64_t last_s
 {
 	out_raw(o, "{\"end\":{\"records\":");
 	out_u64(o, r->found);
+	out_raw(o, ",\"first_seq\":");
+	out_u64(o, r->first_kept);
 	out_raw(o, ",\"last_seq\":");
 	out_u64(o, last_seq);
 	out_raw(o, ",\"more\":");

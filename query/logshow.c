@@ -18,6 +18,7 @@ void log_show_init(struct log_show *l, enum log_show_as as, bool color)
 
 void log_show_release(struct log_show *l)
 {
+	log_events_free(l->events);
 	buf_release(&l->line);
 	buf_release(&l->held);
 	buf_release(&l->gathered);
@@ -45,6 +46,16 @@ static enum color level_color(const char *level, struct span text)
 	return strcmp(level, "debug") == 0 || strcmp(level, "trace") == 0 ? COLOR_DIM : COLOR_NONE;
 }
 
+/* Whether colours of the text's own are still set behind it. */
+static bool is_colored_on(struct span shown)
+{
+	const uint8_t *at = memrchr(shown.data, 0x1b, shown.len);
+	size_t left = at ? (size_t)(shown.data + shown.len - at) : 0;
+
+	return at && !(left >= 3 && memcmp(at, "\x1b[m", 3) == 0) &&
+	       !(left >= 4 && memcmp(at, "\x1b[0m", 4) == 0);
+}
+
 static void show_shaped(struct log_show *l, struct span text, const char *level, bool line_goes_on)
 {
 	enum color c = level_color(level, text);
@@ -57,6 +68,8 @@ static void show_shaped(struct log_show *l, struct span text, const char *level,
 	put(l, span_str(color_start(l->color, c)));
 	put(l, span_of(shown.data, shown.len - ends));
 	put(l, span_str(color_end(l->color, c)));
+	if (shown.len > 0 && is_colored_on(buf_span(&shown)))
+		put(l, span_str("\x1b[0m")); /* they are not those of the next record */
 	if (ends || !line_goes_on)
 		put(l, span_str("\n"));
 	buf_release(&shown);
@@ -172,29 +185,73 @@ static void take_end(struct log_show *l, struct json_object *end)
 	struct json_object *read;
 
 	l->ended = true;
+	l->more = json_object_object_get_ex(end, "more", &read) && json_object_get_boolean(read);
 	if (last > l->last_seq)
 		l->last_seq = last;
 	if (json_object_object_get_ex(end, "read", &read))
 		tell_effort(read);
 }
 
-static void show_line(struct log_show *l, struct span line)
+/* A record to show, with its line. */
+static void show_one(struct log_show *l, struct json_object *o, struct span line)
 {
-	struct json_object *o, *v;
-
 	if (l->as == LOG_SHOW_JSON)
 		put(l, line);
-	o = tree_parse(span_of(line.data, line.len - 1));
-	if (json_object_object_get_ex(o, "end", &v)) {
-		take_end(l, v);
-	} else if (json_object_object_get_ex(o, "error", &v)) {
-		take_error(l, v);
-	} else {
-		if (tree_u64(o, "seq") > l->last_seq)
-			l->last_seq = tree_u64(o, "seq");
-		if (l->as != LOG_SHOW_JSON)
-			show_record(l, o);
+	else
+		show_record(l, o);
+}
+
+static void show_chosen(void *arg, struct span line, bool apart)
+{
+	struct log_show *l = arg;
+	struct json_object *o = tree_parse(span_of(line.data, line.len - 1));
+
+	if (apart && l->apart && l->as == LOG_SHOW_TEXT) {
+		held_show(l);
+		put(l, span_str(color_start(l->color, COLOR_DIM)));
+		put(l, span_str("--"));
+		put(l, span_str(color_end(l->color, COLOR_DIM)));
+		put(l, span_str("\n"));
 	}
+	show_one(l, o, line);
+	json_object_put(o);
+}
+
+static void take_record(struct log_show *l, struct json_object *o, struct span line)
+{
+	struct json_object *context;
+	uint64_t seq = tree_u64(o, "seq");
+	int err;
+
+	if (seq > l->last_found && !json_object_object_get_ex(o, "context", &context))
+		l->last_found = seq;
+	if (seq <= l->passed)
+		return;
+	if (seq > l->last_seq)
+		l->last_seq = seq;
+	if (!l->events)
+		show_one(l, o, line);
+	else if ((err = log_events_add(l->events, o, line)) < 0)
+		fault_default(&l->fault, err);
+}
+
+static void show_line(struct log_show *l, struct span line)
+{
+	struct json_object *o = tree_parse(span_of(line.data, line.len - 1)), *v;
+	bool end = json_object_object_get_ex(o, "end", &v), error = false;
+
+	if (!end)
+		error = json_object_object_get_ex(o, "error", &v);
+	if ((end || error) && l->events && !l->live)
+		log_events_end(l->events);
+	if ((end || error) && l->as == LOG_SHOW_JSON)
+		put(l, line);
+	if (end)
+		take_end(l, v);
+	else if (error)
+		take_error(l, v);
+	else
+		take_record(l, o, line);
 	json_object_put(o);
 }
 
@@ -225,7 +282,7 @@ int log_show_piece(void *log_show, struct span piece)
 }
 
 /* From the last line to the first; the last is the answer's end, which is taken last. */
-static void show_gathered(struct log_show *l)
+static void each_gathered(struct log_show *l, void (*take)(struct log_show *l, struct span line))
 {
 	size_t end = l->gathered.len, last = end;
 
@@ -237,12 +294,72 @@ static void show_gathered(struct log_show *l)
 		if (end == l->gathered.len)
 			last = at;
 		else
-			show_line(l, span_of(l->gathered.data + at, end - at));
+			take(l, span_of(l->gathered.data + at, end - at));
 		end = at;
 	}
 	if (last < l->gathered.len)
-		show_line(l, span_of(l->gathered.data + last, l->gathered.len - last));
-	buf_release(&l->gathered);
+		take(l, span_of(l->gathered.data + last, l->gathered.len - last));
+}
+
+/* ---- events ---- */
+
+int log_show_events(struct log_show *l, const struct log_events_ask *ask, bool apart)
+{
+	struct log_events_ask own = *ask;
+
+	own.show = show_chosen;
+	own.arg = l;
+	log_events_free(l->events);
+	l->events = NULL;
+	l->apart = apart;
+	return log_events_new(&own, &l->events);
+}
+
+void log_show_live(struct log_show *l)
+{
+	l->live = true;
+	l->passed = l->last_seq;
+	if (l->events)
+		log_events_live(l->events);
+}
+
+uint64_t log_show_resume(const struct log_show *l)
+{
+	return l->events && l->last_found ? l->last_found - 1 : l->last_seq;
+}
+
+static void count_line(struct log_show *l, struct span line)
+{
+	struct json_object *o = tree_parse(span_of(line.data, line.len - 1)), *v;
+
+	if (json_object_object_get_ex(o, "end", &v))
+		l->more = json_object_object_get_ex(v, "more", &v) && json_object_get_boolean(v);
+	else if (!json_object_object_get_ex(o, "error", &v))
+		log_events_add(l->events, o, line);
+	json_object_put(o);
+}
+
+int log_show_tail(struct log_show *l, const struct log_events_ask *ask, bool apart, uint64_t n,
+		  bool *ret_enough)
+{
+	struct log_events_ask count = *ask, last = *ask;
+	uint64_t found;
+	int err;
+
+	count.show = NULL;
+	log_events_free(l->events);
+	if ((err = log_events_new(&count, &l->events)) < 0)
+		return err;
+	l->more = false; /* as it stays where the answer ends with an error, which is shown */
+	each_gathered(l, count_line);
+	found = log_events_found(l->events);
+	*ret_enough = found > n || !l->more;
+	if (!*ret_enough) {
+		buf_clear(&l->gathered);
+		l->ended = false;
+	}
+	last.skip = found > n ? found - n : 0;
+	return log_show_events(l, &last, apart);
 }
 
 int log_show_end(struct log_show *l, int err, struct fault *f)
@@ -250,8 +367,11 @@ int log_show_end(struct log_show *l, int err, struct fault *f)
 	bool ended;
 
 	if (l->gather)
-		show_gathered(l);
+		each_gathered(l, show_line);
+	buf_release(&l->gathered);
 	l->gather = false;
+	if (l->events && !l->live)
+		log_events_end(l->events);
 	buf_clear(&l->line);
 	held_show(l);
 	if (fflush(stdout) != 0)

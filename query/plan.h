@@ -24,7 +24,10 @@ struct plan {
 	struct chosen_run *runs; /* owned */
 	size_t n_runs;
 	struct picked picked;
-	int64_t tier_ns, complete_until_ns;
+	struct policy policy; /* the project's */
+	int64_t recorded_ns;  /* a width that whole windows of each run fill */
+	int64_t tier_ns;      /* of the windows that are read; they fill those of the answer */
+	int64_t complete_until_ns;
 	struct windows windows;
 	bool exact;       /* rows are samples, one each (samples.h) */
 	int64_t since_ns; /* of which all from then on are kept; INT64_MIN: all there were */

@@ -86,7 +86,8 @@ static int answer(struct ctx *c, struct plan *p, const struct row_form *form)
 	struct answer_about about = { .tier_ns = p->exact ? 0 : p->tier_ns,
 				      .every_ns = p->exact ? 0 : p->windows.every_ns,
 				      .samples_since_ns = samples_since(p),
-				      .complete_until_ns = window_start(p->complete_until_ns, p->tier_ns) };
+				      .complete_until_ns =
+					  window_start(p->complete_until_ns, p->recorded_ns) };
 	int err;
 
 	out_init(&a.o, c->sink);

@@ -2,9 +2,7 @@
  * runs.c - POST /runs, GET /runs, GET /runs/{run} (api 2, 3).
  */
 #include <stdio.h>
-#include <strings.h>
 #include <sys/random.h>
-#include <xxhash.h>
 
 #include "query/handler.h"
 #include "query/spec.h"
@@ -15,25 +13,36 @@
 #define SCANNED_PER_VIEW 500 /* runs looked at under one view */
 #define TAGS_ASKED_MAX   16
 
-int find_run(struct view *v, const char *project, struct span id, struct run *ret, struct fault *f)
+/* Those who may give it back are told that they can. */
+static int missing(const struct ctx *c, const char *id)
+{
+	int64_t deleted_ns;
+
+	if (c->rq->caller->role >= ROLE_EDITOR &&
+	    store_run_deleted(c->store, c->project, id, &deleted_ns) == 0)
+		return run_deleted_fault(c->project, id, deleted_ns, c->f);
+	return fault_set(c->f, ERR_NOT_FOUND, "run",
+			 "there is no run %s in project %s; `astraml runs` lists those there are", id,
+			 c->project);
+}
+
+int find_run(const struct ctx *c, struct view *v, struct span id, struct run *ret)
 {
 	char text[ID_MAX + 1];
-	int err = id_check("run", id, f);
+	int err = id_check("run", id, c->f);
 
 	if (err < 0)
 		return err;
 	snprintf(text, sizeof text, "%.*s", (int)id.len, (const char *)id.data);
-	err = view_run(v, project, text, ret);
+	err = view_run(v, c->project, text, ret);
 	if (err == ERR_NOT_FOUND)
-		return fault_set(f, err, "run",
-				 "there is no run %s in project %s; `astraml runs` lists those there are",
-				 text, project);
-	return err < 0 ? fault_default(f, err) : 0;
+		return missing(c, text);
+	return err < 0 ? fault_default(c->f, err) : 0;
 }
 
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret)
 {
-	return find_run(v, c->project, span_str(c->run), ret, c->f);
+	return find_run(c, v, span_str(c->run), ret);
 }
 
 void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
@@ -67,11 +76,20 @@ void out_run(struct out *o, const struct run *r)
 	out_time_or_null(o, ",\"started_at\":", r->started_ns);
 	out_time_or_null(o, ",\"ended_at\":", r->ended_ns);
 	out_time_or_null(o, ",\"heartbeat_at\":", r->heartbeat_ns);
+	if (r->deleted_ns) {
+		out_time_or_null(o, ",\"deleted_at\":", r->deleted_ns);
+		out_time_or_null(o, ",\"undelete_until\":", r->deleted_ns + RUN_DELETED_KEEP_NS);
+	}
 	out_raw(o, ",\"window\":");
 	out_string(o, span_str(window));
 	out_raw(o, ",\"spec\":");
 	if (r->spec_json.len > 0)
 		out_bytes(o, r->spec_json.data, r->spec_json.len);
+	else
+		out_raw(o, "{}");
+	out_raw(o, ",\"sources\":");
+	if (r->sources_json.len > 0)
+		out_bytes(o, r->sources_json.data, r->sources_json.len);
 	else
 		out_raw(o, "{}");
 	out_ch(o, '}');
@@ -117,67 +135,48 @@ static int id_choose(struct store *s, struct run *r, struct fault *f)
 	return err == ERR_NOT_FOUND ? 0 : fault_default(f, err);
 }
 
-static int key_check(struct span key, struct fault *f)
-{
-	bool ok = key.len <= 255;
-
-	for (size_t i = 0; ok && i < key.len; i++)
-		ok = key.data[i] >= 0x20 && key.data[i] < 0x7f;
-	return ok ? 0
-		  : fault_set(f, ERR_REFUSED, "Idempotency-Key",
-			      "Idempotency-Key has %zu bytes; it must be 1 to "
-			      "255 printable ASCII characters",
-			      key.len);
-}
-
-static bool is_json(struct span type)
-{
-	static const char json[] = "application/json";
-	size_t n = sizeof json - 1;
-
-	if (type.len == 0)
-		return true;
-	return type.len >= n && strncasecmp((const char *)type.data, json, n) == 0 &&
-	       (type.len == n || type.data[n] == ';' || type.data[n] == ' ');
-}
-
 static int created(struct ctx *c, const struct run *r, bool replayed)
 {
-	char extra[512];
+	char location[256];
 	struct out o;
 	int err;
 
-	snprintf(extra, sizeof extra, "Location: /v2/projects/%s/runs/%s\r\n%s", r->project, r->id,
-		 replayed ? "Idempotent-Replay: true\r\n" : "");
+	snprintf(location, sizeof location, "Location: /v2/projects/%s/runs/%s\r\n", r->project, r->id);
 	out_init(&o, c->sink);
-	err = out_begin(&o, 201, "application/json", extra);
+	err = ctx_begin_changed(&o, 201, replayed, location);
 	out_run(&o, r);
 	out_ch(&o, '\n');
 	return ctx_finish(&o, err);
 }
 
+static int policy_now(struct ctx *c, struct policy *ret)
+{
+	struct view *v;
+	int err = view_open(c->store, &v);
+
+	if (err < 0)
+		return fault_default(c->f, err);
+	err = ctx_policy(c, v, ret);
+	view_close(v);
+	return err;
+}
+
 int handle_run_create(struct ctx *c)
 {
-	const struct api_request *rq = c->rq;
 	struct run asked = { 0 }, made = { 0 };
 	static const char *const known[] = { NULL };
+	struct policy policy;
+	struct once once;
 	bool replayed = false;
 	int err;
 
-	if (!is_json(rq->content_type))
-		return fault_set(c->f, ERR_UNSUPPORTED, "Content-Type",
-				 "a run is created from JSON; send Content-Type: "
-				 "application/json (this was %.*s)",
-				 (int)(rq->content_type.len < 80 ? rq->content_type.len : 80),
-				 (const char *)rq->content_type.data);
-	if ((err = params_check(&c->params, known, c->f)) < 0 ||
-	    (err = key_check(rq->idempotency_key, c->f)) < 0 ||
-	    (err = spec_parse(rq->body, c->project, &asked, c->f)) < 0)
+	if ((err = ctx_json(c)) < 0 || (err = params_check(&c->params, known, c->f)) < 0 ||
+	    (err = ctx_once(c, &once)) < 0 || (err = policy_now(c, &policy)) < 0 ||
+	    (err = spec_parse(c->rq->body, c->project, &policy, &asked, c->f)) < 0)
 		return err;
 	err = id_choose(c->store, &asked, c->f);
 	if (err == 0)
-		err = store_run_create(c->store, &asked, rq->idempotency_key,
-				       XXH3_64bits(rq->body.data, rq->body.len), &made, &replayed, c->f);
+		err = store_run_create(c->store, &asked, once.key, once.content_hash, &made, &replayed, c->f);
 	err = err < 0 ? fault_default(c->f, err) : created(c, &made, replayed);
 	run_release(&asked);
 	run_release(&made);

@@ -1,12 +1,14 @@
 #include "query/scan.h"
 
-#define WIDEN_MAX 64 /* how many times wider a slot grows over stretches without any data */
+#define SLOT_BUCKETS_MAX ((size_t)SCAN_SLOT_BUCKETS * 5 / 4) /* one that would hold more is given up */
+#define GROW_MAX         16                                  /* times that slots become longer at once */
+#define APART_MAX_NS     (365 * NS_PER_DAY)
 
 struct walk {
 	const struct scan *s;
-	size_t series; /* index into sids of the bucket last seen */
-	size_t found;  /* buckets of this slot */
-	bool open;     /* acc holds a row not handed out yet */
+	int64_t apart_ns; /* buckets of a series seem to be so far apart; at least the run's window */
+	size_t series;    /* index into sids of the window last seen */
+	bool open;        /* acc holds a row not handed out yet */
 	size_t acc_series;
 	int64_t acc_start_ns;
 	struct bucket acc;
@@ -24,19 +26,18 @@ static int row_out(struct walk *w)
 	return err;
 }
 
-static int walk_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+static int walk_window(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
 {
 	struct walk *w = arg;
 	const struct scan *s = w->s;
 	int64_t row_ns;
 	int err;
 
-	w->found++;
 	while (w->series < s->n_sids && s->sids[w->series] != sid)
 		w->series++;
-	if (s->every_ns == s->window_ns)
+	if (s->every_ns == s->width_ns)
 		return s->row(s->arg, w->series, start_ns, b);
-	row_ns = s->every_ns == SCAN_WHOLE ? s->from_ns : window_start(start_ns, s->every_ns);
+	row_ns = window_start(start_ns, s->every_ns);
 	if (w->open && w->acc_series == w->series && w->acc_start_ns == row_ns)
 		return bucket_merge(&w->acc, b);
 	err = row_out(w);
@@ -49,56 +50,96 @@ static int walk_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct b
 	return err;
 }
 
-/* One view over n series from first, and the windows that start in [from, to). */
-static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int64_t to_ns, bool *ret_partial)
+/* What a slot of so many windows tells of the next one, when so many buckets were found. */
+static void learn(struct walk *w, size_t windows, size_t found)
+{
+	int64_t grow = (int64_t)(windows / (2 * found + 1));
+
+	if (found > SLOT_BUCKETS_MAX)
+		w->apart_ns /= GROW_MAX;
+	else if (grow > 1)
+		w->apart_ns *= grow < GROW_MAX ? grow : GROW_MAX;
+	if (w->apart_ns < w->s->window_ns)
+		w->apart_ns = w->s->window_ns;
+	if (w->apart_ns > APART_MAX_NS)
+		w->apart_ns = APART_MAX_NS;
+}
+
+/* One view over n series from first, and the windows that start in [from, to).  *ret_again: that is too
+ * much at once, and nothing was told. */
+static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int64_t to_ns, bool *ret_again,
+		    bool *ret_partial)
 {
 	const struct scan *s = w->s;
+	bool least = w->apart_ns == s->window_ns, partial = false;
+	size_t windows = n * (size_t)((to_ns - from_ns) / w->apart_ns), found = 0;
 	struct view *v;
-	bool partial = false;
 	int err = view_open(s->store, &v);
 
 	if (err < 0)
 		return err;
+	view_bound(v, least ? SIZE_MAX : SLOT_BUCKETS_MAX, &found);
 	w->series = first;
-	w->found = 0;
-	err = view_buckets(v, s->rid, s->sids + first, n, from_ns, to_ns, walk_bucket, w, &partial);
+	err = view_windows(v, s->rid, s->sids + first, n, from_ns, to_ns, s->width_ns, walk_window, w,
+			   &partial);
 	view_close(v);
+	learn(w, windows, found);
+	*ret_again = !least && err == ERR_FULL && found > SLOT_BUCKETS_MAX;
+	if (*ret_again)
+		return 0;
 	*ret_partial |= partial;
 	if (err == 0 && s->pause)
 		err = s->pause(s->arg);
 	return err;
 }
 
-/* One series whose range has more windows than a slot takes. */
+/* Where a slot of one series ends that begins at `at`. */
+static int64_t slot_end(const struct walk *w, int64_t at)
+{
+	int64_t width = w->s->width_ns, n = w->apart_ns * SCAN_SLOT_BUCKETS / width, len;
+
+	if (__builtin_mul_overflow(n > 0 ? n : 1, width, &len) || w->s->to_ns - at <= len)
+		return w->s->to_ns;
+	return at + len;
+}
+
 static int long_run(struct walk *w, size_t first, bool *ret_partial)
 {
-	int64_t slot_ns = w->s->window_ns * SCAN_SLOT_BUCKETS, wide = 1;
+	bool again;
 	int err = 0;
 
-	for (int64_t at = w->s->from_ns; err == 0 && at < w->s->to_ns;) {
-		int64_t to = w->s->to_ns - at > slot_ns * wide ? at + slot_ns * wide : w->s->to_ns;
-
-		err = slot_run(w, first, 1, at, to, ret_partial);
-		at = to;
-		wide = w->found == 0 && wide < WIDEN_MAX ? wide * 2 : w->found == 0 ? wide : 1;
+	for (int64_t at = w->s->from_ns, to; err == 0 && at < w->s->to_ns; at = again ? at : to) {
+		to = slot_end(w, at);
+		err = slot_run(w, first, 1, at, to, &again, ret_partial);
 	}
 	return err;
 }
 
+/* How many series of the whole range go into a slot; 0: not even one. */
+static size_t together(const struct walk *w, size_t left)
+{
+	int64_t windows = (w->s->to_ns - w->s->from_ns) / w->apart_ns;
+	size_t n = (size_t)(SCAN_SLOT_BUCKETS / (windows > 0 ? windows : 1));
+
+	return n < left ? n : left;
+}
+
 int scan_run(const struct scan *s, bool *ret_partial)
 {
-	struct walk w = { .s = s };
-	int64_t windows = (s->to_ns - s->from_ns) / s->window_ns;
-	size_t together = windows <= 0 ? 0 : (size_t)(SCAN_SLOT_BUCKETS / windows);
+	struct walk w = { .s = s, .apart_ns = s->window_ns };
 	int err = 0;
 
-	if (windows <= 0)
+	if (s->from_ns >= s->to_ns)
 		return 0;
-	for (size_t i = 0; err == 0 && i < s->n_sids; i += together ? together : 1) {
-		size_t n = together < s->n_sids - i ? together : s->n_sids - i;
+	for (size_t i = 0, n; err == 0 && i < s->n_sids; i += n) {
+		bool again = false;
 
-		err = n == 0 ? long_run(&w, i, ret_partial)
-			     : slot_run(&w, i, n, s->from_ns, s->to_ns, ret_partial);
+		n = together(&w, s->n_sids - i);
+		if (n > 0)
+			err = slot_run(&w, i, n, s->from_ns, s->to_ns, &again, ret_partial);
+		else
+			err = long_run(&w, i, ret_partial);
+		n = again ? 0 : n > 0 ? n : 1;
 	}
 	if (err == 0)
 		err = row_out(&w);

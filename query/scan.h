@@ -1,10 +1,13 @@
 /*
- * scan.h - buckets of many series over a long range, in slots that keep views and memory small.
+ * scan.h - windows of many series over a long range, in slots that keep views and memory small.
  *
- * The base windows of the store are merged into windows of `every_ns`.  Rows come series by
- * series, in the order of sids[], then by time.  Each slot is one view, which holds at most about
- * SCAN_SLOT_BUCKETS buckets; `row` is called under that view and must not block, `pause` (may be
- * NULL) is called between slots with no view open, and is where an answer is sent.
+ * Windows are read as wide as `width_ns`, which coarser tiers serve, and merged into rows of `every_ns`.
+ * Rows come series by series, in the order of sids[], then by time.  Each slot is one view, which is to
+ * hold about SCAN_SLOT_BUCKETS buckets; `row` is called under that view and must not block, `pause` (may
+ * be NULL) is called between slots with no view open, and is where an answer is sent.
+ *
+ * How many buckets a slot of time holds depends on how dense a series is and which tiers there are, so
+ * slots grow while few are found, and one that turns out too large is given up and read in smaller ones.
  */
 #ifndef QUERY_SCAN_H
 #define QUERY_SCAN_H
@@ -12,7 +15,6 @@
 #include "store/read.h"
 
 #define SCAN_SLOT_BUCKETS 50000
-#define SCAN_WHOLE        INT64_MAX /* every_ns: one row for the whole range, starting at from_ns */
 
 struct scan {
 	struct store *store;
@@ -20,8 +22,9 @@ struct scan {
 	int64_t window_ns; /* the run's base window */
 	const uint32_t *sids;
 	size_t n_sids;
-	int64_t from_ns, to_ns; /* multiples of every_ns */
-	int64_t every_ns;       /* a multiple of window_ns */
+	int64_t width_ns;       /* as view_windows wants it */
+	int64_t from_ns, to_ns; /* multiples of width_ns */
+	int64_t every_ns;       /* a multiple of width_ns; rows start at multiples of it */
 	int (*row)(void *arg, size_t series, int64_t start_ns, const struct bucket *b);
 	int (*pause)(void *arg);
 	void *arg;

@@ -13,6 +13,15 @@ struct job {
 	struct job *next;
 };
 
+struct queue {
+	struct job *first, **last;
+	uint64_t n, max;
+};
+
+/* Followers that join wait apart, so that many at once crowd out no reads and are not turned away for
+ * them: joining takes a thread for a moment only, and how many may follow has a bound of its own. */
+enum { READS, JOINS, QUEUES };
+
 struct query_service {
 	struct store *store;
 	struct http_server *server;
@@ -20,8 +29,9 @@ struct query_service {
 	struct follow *follow;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct job *first, **last; /* under the lock, as all below but threads */
-	uint64_t waiting, running;
+	struct queue queues[QUEUES]; /* under the lock, as all below but threads */
+	int turn;                    /* the queue whose turn it is, where both have jobs */
+	uint64_t running;
 	bool closing;
 	int n_threads;
 	pthread_t threads[];
@@ -93,7 +103,7 @@ static void server_numbers(struct query_service *q, struct api_server *ret)
 	memcpy(ret->by_status, h.by_status, sizeof ret->by_status);
 	pthread_mutex_lock(&q->lock);
 	ret->reads = q->running;
-	ret->reads_waiting = q->waiting;
+	ret->reads_waiting = q->queues[READS].n;
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -102,6 +112,13 @@ static struct span method_text(enum http_method m)
 	static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
 
 	return span_str((unsigned)m < sizeof names / sizeof *names ? names[m] : "This method");
+}
+
+static bool is_follow(const struct http_request *rq)
+{
+	const struct api_request api = { .path = rq->path, .query = rq->query };
+
+	return rq->method == HTTP_GET && api_is_follow(&api);
 }
 
 /* Hands the connection to the followers' thread; on an error it is still ours to answer. */
@@ -154,7 +171,7 @@ static void job_run(struct query_service *q, struct job *j)
 
 	buf_init(&a.whole, SERVICE_WHOLE_BYTES);
 	server_numbers(q, &server);
-	if (j->rq->method == HTTP_GET && api_is_follow(&api)) {
+	if (is_follow(j->rq)) {
 		err = follow_begin(q, j->rq, &api, &fault);
 		if (err < 0)
 			http_reply_fault(j->rq, &fault);
@@ -164,13 +181,32 @@ static void job_run(struct query_service *q, struct job *j)
 	answer_end(&a, err, &fault);
 }
 
+/* Under the lock: a job of the queue whose turn it is, else of the other; NULL: none waits. */
+static struct job *job_take(struct query_service *q)
+{
+	struct queue *from = &q->queues[q->turn];
+	struct job *j;
+
+	if (!from->first)
+		from = &q->queues[!q->turn];
+	j = from->first;
+	if (!j)
+		return NULL;
+	q->turn = from == &q->queues[READS] ? JOINS : READS;
+	from->first = j->next;
+	if (!from->first)
+		from->last = &from->first;
+	from->n--;
+	return j;
+}
+
 static void *thread_main(void *arg)
 {
 	struct query_service *q = arg;
 
 	pthread_mutex_lock(&q->lock);
 	for (;;) {
-		struct job *j = q->first;
+		struct job *j = job_take(q);
 
 		if (!j && q->closing)
 			break;
@@ -178,10 +214,6 @@ static void *thread_main(void *arg)
 			pthread_cond_wait(&q->wake, &q->lock);
 			continue;
 		}
-		q->first = j->next;
-		if (!q->first)
-			q->last = &q->first;
-		q->waiting--;
 		q->running++;
 		pthread_mutex_unlock(&q->lock);
 		job_run(q, j);
@@ -204,10 +236,11 @@ int query_service_new(struct store *s, struct http_server *server, const struct 
 	q->store = s;
 	q->server = server;
 	q->limits = *limits;
-	q->last = &q->first;
+	q->queues[READS] = (struct queue){ .last = &q->queues[READS].first, .max = SERVICE_QUEUE_MAX };
+	q->queues[JOINS] = (struct queue){ .last = &q->queues[JOINS].first, .max = FOLLOWERS_MAX };
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->wake, NULL);
-	err = follow_new(s, &q->follow);
+	err = follow_new(s, limits->write_timeout_ms / 2, &q->follow);
 	while (err == 0 && q->n_threads < threads) {
 		if (pthread_create(&q->threads[q->n_threads], NULL, thread_main, q) != 0)
 			err = ERR_NOMEM;
@@ -222,18 +255,17 @@ int query_service_new(struct store *s, struct http_server *server, const struct 
 	return 0;
 }
 
-/* Queues the job, or says why not. */
-static int job_put(struct query_service *q, struct job *j)
+static int job_put(struct query_service *q, struct queue *to, struct job *j)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&q->lock);
-	if (q->closing || q->waiting >= SERVICE_QUEUE_MAX) {
+	if (q->closing || to->n >= to->max) {
 		err = ERR_BUSY;
 	} else {
-		*q->last = j;
-		q->last = &j->next;
-		q->waiting++;
+		*to->last = j;
+		to->last = &j->next;
+		to->n++;
 		pthread_cond_signal(&q->wake);
 	}
 	pthread_mutex_unlock(&q->lock);
@@ -243,6 +275,7 @@ static int job_put(struct query_service *q, struct job *j)
 void query_service_handle(struct query_service *q, struct http_request *rq, const struct caller *caller)
 {
 	struct fault f = { 0 };
+	struct queue *to;
 	struct job *j;
 
 	/* answered here, so that a server with a full queue is still seen to live */
@@ -258,12 +291,13 @@ void query_service_handle(struct query_service *q, struct http_request *rq, cons
 	}
 	j->rq = rq;
 	j->caller = *caller;
-	if (job_put(q, j) == 0)
+	to = &q->queues[is_follow(rq) ? JOINS : READS];
+	if (job_put(q, to, j) == 0)
 		return;
 	free(j);
 	fault_set(&f, ERR_BUSY, "",
 		  "%d requests wait for an answer already, or the server is shutting down; come back",
-		  SERVICE_QUEUE_MAX);
+		  (int)to->max);
 	http_reply_fault(rq, &f);
 }
 

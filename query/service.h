@@ -4,7 +4,8 @@
  * tools/serve.c authenticates and hands over; a bounded queue feeds a few threads that run
  * api_call.  An answer under SERVICE_WHOLE_BYTES goes out with its length, a longer one in chunks
  * whose writes wait for the client: that is the back-pressure, and how work for a client that went
- * away ends.  Followers of logs are served by follow.h and hold no thread.
+ * away ends.  Followers of logs are served by follow.h and hold no thread; they wait in a queue of
+ * their own for the moment that joining takes.
  *
  * At shutdown: query_service_stop (followers are told and ended), then http_server_drain, then
  * query_service_free.
@@ -16,7 +17,7 @@
 #include "store/admin.h"
 
 #define SERVICE_WHOLE_BYTES 65536
-#define SERVICE_QUEUE_MAX   64 /* requests waiting for a thread; more get 503 */
+#define SERVICE_QUEUE_MAX   64 /* reads waiting for a thread; more get 503 */
 
 struct query_service;
 

@@ -110,6 +110,20 @@ int source_fetch(struct source *s, const char *path, struct buf *out, struct fau
 	return err;
 }
 
+int source_send(struct source *s, const char *method, const char *path, struct span body, struct buf *out,
+		struct fault *f)
+{
+	const struct client_request rq = {
+		.method = method, .path = path, .content_type = "application/json", .body = body
+	};
+
+	if (!s->client)
+		return fault_set(f, ERR_DENIED, "", "the directory is open for reading; name a server");
+	buf_clear(out);
+	out->max = SOURCE_WHOLE_MAX;
+	return fault_default(f, client_fetch(s->client, &rq, out, NULL, f));
+}
+
 /* ---- paths ---- */
 
 static void escape(struct buf *b, const char *text)

@@ -26,6 +26,11 @@ int source_get_as(struct source *s, const char *path, const char *accept, source
 		  struct fault *f);
 int source_fetch(struct source *s, const char *path, struct buf *out, struct fault *f);
 
+/* Sends JSON to the server, for a change; the answer into out.  A directory that is open for reading
+ * takes none: a verb that writes is given a server (tools/astraml.c). */
+int source_send(struct source *s, const char *method, const char *path, struct span body, struct buf *out,
+		struct fault *f);
+
 /* ---- paths ---- */
 
 /* Begins "/v2/projects/PROJECT" in a fresh buffer. */

@@ -6,18 +6,6 @@
 #include "query/jsontext.h"
 #include "query/params.h"
 
-static struct json_object *tree_of(struct span text)
-{
-	struct json_tokener *k = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
-	struct json_object *o;
-
-	if (!k)
-		return NULL;
-	o = json_tokener_parse_ex(k, (const char *)text.data, (int)text.len);
-	json_tokener_free(k);
-	return o;
-}
-
 static struct span string_of(struct json_object *o)
 {
 	return span_of(json_object_get_string(o), (size_t)json_object_get_string_len(o));
@@ -39,7 +27,12 @@ static int type_check(struct json_object *o, const char *key, enum json_type typ
 			 json_type_to_name(json_object_get_type(o)), json_type_to_name(type));
 }
 
-static int text_check(struct json_object *o, const char *key, struct fault *f)
+int spec_object_check(struct json_object *o, const char *key, struct fault *f)
+{
+	return type_check(o, key, json_type_object, f);
+}
+
+int spec_text_check(struct json_object *o, const char *key, struct fault *f)
 {
 	int err = type_check(o, key, json_type_string, f);
 
@@ -52,7 +45,7 @@ static int text_check(struct json_object *o, const char *key, struct fault *f)
 	return 0;
 }
 
-static int tags_check(struct json_object *tags, struct fault *f)
+int spec_tags_check(struct json_object *tags, bool null_too, struct fault *f)
 {
 	int err = type_check(tags, "tags", json_type_object, f);
 
@@ -68,30 +61,46 @@ static int tags_check(struct json_object *tags, struct fault *f)
 					 "a key of tags has %zu bytes; 1 to %d are, without "
 					 "'=' and control characters",
 					 name.len, SPEC_TEXT_MAX);
-		if ((err = text_check(value, "tags", f)) < 0)
+		if ((value || !null_too) && (err = spec_text_check(value, "tags", f)) < 0)
 			return err;
 	}
 	return 0;
 }
 
-/* metrics.window: whole seconds that divide 5 minutes. */
+/* metrics.window: which are fit is for window_check. */
 static int window_parse(struct json_object *metrics, int64_t *ret_ns, struct fault *f)
 {
 	struct json_object *o;
-	int64_t ns = 0;
 	int err = type_check(metrics, "metrics", json_type_object, f);
 
 	if (err < 0 || !json_object_object_get_ex(metrics, "window", &o))
 		return err;
 	if ((err = type_check(o, "metrics.window", json_type_string, f)) < 0)
 		return err;
-	if (!duration_parse(string_of(o), &ns) || ns < NS_PER_S || ns % NS_PER_S || (300 * NS_PER_S) % ns)
+	if (!duration_parse(string_of(o), ret_ns))
 		return fault_set(f, ERR_REFUSED, "metrics.window",
-				 "metrics.window is \"%.60s\"; it must be whole "
-				 "seconds that divide 5m: 1s, 2s, 5s, 10s, 15s, 30s, 1m, 5m ...",
+				 "metrics.window is \"%.60s\"; it must be a length of time, as \"30s\"",
 				 json_object_get_string(o));
-	*ret_ns = ns;
 	return 0;
+}
+
+/* Whole seconds that divide the windows of the policy's next tier.  An import may bring windows as wide as
+ * those of any tier: of a run of which no finer ones were kept. */
+static int window_check(const struct run *r, const struct policy *policy, struct fault *f)
+{
+	int64_t next_ns = policy->n_tiers > 1 && !r->imported ? policy->tiers[1].every_ns : NS_PER_DAY;
+	int64_t most_ns = r->imported ? NS_PER_DAY : 300 * NS_PER_S, ns = r->window_ns;
+	char window[DURATION_TEXT_MAX], next[DURATION_TEXT_MAX], most[DURATION_TEXT_MAX];
+
+	if (ns == 0 || (ns <= most_ns && ns % NS_PER_S == 0 && next_ns % ns == 0))
+		return 0;
+	duration_print(ns, window);
+	duration_print(next_ns, next);
+	duration_print(most_ns, most);
+	return fault_set(f, ERR_REFUSED, "metrics.window",
+			 "metrics.window is %s; it must be whole seconds, at most %s, that divide %s, the "
+			 "width of the project's next tier: 1s, 5s, 10s, 30s ...",
+			 window, most, next);
 }
 
 static int version_check(struct json_object *o, struct fault *f)
@@ -105,7 +114,7 @@ static int version_check(struct json_object *o, struct fault *f)
 	return err;
 }
 
-static int state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
+int spec_state_parse(struct json_object *o, enum run_state *ret, struct fault *f)
 {
 	int err = type_check(o, "state", json_type_string, f);
 	enum run_state state = err < 0 ? 0 : run_state_parse(string_of(o));
@@ -164,15 +173,15 @@ static int key_parse(struct json_object *o, const char *key, struct run *r, stru
 	if (strcmp(key, "project_id") == 0)
 		return project_check(o, r->project, f);
 	if (strcmp(key, "name") == 0 || strcmp(key, "model") == 0 || strcmp(key, "dataset") == 0)
-		return text_check(o, key, f);
+		return spec_text_check(o, key, f);
 	if (strcmp(key, "tags") == 0)
-		return tags_check(o, f);
+		return spec_tags_check(o, false, f);
 	if (strcmp(key, "metrics") == 0)
 		return window_parse(o, &r->window_ns, f);
 	if (strcmp(key, "api_version") == 0)
 		return version_check(o, f);
 	if (strcmp(key, "state") == 0)
-		return state_parse(o, &r->state, f);
+		return spec_state_parse(o, &r->state, f);
 	if (strcmp(key, "started_at") == 0)
 		return started_parse(o, &r->started_ns, f);
 	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
@@ -250,7 +259,21 @@ static int spec_keep(struct span body, struct run *r)
 	return err < 0 ? err : buf_addstr(b, "}");
 }
 
-static int keys_parse(struct json_object *tree, struct run *r, struct fault *f)
+/* Where each value that the spec need not say came from. */
+static int sources_keep(struct run *r, const struct policy *policy)
+{
+	bool asked = r->window_ns != 0;
+
+	if (!asked)
+		r->window_ns = policy->window_ns;
+	buf_init(&r->sources_json, SPEC_SOURCES_MAX);
+	return buf_addf(&r->sources_json, "{\"metrics.window\":\"%s\"}",
+			asked                         ? "request"
+			: policy->set & POLICY_WINDOW ? "policy"
+						      : "default");
+}
+
+static int keys_parse(struct json_object *tree, const struct policy *policy, struct run *r, struct fault *f)
 {
 	int err = 0;
 
@@ -261,12 +284,13 @@ static int keys_parse(struct json_object *tree, struct run *r, struct fault *f)
 	}
 	if (r->state == 0)
 		r->state = r->imported ? RUN_FINISHED : RUN_QUEUED;
-	return 0;
+	return window_check(r, policy, f);
 }
 
-int spec_parse(struct span body, const char *project, struct run *ret, struct fault *f)
+int spec_parse(struct span body, const char *project, const struct policy *policy, struct run *ret,
+	       struct fault *f)
 {
-	struct run r = { .window_ns = WINDOW_DEFAULT_NS };
+	struct run r = { 0 };
 	struct json_object *tree = NULL;
 	int err;
 
@@ -279,10 +303,11 @@ int spec_parse(struct span body, const char *project, struct run *ret, struct fa
 		return err;
 	snprintf(r.project, sizeof r.project, "%s", project);
 	buf_init(&r.spec_json, SPEC_BYTES_MAX + 256);
-	tree = tree_of(body);
+	tree = json_tree(body);
 	if (!json_object_is_type(tree, json_type_object))
 		err = fault_set(f, ERR_REFUSED, "", "the body must be a JSON object, the spec of the run");
-	else if ((err = keys_parse(tree, &r, f)) == 0)
+	else if ((err = keys_parse(tree, policy, &r, f)) == 0 &&
+		 (err = fault_default(f, sources_keep(&r, policy))) == 0)
 		err = fault_default(f, spec_keep(body, &r));
 	json_object_put(tree);
 	if (err < 0) {
@@ -314,7 +339,7 @@ bool spec_matches(struct span spec_json, struct span name_glob, const struct spa
 
 	if (name_glob.len == 0 && n_tags == 0)
 		return true;
-	tree = tree_of(spec_json);
+	tree = json_tree(spec_json);
 	if (name_glob.len > 0)
 		ok = json_object_object_get_ex(tree, "name", &o) && glob_match(name_glob, string_of(o));
 	if (n_tags > 0)

@@ -1,8 +1,13 @@
 #include "query/verb.h"
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "store/base/clock.h"
 
@@ -112,6 +117,35 @@ int verb_fault(const struct fault *f)
 {
 	fprintf(stderr, "astraml: %s\n", f->text);
 	return exit_status_of(f->err);
+}
+
+int verb_apart(const char *dir, int (*fn)(void *arg), void *arg)
+{
+	pid_t parent = getpid(), pid;
+	int status;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(EXIT_TROUBLE);
+		exit(fn(arg));
+	}
+	if (pid < 0) {
+		fprintf(stderr, "astraml: no process can be made: %s\n", strerror(errno));
+		return EXIT_TROUBLE;
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_TROUBLE;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	fprintf(stderr,
+		"astraml: reading %s ended by signal %d (%s): the structure of its hot/data.mdb is damaged; "
+		"restore a backup\n",
+		dir, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return EXIT_TROUBLE;
 }
 
 bool verb_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *ret)

@@ -36,6 +36,10 @@ const char *verb_run_id(struct verb_args *a, const char *verb, int wanted);
 /* Says the sentence on stderr; returns the exit status. */
 int verb_fault(const struct fault *f);
 
+/* Calls fn in a process of its own, for work on a directory that may be damaged: where LMDB dies of its own
+ * file, that is told.  Returns what fn returns. */
+int verb_apart(const char *dir, int (*fn)(void *arg), void *arg);
+
 /* Whether text is a whole number from least to most; says so on stderr when it is not. */
 bool verb_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *ret);
 

@@ -13,12 +13,15 @@
 static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
     "\n"
-    "Seals the hours and days that ended by TIME (now) into parts, with all that came late for them,\n"
-    "and drops what the parts hold from the hot store.  For a directory that nobody serves: a server\n"
+    "Seals what ended by TIME (now) into parts of every tier, with all that came late, drops what the\n"
+    "parts hold from the hot store, and parts and log records that are past the time their project keeps\n"
+    "them.  Runs that were deleted 7 days ago go for good.  For a directory that nobody serves: a server\n"
     "compacts by itself.  Answers stay the same, to the last bit.\n"
     "\n"
+    "When more than half of the data file is free after that, it is written anew without what is free.\n"
+    "\n"
     "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
-    "  --dry-run      only tell what would be sealed\n"
+    "  --dry-run      only tell what would be sealed and dropped next\n"
     "\n"
     "example: astraml compact --data ./data\n";
 
@@ -30,31 +33,70 @@ static void tell(void *arg, const char *sentence)
 		printf("%s\n", sentence);
 }
 
-static void print_report(const struct target *t, const struct compact_report *r)
+static void print_json(const struct compact_report *r, const struct shrink_report *file)
 {
-	char bytes[SHORT_TEXT_MAX];
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = { { "parts", r->parts },
+			{ "buckets", r->buckets },
+			{ "bytes", r->bytes },
+			{ "replaced", r->replaced },
+			{ "dropped", r->dropped },
+			{ "flushes", r->flushes },
+			{ "failed", r->failed },
+			{ "runs", r->runs },
+			{ "log_records", r->log_records },
+			{ "file_before_bytes", file->before_bytes },
+			{ "file_bytes", file->after_bytes } };
 
-	if (t->json) {
-		printf("{\"parts\":%llu,\"buckets\":%llu,\"bytes\":%llu,\"replaced\":%llu,\"flushes\":%llu,"
-		       "\"failed\":%llu}\n",
-		       (unsigned long long)r->parts, (unsigned long long)r->buckets,
-		       (unsigned long long)r->bytes, (unsigned long long)r->replaced,
-		       (unsigned long long)r->flushes, (unsigned long long)r->failed);
-		return;
-	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		printf("%s\"%s\":%llu", i ? "," : "{", numbers[i].name, (unsigned long long)numbers[i].value);
+	printf("}\n");
+}
+
+static void print_report(const struct compact_report *r, const struct shrink_report *file)
+{
+	char bytes[SHORT_TEXT_MAX], before[SHORT_TEXT_MAX];
+
 	short_bytes(r->bytes, bytes);
-	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu flushes dropped\n",
+	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu parts and %llu flushes "
+	       "dropped\n",
 	       (unsigned long long)r->parts, (unsigned long long)r->buckets, bytes,
-	       (unsigned long long)r->replaced, (unsigned long long)r->flushes);
+	       (unsigned long long)r->replaced, (unsigned long long)r->dropped,
+	       (unsigned long long)r->flushes);
+	if (r->runs || r->log_records)
+		printf("%llu deleted runs are gone for good, and %llu log records older than log_keep\n",
+		       (unsigned long long)r->runs, (unsigned long long)r->log_records);
+	if (file->after_bytes < file->before_bytes) {
+		short_bytes(file->before_bytes, before);
+		short_bytes(file->after_bytes, bytes);
+		printf("the data file has %s, it had %s\n", bytes, before);
+	}
+}
+
+static int report_all(const struct target *t, const struct compact_report *r,
+		      const struct shrink_report *file)
+{
+	if (t->json)
+		print_json(r, file);
+	else
+		print_report(r, file);
+	if (r->failed == 0)
+		return EXIT_OK;
+	fprintf(stderr, "astraml: %llu slots hold damage and stay as they are; see astraml verify\n",
+		(unsigned long long)r->failed);
+	return EXIT_TROUBLE;
 }
 
 static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 {
 	struct store_options o = { .no_compactor = true };
+	struct shrink_report file = { 0 };
 	struct compact_report report;
 	struct fault f = { 0 };
 	struct store *s;
-	int err = store_open(t->data_dir, &o, &s, &f);
+	int status, err = store_open(t->data_dir, &o, &s, &f);
 
 	if (err < 0)
 		return verb_fault(&f);
@@ -66,12 +108,12 @@ static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 			  t->data_dir, err_name(err));
 		return verb_fault(&f);
 	}
-	print_report(t, &report);
-	if (report.failed == 0)
-		return EXIT_OK;
-	fprintf(stderr, "astraml: %llu slots hold damage and stay as they are; see astraml verify\n",
-		(unsigned long long)report.failed);
-	return EXIT_TROUBLE;
+	if (!dry_run)
+		err = store_shrink(t->data_dir, &file, &f);
+	status = report_all(t, &report, &file);
+	if (err < 0 && verb_fault(&f) != EXIT_OK && err != ERR_BUSY) /* one that reads is told of, no more */
+		status = EXIT_TROUBLE;
+	return status;
 }
 
 int verb_compact(const struct target *t, int argc, char **argv)

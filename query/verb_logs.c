@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "query/logask.h"
 #include "query/logshow.h"
 #include "query/steptime.h"
 #include "query/term.h"
@@ -14,10 +15,16 @@
 #define RETRY_MOST_MS  5000
 #define AROUND_DEFAULT "10"
 
+/* Context that is asked for so that events and tracebacks are whole. */
+#define TRACE_RECORDS  100 /* beyond that of -C */
+#define EVENT_RECORDS  200 /* for the event that holds a find */
+#define AROUND_RECORDS 20  /* for each further one */
+#define TAIL_RECORDS   20  /* of an event, where the last ones are looked for; if it is not enough, more */
+
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
-    "                    [--tail N] [--since T] [--until T] [--around-step N] [--raw]\n"
-    "                    [--explain] [--json]\n"
+    "                    [--events] [--tail N] [--since T] [--until T] [--around-step N]\n"
+    "                    [--raw] [--explain] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
@@ -25,7 +32,9 @@ static const char help[] =
     "  --rank N        only this rank\n"
     "  --grep S        records that contain S\n"
     "  --regex RE      records that fit a regular expression (PCRE2; (?i) ignores case)\n"
-    "  -C, --context N with N records around each\n"
+    "  -C, --context N with N records around each, and tracebacks whole; -- marks what is left out\n"
+    "  --events        whole events: a record with the lines that go on from it (tracebacks, stack\n"
+    "                  traces, lines that are set in); -C and --tail count events then\n"
     "  --tail N        the last N (with -f and nothing else: 10)\n"
     "  --since T, --until T   2025-07-06T12:00:00Z, milliseconds since 1970, or 1h for an hour ago\n"
     "  --around-step N the records around the time of training step N: 10 before and 10 after, or\n"
@@ -36,36 +45,110 @@ static const char help[] =
     "\n"
     "On a terminal warnings are yellow, errors red, and colours of the log itself are kept.\n"
     "\n"
-    "example: astraml logs bert-lr3e5 -f --level warn\n";
+    "example: astraml logs bert-lr3e5 -f --level warn\n"
+    "example: astraml logs bert-lr3e5 --events --grep OutOfMemory --tail 1\n";
 
 struct log_options {
 	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step;
-	bool follow, raw, explain;
+	bool follow, raw, explain, events;
 };
+
+static bool has_search(const struct log_options *o) { return o->level || o->grep || o->regex; }
+
+static uint64_t context_of(const struct log_options *o)
+{
+	return o->context ? strtoull(o->context, NULL, 10) : 0;
+}
+
+/* Whether records are chosen here from a wider answer. */
+static bool has_choice(const struct log_options *o)
+{
+	return o->events || (has_search(o) && context_of(o) > 0);
+}
+
+/* The level of an event is that of its first line, mostly, and its text that of another. */
+static bool level_is_of_events(const struct log_options *o)
+{
+	return o->events && o->level && (o->grep || o->regex);
+}
+
+static uint64_t records_around(const struct log_options *o)
+{
+	uint64_t n = context_of(o);
+
+	if (!has_search(o))
+		return 0;
+	if (has_choice(o))
+		n = o->events ? EVENT_RECORDS + AROUND_RECORDS * n : TRACE_RECORDS + n;
+	return n < LOG_CONTEXT_MAX ? n : LOG_CONTEXT_MAX;
+}
+
+static struct log_events_ask choice_of(const struct log_options *o)
+{
+	int level = level_is_of_events(o) ? level_parse(span_str(o->level)) : LEVEL_NONE;
+
+	return (struct log_events_ask){ .events = o->events,
+					.live = o->follow,
+					.around = context_of(o),
+					.reach = records_around(o),
+					.least = level < 0 ? LEVEL_NONE : (enum level)level };
+}
 
 static void add_filters(struct buf *path, const struct target *t, const char *run,
 			const struct log_options *o)
 {
 	verb_run_path(path, t, run, "/logs");
-	path_param(path, "level", o->level);
+	path_param(path, "level", level_is_of_events(o) ? NULL : o->level);
 	path_param(path, "stream", o->stream);
 	path_param(path, "rank", o->rank);
 	path_param(path, "grep", o->grep);
 	path_param(path, "regex", o->regex);
-	path_param(path, "context", o->context);
+	if (records_around(o) > 0)
+		path_param_u64(path, "context", records_around(o));
 	path_param_since(path, "start", o->since);
 	path_param_since(path, "end", o->until);
 	path_param(path, "explain", o->explain ? "true" : NULL);
 }
 
-/* What is there now: all of it, or the last `tail` records. */
+/* Gathers the end of the log, ever more of it, until the last n events are in it. */
+static int gather_events(struct source *s, const struct target *t, const char *run,
+			 const struct log_options *o, uint64_t n, struct log_show *show, struct fault *f)
+{
+	struct log_events_ask choice = choice_of(o);
+	uint64_t limit = has_search(o) ? n + 1 : TAIL_RECORDS * (n + 1);
+	bool enough = false;
+	int err = 0;
+
+	for (; err == 0 && !enough; limit *= 4) {
+		struct buf path;
+
+		add_filters(&path, t, run, o);
+		path_param(&path, "direction", "backward");
+		path_param_u64(&path, "limit", limit);
+		log_show_gather(show);
+		err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
+		buf_release(&path);
+		if (err == 0)
+			err = fault_default(f, log_show_tail(show, &choice, choice.around > 0, n, &enough));
+	}
+	return err;
+}
+
+/* What is there now: all of it, or the last `tail` records or events. */
 static int print_present(struct source *s, const struct target *t, const char *run,
 			 const struct log_options *o, struct log_show *show, struct fault *f)
 {
 	const char *tail = o->tail || !o->follow || o->since ? o->tail : "10";
+	struct log_events_ask choice = choice_of(o);
 	struct buf path;
-	int err;
+	int err = has_choice(o) ? fault_default(f, log_show_events(show, &choice, choice.around > 0)) : 0;
 
+	if (err < 0)
+		return err;
+	if (tail && o->events) {
+		err = gather_events(s, t, run, o, strtoull(tail, NULL, 10), show, f);
+		return log_show_end(show, err, f);
+	}
 	add_filters(&path, t, run, o);
 	if (tail) {
 		path_param(&path, "direction", "backward");
@@ -135,14 +218,15 @@ static int print_news(struct source *s, const struct target *t, const char *run,
 		uint64_t before = show->last_seq;
 		struct buf path;
 
+		log_show_live(show);
 		add_filters(&path, t, run, o);
 		path_param(&path, "follow", "true");
-		path_param_u64(&path, "after_seq", show->last_seq);
+		path_param_u64(&path, "after_seq", log_show_resume(show));
 		*f = (struct fault){ 0 };
 		err = source_get(s, buf_cstr(&path), log_show_piece, show, f);
 		buf_release(&path);
 		err = log_show_end(show, err, f);
-		if (err == ERR_GONE || (err < 0 && err != ERR_IO && err != ERR_BUSY))
+		if (err == ERR_GONE || (err < 0 && err != ERR_IO && err != ERR_BUSY && err != ERR_TIMEOUT))
 			return err;
 		fprintf(stderr, "astraml: the connection ended; trying again from record %llu\n",
 			(unsigned long long)show->last_seq);
@@ -162,6 +246,8 @@ static int print_log(const struct target *t, const char *run, const struct log_o
 	if (err < 0)
 		return verb_fault(&f);
 	log_show_init(&show, o->raw ? LOG_SHOW_RAW : t->json ? LOG_SHOW_JSON : LOG_SHOW_TEXT, t->color);
+	if (o->follow)
+		log_show_live(&show);
 	err = o->around_step ? print_around(s, t, run, o, &show, &f) : print_present(s, t, run, o, &show, &f);
 	if (err == 0 && o->follow)
 		err = print_news(s, t, run, o, &show, &f);
@@ -176,19 +262,13 @@ int verb_logs(const struct target *t, int argc, char **argv)
 {
 	struct log_options o = { 0 };
 	const struct option_text options[] = {
-		{ "--follow", 'f', NULL, &o.follow },
-		{ "--level", 0, &o.level, NULL },
-		{ "--stream", 0, &o.stream, NULL },
-		{ "--rank", 0, &o.rank, NULL },
-		{ "--grep", 0, &o.grep, NULL },
-		{ "--regex", 0, &o.regex, NULL },
-		{ "--context", 'C', &o.context, NULL },
-		{ "--tail", 0, &o.tail, NULL },
-		{ "--since", 0, &o.since, NULL },
-		{ "--until", 0, &o.until, NULL },
-		{ "--raw", 0, NULL, &o.raw },
-		{ "--explain", 0, NULL, &o.explain },
-		{ "--around-step", 0, &o.around_step, NULL },
+		{ "--follow", 'f', NULL, &o.follow },   { "--level", 0, &o.level, NULL },
+		{ "--stream", 0, &o.stream, NULL },     { "--rank", 0, &o.rank, NULL },
+		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
+		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
+		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
+		{ "--events", 0, NULL, &o.events },     { "--raw", 0, NULL, &o.raw },
+		{ "--explain", 0, NULL, &o.explain },   { "--around-step", 0, &o.around_step, NULL },
 	};
 	struct verb_args args = { .help = help,
 				  .options = options,
@@ -208,12 +288,18 @@ int verb_logs(const struct target *t, int argc, char **argv)
 	}
 	if (o.tail && !verb_number("--tail", o.tail, 0, 10000000, &n))
 		return EXIT_USAGE;
-	if (o.context && !verb_number("--context", o.context, 0, 1000, &n))
+	if (o.context && !verb_number("--context", o.context, 0, LOG_CONTEXT_MAX, &n))
 		return EXIT_USAGE;
-	if (o.around_step && (o.follow || o.tail || o.since || o.until)) {
+	if (o.level && level_parse(span_str(o.level)) < 0) {
 		fprintf(stderr,
-			"astraml logs: --around-step says which records; leave -f, --tail, --since and "
-			"--until out\n");
+			"astraml logs: --level %s is none of trace, debug, info, warn, error and fatal\n",
+			o.level);
+		return EXIT_USAGE;
+	}
+	if (o.around_step && (o.follow || o.tail || o.since || o.until || o.events)) {
+		fprintf(stderr,
+			"astraml logs: --around-step says which records; leave -f, --tail, --since, --until "
+			"and --events out\n");
 		return EXIT_USAGE;
 	}
 	if (o.around_step && !verb_number("--around-step", o.around_step, 0, INT64_MAX, &n))

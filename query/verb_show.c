@@ -81,6 +81,15 @@ static void print_pairs(const char *name, struct json_object *o)
 	printf("\n");
 }
 
+static void print_window(struct json_object *run)
+{
+	const char *source = tree_text(tree_member(run, "sources"), "metrics.window");
+	char text[64];
+
+	snprintf(text, sizeof text, *source ? "%s (%s)" : "%s", tree_text(run, "window"), source);
+	print_field("window", text);
+}
+
 static void print_run(const struct target *t, struct json_object *run)
 {
 	struct json_object *spec = NULL, *o;
@@ -102,7 +111,7 @@ static void print_run(const struct target *t, struct json_object *run)
 	print_field("name", tree_text(spec, "name"));
 	print_field("model", tree_text(spec, "model"));
 	print_field("dataset", tree_text(spec, "dataset"));
-	print_field("window", tree_text(run, "window"));
+	print_window(run);
 	if (json_object_object_get_ex(spec, "hyperparams", &o))
 		print_pairs("params", o);
 	if (json_object_object_get_ex(spec, "resources", &o))

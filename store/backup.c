@@ -1,12 +1,11 @@
 /*
  * backup.c - a copy of the store that is whole, and back.
  *
- * A copy is made in DIR.new: one snapshot of LMDB, and the files of the parts that it names.  Parts
- * never change; when one was replaced before it was copied, a new snapshot names its successor.  It is
- * synced, opened and verified there, and only then renamed to DIR, so that DIR is always a whole one.
+ * A copy (copy.h) is made aside: one snapshot of LMDB, and the parts that it names, which never change; so
+ * those that an earlier backup has are linked and not copied.  It is opened and verified there, summed,
+ * and only then takes its place.  As an archive it is packed when it was verified, and read back.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,207 +15,187 @@
 #include "store/dir.h"
 #include "store/parts.h"
 #include "store/store.h"
+#include "store/sums.h"
+#include "store/tarball.h"
 
-#define PATH_BYTES 4096
-#define TRIES      20 /* snapshots whose parts went away before they were copied */
+/* ---- is it whole? ---- */
 
-struct copy {
-	const char *dir;                        /* where it goes */
-	char made[PATH_BYTES], old[PATH_BYTES]; /* where it is made; where what it replaces goes */
-	char data[PATH_BYTES + 32];             /* its data file */
-	struct verify_counts *counts;
-	struct fault *f;
+struct check {
+	struct copy *copy;
+	uint64_t bytes; /* of it, for the progress */
 };
 
-static int trouble_of(struct copy *c, const char *what, const char *path)
+static void tell_trouble(void *arg, const char *sentence)
 {
-	int err = errno == ENOSPC || errno == EDQUOT  ? ERR_DISK_FULL
-		  : errno == EACCES || errno == EROFS ? ERR_DENIED
-						      : ERR_IO;
+	struct check *k = arg;
 
-	return fault_set(c->f, err, "data", "cannot %s %s: %s", what, path, strerror(errno));
+	if (!k->copy->f->err)
+		fault_set(k->copy->f, ERR_CORRUPT, "data", "%s: %s; run astraml verify on what was copied",
+			  k->copy->made, sentence);
 }
 
-/* Removes a copy, or the backup that one replaced: the files we make there and nothing else. */
-static void remove_copy(const char *dir)
+static void tell_progress(void *arg, uint64_t done, uint64_t all)
 {
-	static const char *const files[] = { "hot/data.mdb", "hot/lock.mdb", "VERSION", "BACKUP", "LOCK" };
-	static const char *const folders[] = { "hot", "parts", "tmp" };
-	char path[PATH_BYTES + 32];
+	const struct check *k = arg;
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		unlink(path);
-	}
-	parts_sweep(NULL, dir);
-	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
-		rmdir(path);
-	}
-	rmdir(dir);
-}
-
-/* Nothing, an empty directory, or (replace) a backup may be where the copy goes. */
-static int check_place(struct copy *c, bool replace)
-{
-	if (rmdir(c->dir) == 0 || errno == ENOENT || (replace && dir_is_backup(c->dir)))
-		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
-		return trouble_of(c, "use", c->dir);
-	return fault_set(c->f, ERR_REFUSED, "data", "%s holds something%s; choose a new directory", c->dir,
-			 replace ? " that is no backup" : "");
-}
-
-static int begin(struct copy *c, bool replace)
-{
-	char dir[PATH_BYTES];
-	size_t n = strlen(c->dir);
-	int err;
-
-	while (n > 1 && c->dir[n - 1] == '/')
-		n--;
-	if (n == 0 || n + 8 > sizeof(dir))
-		return fault_set(c->f, ERR_REFUSED, "data", "a path has 1 to %d bytes", PATH_BYTES - 8);
-	snprintf(c->made, sizeof(c->made), "%.*s.new", (int)n, c->dir);
-	snprintf(c->old, sizeof(c->old), "%.*s.old", (int)n, c->dir);
-	snprintf(c->data, sizeof(c->data), "%s/hot/data.mdb", c->made);
-	err = check_place(c, replace);
-	if (err < 0)
-		return err;
-	remove_copy(c->made); /* of one that was broken off */
-	err = dir_make(c->made, c->f);
-	if (err < 0)
-		remove_copy(c->made);
-	return err;
-}
-
-static int copy_data(struct copy *c, struct kv *kv)
-{
-	int fd = open(c->data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0660), err;
-
-	if (fd < 0)
-		return trouble_of(c, "create", c->data);
-	errno = 0;
-	err = kv_copy(kv, fd);
-	if (err < 0)
-		err = errno ? trouble_of(c, "write", c->data)
-			    : fault_set(c->f, err, "data",
-					"the data file cannot be copied (%s); run astraml verify",
-					err_name(err));
-	else if (fsync(fd) != 0)
-		err = trouble_of(c, "sync", c->data);
-	close(fd);
-	return err;
-}
-
-static int copy_parts(struct copy *c, const char *from)
-{
-	char hot[PATH_BYTES + 8];
-	struct kv *kv;
-	int err;
-
-	snprintf(hot, sizeof(hot), "%s/hot", c->made);
-	err = kv_open(hot, true, 0, &kv, c->f);
-	if (err < 0)
-		return err;
-	errno = 0;
-	err = parts_copy(kv, from, c->made);
-	if (err == 0)
-		err = parts_sweep(kv, c->made);
-	kv_close(kv);
-	if (err == 0 || err == ERR_GONE)
-		return err;
-	return errno ? trouble_of(c, "copy parts into", c->made) : fault_default(c->f, err);
-}
-
-/* The data file, and the parts that it names. */
-static int copy_all(struct copy *c, struct kv *kv, const char *from)
-{
-	int err = ERR_GONE;
-
-	for (int i = 0; i < TRIES && err == ERR_GONE; i++) {
-		unlink(c->data);
-		err = copy_data(c, kv);
-		if (err == 0)
-			err = copy_parts(c, from);
-	}
-	if (err == ERR_GONE)
-		return fault_set(c->f, ERR_CORRUPT, "data",
-				 "a part that %s names is not in its parts/; run astraml verify", from);
-	return err;
-}
-
-static void count_trouble(void *arg, const char *sentence)
-{
-	struct copy *c = arg;
-
-	if (!c->f->err)
-		fault_set(c->f, ERR_CORRUPT, "data", "%s: %s; run astraml verify on what was copied", c->made,
-			  sentence);
+	progress_show(k->copy->progress, all ? (uint64_t)((double)k->bytes * (double)done / (double)all) : 0);
 }
 
 /* What is not read again is no backup. */
-static int check(struct copy *c)
+static int check(struct copy *c, uint64_t bytes, struct verify_counts *ret)
 {
 	struct store_options o = { .read_only = true };
+	struct check k = { c, bytes };
 	struct store *s;
 	int err = store_open(c->made, &o, &s, c->f);
 
 	if (err < 0)
 		return err;
-	err = store_verify(s, count_trouble, NULL, c, c->counts);
+	progress_walk(c->progress, "verifying", c->place);
+	err = store_verify(s, tell_trouble, tell_progress, &k, ret);
 	store_close(s);
+	progress_add(c->progress, bytes);
 	return err > 0 ? ERR_CORRUPT : fault_default(c->f, err);
 }
 
-/* The copy takes its place; what was there before goes last. */
-static int finish(struct copy *c)
-{
-	int err = dir_sync(c->made);
-	bool replaces = dir_is_backup(c->dir);
+/* ---- backup ---- */
 
-	if (err < 0)
-		return trouble_of(c, "sync", c->made);
-	if (replaces) {
-		remove_copy(c->old);
-		if (rename(c->dir, c->old) != 0)
-			return trouble_of(c, "rename", c->dir);
-	}
-	if (rename(c->made, c->dir) != 0)
-		return trouble_of(c, "rename", c->made);
-	dir_sync_parent(c->dir);
-	if (replaces)
-		remove_copy(c->old);
-	return 0;
+/* Nothing, an empty directory, or a backup of the same form may be where the copy goes. */
+static int check_place(const char *place, struct fault *f)
+{
+	bool archive = tarball_named(place);
+	struct stat st;
+
+	if (lstat(place, &st) != 0)
+		return errno == ENOENT
+			   ? 0
+			   : fault_set(f, file_error(), "data", "cannot use %s: %s", place, strerror(errno));
+	if (archive ? S_ISREG(st.st_mode) && tarball_is_backup(place)
+		    : S_ISDIR(st.st_mode) && (dir_is_backup(place) || rmdir(place) == 0))
+		return 0;
+	return fault_set(f, ERR_REFUSED, "data", "%s holds something that is no backup; choose a new %s",
+			 place, archive ? "file" : "directory");
 }
 
-static int end(struct copy *c, int err)
+/* A backup that could not be exchanged with its successor in one step, and was interrupted then. */
+static void put_back(const char *place)
+{
+	char old[FILE_PATH_MAX];
+	size_t n = strlen(place);
+
+	while (n > 1 && place[n - 1] == '/')
+		n--;
+	if (n + sizeof(".old") > sizeof(old) || access(place, F_OK) == 0)
+		return;
+	snprintf(old, sizeof(old), "%.*s.old", (int)n, place);
+	if (dir_is_backup(old))
+		rename(old, place);
+}
+
+static int write_mark(struct copy *c)
+{
+	char text[CLOCK_TEXT_MAX + 1];
+
+	clock_format(clock_now_ns(), text);
+	strcat(text, "\n");
+	return dir_write_file(c->made, "BACKUP", text) < 0 ? copy_trouble(c, "write BACKUP in", c->made) : 0;
+}
+
+/* About how much there is to walk over. */
+static uint64_t bytes_of(struct store *s)
+{
+	struct store_stats stats;
+
+	return store_stats(s, &stats) < 0 ? 0 : stats.file_bytes + stats.part_bytes + stats.raw_bytes;
+}
+
+static int copy_once(struct copy *c, struct store *s, const char *earlier, uint64_t bytes,
+		     struct verify_counts *ret)
+{
+	int err = write_mark(c);
+
+	progress_walk(c->progress, "copying", c->place);
+	if (err == 0)
+		err = copy_store(c, s->kv, s->dir, earlier, tarball_named(c->place));
+	return err < 0 ? err : check(c, bytes, ret);
+}
+
+/* What an earlier backup has is kept where it is sound: what has rotted there must not live on. */
+static int make_copy(struct copy *c, struct store *s, const char *to, struct progress *p, uint64_t bytes,
+		     struct verify_counts *ret, struct fault *f)
+{
+	const char *earlier = dir_is_backup(to) ? to : NULL;
+	int err;
+
+	for (;;) {
+		err = copy_begin(c, to, p, f);
+		if (err < 0)
+			return err;
+		err = copy_once(c, s, earlier, bytes, ret);
+		if (err == 0)
+			err = sums_write(c);
+		if (err == 0)
+			return 0;
+		copy_remove(c->made);
+		if (err != ERR_CORRUPT || !c->parts_kept)
+			return err;
+		earlier = NULL;
+		*f = (struct fault){ 0 };
+	}
+}
+
+/* The archive of the copy, read back, takes its place. */
+static int finish_archive(struct copy *c)
+{
+	char path[FILE_PATH_MAX];
+	int err = file_path(c->made, "archive", path);
+
+	progress_walk(c->progress, "packing", c->place);
+	if (err == 0)
+		err = tarball_pack(c, path);
+	progress_walk(c->progress, "reading back", c->place);
+	if (err == 0)
+		err = tarball_compare(c, path);
+	if (err == 0 && rename(path, c->place) != 0)
+		err = copy_trouble(c, "rename", path);
+	if (err == 0)
+		copy_sync_parent(c->place);
+	copy_remove(c->made);
+	return fault_default(c->f, err);
+}
+
+static int finish(struct copy *c, int err)
 {
 	if (err == 0)
-		err = finish(c);
+		err = copy_take_place(c);
 	if (err < 0)
-		remove_copy(c->made);
+		copy_remove(c->made);
 	return err;
 }
 
-int store_backup(struct store *s, const char *to, struct verify_counts *ret, struct fault *f)
+int store_backup(struct store *s, const char *to, struct progress *p, struct backup_report *ret,
+		 struct fault *f)
 {
-	struct copy c = { .dir = to, .counts = ret, .f = f };
-	char text[CLOCK_TEXT_MAX + 1];
-	int err = begin(&c, true);
+	bool archive = tarball_named(to);
+	uint64_t bytes = bytes_of(s);
+	struct copy c;
+	int err;
 
+	put_back(to);
+	err = check_place(to, f);
 	if (err < 0)
 		return err;
-	clock_format(clock_now_ns(), text);
-	strcat(text, "\n");
-	err = dir_write_secret(c.made, "BACKUP", text);
+	progress_start(p, bytes, archive ? 5 : 3); /* copied, verified, summed; packed, read back */
+	err = make_copy(&c, s, to, p, bytes, &ret->counts, f);
+	if (err == 0)
+		err = archive ? finish_archive(&c) : finish(&c, 0);
+	progress_clear(p);
 	if (err < 0)
-		err = trouble_of(&c, "write BACKUP in", c.made);
-	if (err == 0)
-		err = copy_all(&c, s->kv, s->dir);
-	if (err == 0)
-		err = check(&c);
-	return end(&c, err);
+		return err;
+	ret->parts = c.parts;
+	ret->parts_kept = c.parts_kept;
+	ret->bytes = c.written;
+	return 0;
 }
 
 /* ---- restore ---- */
@@ -249,41 +228,90 @@ static int forget_owners(struct kv *kv)
 
 static int forget_owners_of(struct copy *c)
 {
-	char hot[PATH_BYTES + 8];
+	char hot[FILE_PATH_MAX];
 	struct kv *kv;
-	int err;
+	int err = file_path(c->made, "hot", hot);
 
-	snprintf(hot, sizeof(hot), "%s/hot", c->made);
-	err = kv_open(hot, false, 0, &kv, c->f); /* the map as it was */
+	if (err == 0)
+		err = kv_open(hot, false, 0, &kv, c->f); /* the map as it was */
 	if (err < 0)
-		return err;
+		return fault_default(c->f, err);
 	err = forget_owners(kv);
 	kv_close(kv);
 	return fault_default(c->f, err);
 }
 
-int store_restore(const char *from, const char *dir, struct verify_counts *ret, struct fault *f)
+static int refuse_source(const char *from, struct fault *f)
 {
-	struct copy c = { .dir = dir, .counts = ret, .f = f };
-	struct store_options o = { .read_only = true };
-	struct store *s;
+	return fault_set(
+	    f, ERR_NOT_FOUND, "from",
+	    "%s is no backup; `astraml backup` makes one: a directory, or an archive whose name ends in "
+	    ".tar or .tar.zst",
+	    from);
+}
+
+/* The files of the backup, each as it was summed when it was made; backups of old had no sums. */
+static int take_files(struct copy *c, const char *from, bool archive)
+{
 	int err;
 
-	if (!dir_is_backup(from))
-		return fault_set(f, ERR_NOT_FOUND, "from", "%s is no backup; `astraml backup DIR` makes one",
-				 from);
-	err = store_open(from, &o, &s, f);
+	progress_walk(c->progress, archive ? "unpacking" : "copying", from);
+	err = archive ? tarball_unpack(c, from) : copy_files_of(c, from);
 	if (err < 0)
 		return err;
-	err = begin(&c, false);
-	if (err == 0) {
-		err = copy_all(&c, s->kv, from);
-		if (err == 0)
-			err = forget_owners_of(&c);
-		if (err == 0)
-			err = check(&c);
-		err = end(&c, err);
-	}
-	store_close(s);
+	progress_walk(c->progress, "checking", from);
+	err = sums_check(c, from);
+	return err == ERR_NOT_FOUND && !archive ? 0 : err;
+}
+
+/* What marks it as a backup goes. */
+static int unmark(struct copy *c)
+{
+	static const char *const marks[] = { "BACKUP", "SHA256SUMS" };
+	char path[FILE_PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
+		if (file_path(c->made, marks[i], path) < 0 || (unlink(path) != 0 && errno != ENOENT))
+			return copy_trouble(c, "remove", path);
+	return 0;
+}
+
+static int check_empty(const char *dir, struct fault *f)
+{
+	if (rmdir(dir) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+		return fault_set(f, file_error(), "data", "cannot use %s: %s", dir, strerror(errno));
+	return fault_set(f, ERR_REFUSED, "data", "%s holds something; choose a new directory", dir);
+}
+
+int store_restore(const char *from, const char *dir, struct progress *p, struct verify_counts *ret,
+		  struct fault *f)
+{
+	struct stat st;
+	struct copy c;
+	bool archive;
+	int err;
+
+	if (stat(from, &st) != 0)
+		return refuse_source(from, f);
+	archive = S_ISREG(st.st_mode);
+	if (!archive && !dir_is_backup(from))
+		return refuse_source(from, f);
+	err = check_empty(dir, f);
+	if (err == 0)
+		err = copy_begin(&c, dir, p, f);
+	if (err < 0)
+		return err;
+	progress_start(p, (uint64_t)st.st_size, 3);
+	err = take_files(&c, from, archive);
+	if (err == 0)
+		err = unmark(&c);
+	if (err == 0)
+		err = forget_owners_of(&c);
+	if (err == 0)
+		err = check(&c, (uint64_t)st.st_size, ret);
+	err = finish(&c, err);
+	progress_clear(p);
 	return err;
 }

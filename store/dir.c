@@ -32,7 +32,7 @@ int dir_sync(const char *dir)
 }
 
 /* The name stands in the parent: that must reach the disk too. */
-void dir_sync_parent(const char *dir)
+static void sync_parent(const char *dir)
 {
 	char path[FILE_PATH_MAX];
 
@@ -60,6 +60,11 @@ static int write_file(const char *dir, const char *name, const char *text, mode_
 	if (err < 0)
 		unlink(tmp);
 	return err < 0 ? err : file_sync_path(dir);
+}
+
+int dir_write_file(const char *dir, const char *name, const char *text)
+{
+	return write_file(dir, name, text, 0644);
 }
 
 int dir_write_secret(const char *dir, const char *name, const char *text)
@@ -158,7 +163,7 @@ static int make_version(const char *dir, struct fault *f)
 	snprintf(text, sizeof(text), "astraml-data %d.%d page %d\n", FORMAT_MAJOR, FORMAT_MINOR,
 		 getpagesize());
 	err = write_file(dir, "VERSION", text, 0644);
-	dir_sync_parent(dir);
+	sync_parent(dir);
 	return err < 0 ? fail(f, dir, "write VERSION") : 0;
 }
 

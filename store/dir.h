@@ -32,10 +32,8 @@ int dir_announce(int lock_fd, const char *url);
 /* Makes files just created in DIR and DIR/hot findable after a power cut. */
 int dir_sync(const char *dir);
 
-/* Makes DIR's own name, or what it is renamed to, findable after a power cut. */
-void dir_sync_parent(const char *dir);
-
-/* Writes DIR/name with mode 0600, synced, all or nothing. */
+/* Writes DIR/name, synced, all or nothing; a secret with mode 0600. */
+int dir_write_file(const char *dir, const char *name, const char *text);
 int dir_write_secret(const char *dir, const char *name, const char *text);
 
 #endif

@@ -15,7 +15,7 @@ struct flush {
 	struct buf piece;       /* per block: key, u32 length, value */
 	struct buf body;        /* of the block being made */
 	struct block_key first; /* of its buckets */
-	uint32_t sid;           /* of the newest bucket */
+	uint32_t sid, rid;      /* of the newest bucket */
 	struct run_range *runs;
 	size_t n_runs, runs_cap;
 };
@@ -329,18 +329,24 @@ static void merge_runs(struct flush *f)
 static int note_entry(struct flush *f, const struct entry_key *key)
 {
 	struct run_range *r;
-	int err;
+	int err = note_run(f, f->rid);
 
-	if (key->sid != f->sid) {
-		f->sid = key->sid;
-		err = note_run(f, registry_run(&f->store->series, key->sid));
-		if (err < 0)
-			return err;
-	}
+	if (err < 0)
+		return err;
 	r = &f->runs[f->n_runs - 1];
 	r->least = key->start_ns < r->least ? key->start_ns : r->least;
 	r->greatest = key->start_ns > r->greatest ? key->start_ns : r->greatest;
 	return 0;
+}
+
+/* The run of the entry's series; 0: it is gone (purge.h). */
+static uint32_t run_of(struct flush *f, uint32_t sid)
+{
+	if (sid != f->sid) {
+		f->sid = sid;
+		f->rid = registry_run(&f->store->series, sid);
+	}
+	return f->rid;
 }
 
 /* ERR_BUSY: stopping. */
@@ -348,7 +354,11 @@ static int add_entry(void *arg, const struct entry *e)
 {
 	struct block_key key = { e->key.sid, e->key.start_ns, (int64_t)e->key.window_ms * NS_PER_MS };
 	struct flush *f = arg;
-	int err = block_writer_add(f->blocks, key, e->bucket);
+	int err;
+
+	if (!run_of(f, key.sid))
+		return 0;
+	err = block_writer_add(f->blocks, key, e->bucket);
 
 	if (err == ERR_FULL) {
 		err = end_block(f);

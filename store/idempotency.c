@@ -41,6 +41,9 @@ int idempotency_get(struct kv_txn *t, const char *project, struct span key, int6
 		return ERR_CORRUPT;
 	if (now_ns - a.created_ns > IDEMPOTENCY_KEEP_NS)
 		return ERR_NOT_FOUND;
+	a.outcome = read_lenspan(&r);
+	if (r.bad)
+		return ERR_CORRUPT;
 	err = rejections_decode(read_bytes(&r, reader_left(&r)), &a.rejected, &a.n_rejected);
 	if (err == 0)
 		*ret = a;
@@ -66,8 +69,12 @@ int idempotency_put(struct kv_txn *t, const char *project, struct span key, cons
 	put_le32(fixed + 16, a->rid);
 	put_le64(fixed + 20, a->first_seq);
 	put_le64(fixed + 28, a->last_seq);
-	buf_init(&body, FIXED_BYTES + 64 + a->n_rejected * 16);
+	buf_init(&body, FIXED_BYTES + 64 + a->outcome.len + a->n_rejected * 16);
 	err = buf_add(&body, fixed, sizeof(fixed));
+	if (err == 0)
+		err = buf_add_varint(&body, a->outcome.len);
+	if (err == 0)
+		err = buf_add(&body, a->outcome.data, a->outcome.len);
 	if (err == 0)
 		err = rejections_encode(a->rejected, a->n_rejected, &body);
 	if (err == 0)
@@ -76,6 +83,13 @@ int idempotency_put(struct kv_txn *t, const char *project, struct span key, cons
 		err = stored_put(t, KV_IDEMAGE, KIND_IDEM, age_key(a->created_ns, hk, age), span_of(NULL, 0));
 	buf_release(&body);
 	return err;
+}
+
+int idempotency_conflict(struct span key, struct fault *f)
+{
+	return fault_set(f, ERR_CONFLICT, "Idempotency-Key",
+			 "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
+			 (int)key.len, (const char *)key.data);
 }
 
 int idempotency_check_room(struct kv_txn *t, struct fault *f)

@@ -2,7 +2,7 @@
  * idempotency.h - Idempotency-Key: the first committed answer, kept for 24 h.
  *
  * Row (kind IDEM), key BLAKE2b-128 of project, 0x00, key: created i64, content hash u64, rid u32,
- * first log sequence u64, last u64, rejections as in producer.h.  A second database orders the
+ * first log sequence u64, last u64, outcome s, rejections as in producer.h.  A second database orders the
  * hashes by age, so expiry deletes on the left.  The store keeps IDEMPOTENCY_KEYS_MAX at most.
  */
 #ifndef STORE_IDEMPOTENCY_H
@@ -21,12 +21,16 @@ struct idempotent {
 	uint64_t first_seq, last_seq;
 	struct rejection *rejected; /* on get: malloced, the caller's */
 	size_t n_rejected;
+	struct span outcome; /* change.h; on get: borrowed until the transaction writes */
 };
 
 /* ERR_NOT_FOUND, also for one that is too old. */
 int idempotency_get(struct kv_txn *t, const char *project, struct span key, int64_t now_ns,
 		    struct idempotent *ret);
 int idempotency_put(struct kv_txn *t, const char *project, struct span key, const struct idempotent *a);
+
+/* The key was used with another request: sets f, returns ERR_CONFLICT. */
+int idempotency_conflict(struct span key, struct fault *f);
 
 /* No more keys are kept until some expire: sets f, and returns ERR_BUSY; else 0. */
 int idempotency_check_room(struct kv_txn *t, struct fault *f);

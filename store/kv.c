@@ -3,10 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/file.h"
 
 #define READERS_MAX 512
+#define PATH_BYTES  4096
 
 struct kv {
 	MDB_env *env;
@@ -21,9 +26,8 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",   "runid", "series", "producer", "reject", "idem", "idemage",
-	"journal", "flush",   "block", "log",   "logseq", "logseal",  "token",  "part",
-	"raw",     "rawgone",
+	"meta",  "project", "run", "runid",  "series",  "producer", "reject", "idem",    "idemage", "journal",
+	"flush", "block",   "log", "logseq", "logseal", "token",    "part",   "deleted", "raw",     "rawgone",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }
@@ -77,6 +81,19 @@ static int open_dbs(struct kv *kv, bool read_only)
 	return rc != 0 ? rc : mdb_txn_commit(txn);
 }
 
+/* A reader opens the data file before it waits for the lock file: by then another may have been put in its
+ * place (kv_replace). */
+static bool is_current(const struct kv *kv, const char *dir)
+{
+	struct stat opened, named;
+	char path[PATH_BYTES];
+	int fd;
+
+	return snprintf(path, sizeof(path), "%s/data.mdb", dir) < (int)sizeof(path) &&
+	       mdb_env_get_fd(kv->env, &fd) == 0 && fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
+	       opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
 /* LMDB may fail to open while another process is opening or closing at that instant: try again. */
 static int open_env(struct kv *kv, const char *dir, bool read_only, size_t map_max_bytes)
 {
@@ -91,10 +108,11 @@ static int open_env(struct kv *kv, const char *dir, bool read_only, size_t map_m
 		if (!read_only)
 			mdb_env_set_mapsize(kv->env, map_max_bytes);
 		rc = mdb_env_open(kv->env, dir, MDB_NOTLS | (read_only ? MDB_RDONLY : 0), 0660);
-		if (rc == 0)
+		if (rc == 0 && is_current(kv, dir))
 			return 0;
 		mdb_env_close(kv->env);
 		kv->env = NULL;
+		rc = rc ? rc : EAGAIN;
 		if (rc != EAGAIN && rc != EBUSY && rc != EINTR)
 			break;
 	}
@@ -339,6 +357,19 @@ int kv_stat(struct kv_txn *t, struct kv_stat *ret)
 	return 0;
 }
 
+size_t kv_page_bytes(struct kv *kv)
+{
+	MDB_stat st;
+
+	mdb_env_stat(kv->env, &st);
+	return st.ms_psize;
+}
+
+int kv_read_file(struct kv *kv, uint64_t offset, uint8_t *ret, size_t len)
+{
+	return file_read(kv->fd, offset, ret, len);
+}
+
 bool kv_room(struct kv *kv, size_t least, size_t more)
 {
 	MDB_envinfo info;
@@ -359,6 +390,43 @@ bool kv_room(struct kv *kv, size_t least, size_t more)
 }
 
 int kv_copy(struct kv *kv, int fd) { return error_of(mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT)); }
+
+/* LMDB's sign that somebody has the environment open is a lock on the first byte of its lock file. */
+static int lock_alone(const char *dir, int *ret_fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+	char path[PATH_BYTES];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/lock.mdb", dir) >= (int)sizeof(path))
+		return ERR_TOO_LARGE;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return error_of(errno);
+	if (fcntl(fd, F_OFD_SETLK, &l) != 0) {
+		int err = errno == EAGAIN || errno == EACCES ? ERR_BUSY : ERR_IO;
+
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int kv_replace(const char *dir, const char *by)
+{
+	char path[PATH_BYTES];
+	int fd = -1, err = lock_alone(dir, &fd);
+
+	if (err < 0)
+		return err;
+	if (snprintf(path, sizeof(path), "%s/data.mdb", dir) >= (int)sizeof(path))
+		err = ERR_TOO_LARGE;
+	else if (rename(by, path) != 0)
+		err = error_of(errno);
+	close(fd);
+	return err;
+}
 
 int kv_reap_readers(struct kv *kv)
 {

@@ -35,6 +35,7 @@ enum kv_db {
 	KV_LOGSEAL,
 	KV_TOKEN,
 	KV_PART,
+	KV_DELETED,
 	KV_RAW,
 	KV_RAWGONE,
 	KV_DBS,
@@ -84,6 +85,10 @@ struct kv_stat {
 };
 int kv_stat(struct kv_txn *t, struct kv_stat *ret);
 
+/* Bytes of the file as they are, without LMDB: for pages.h.  ERR_CORRUPT past its end. */
+size_t kv_page_bytes(struct kv *kv);
+int kv_read_file(struct kv *kv, uint64_t offset, uint8_t *ret, size_t len);
+
 /* Keeps blocks of the disk reserved ahead of the file's end, so that flushes and trims can run on a
  * full disk: true when at least `least` bytes are.  Asks the file system for `more` when not. */
 bool kv_room(struct kv *kv, size_t least, size_t more);
@@ -91,6 +96,10 @@ bool kv_room(struct kv *kv, size_t least, size_t more);
 /* Writes a copy of the newest snapshot to fd, free pages left out, while others go on; pages freed
  * meanwhile cannot be reused until it is done. */
 int kv_copy(struct kv *kv, int fd);
+
+/* Renames file `by`, a copy, over the data file of dir, which no process has open; those that open it at
+ * that moment wait.  ERR_BUSY: one has it open. */
+int kv_replace(const char *dir, const char *by);
 
 /* Frees slots of readers that died; returns how many. */
 int kv_reap_readers(struct kv *kv);

@@ -171,8 +171,8 @@ static int read_rows(struct logblock *b)
 		levels |= 1U << row.level;
 		b->rows[i] = row;
 	}
-	if (reader_left(&r) || t_min != b->prefix.t_min_ns || t_max != b->prefix.t_max_ns ||
-	    levels != b->prefix.levels)
+	if (reader_left(&r) || b->prefix.latest_ns != b->prefix.observed_ns || t_min != b->prefix.t_min_ns ||
+	    t_max != b->prefix.t_max_ns || levels != b->prefix.levels)
 		return ERR_CORRUPT;
 	return 0;
 }
@@ -208,7 +208,8 @@ static int read_group(struct logblock *b, size_t group)
 
 	for (size_t i = from; i < to && i < b->count; i++) {
 		if (logrow_read(&r, &row, true) < 0 || row.t_ns < b->prefix.t_min_ns ||
-		    row.t_ns > b->prefix.t_max_ns || !(b->prefix.levels >> row.level & 1))
+		    row.t_ns > b->prefix.t_max_ns || row.observed_ns > b->prefix.latest_ns ||
+		    !(b->prefix.levels >> row.level & 1))
 			return ERR_CORRUPT;
 		b->rows[i] = row;
 	}

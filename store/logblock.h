@@ -10,7 +10,7 @@
  * unread, then by the header's codec.  "v", "z", "s" as in format.h.
  *
  *   prefix   i64 least time, v greatest - least time, u8 levels (bit 1 << level),
- *            z observed - least time (of the first row)
+ *            z observed - least time (of the first row), v latest observed - that
  *   young    rows, plain or zstd
  *   sealed   v length, v packed length, and as zstd: v bytes of each group of 256 rows, then the
  *            rows without their texts, those of a group as if a block began there; then the texts,
@@ -57,8 +57,9 @@ int logblock_next(struct reader *r, struct stored *ret);
 int logblock_seal(const struct log_record *records, size_t n, struct buf *out, uint32_t *ret_raw_len);
 
 struct logblock_prefix {
-	int64_t t_min_ns, t_max_ns, observed_ns;
-	unsigned levels; /* bit 1 << level for each level there is */
+	int64_t t_min_ns, t_max_ns;
+	int64_t observed_ns, latest_ns; /* of the first row; the latest of any */
+	unsigned levels;                /* bit 1 << level for each level there is */
 };
 
 /* Reads the prefix alone. */

@@ -99,10 +99,12 @@ uint8_t *logrow_put(uint8_t *p, const struct log_record *r, const struct log_rec
 
 uint8_t *logprefix_put(uint8_t *p, const struct log_record *records, size_t rows, int64_t *ret_t_min)
 {
-	int64_t t_min = INT64_MAX, t_max = INT64_MIN;
+	int64_t t_min = INT64_MAX, t_max = INT64_MIN, observed = records[0].observed_ns, latest = observed;
 	unsigned levels = 0;
 
 	for (size_t i = 0; i < rows; i++) {
+		if (records[i].observed_ns > latest)
+			latest = records[i].observed_ns;
 		if (records[i].t_ns < t_min)
 			t_min = records[i].t_ns;
 		if (records[i].t_ns > t_max)
@@ -113,7 +115,8 @@ uint8_t *logprefix_put(uint8_t *p, const struct log_record *records, size_t rows
 	p = put_varint(p + 8, (uint64_t)t_max - (uint64_t)t_min);
 	*p++ = (uint8_t)levels;
 	*ret_t_min = t_min;
-	return put_varint(p, zigzag((int64_t)((uint64_t)records[0].observed_ns - (uint64_t)t_min)));
+	p = put_varint(p, zigzag((int64_t)((uint64_t)observed - (uint64_t)t_min)));
+	return put_varint(p, (uint64_t)latest - (uint64_t)observed);
 }
 
 /* ---- reading ---- */
@@ -121,12 +124,15 @@ uint8_t *logprefix_put(uint8_t *p, const struct log_record *records, size_t rows
 int logprefix_read(struct reader *r, struct logblock_prefix *ret)
 {
 	struct logblock_prefix p = { .t_min_ns = (int64_t)read_le64(r) };
-	uint64_t range = read_varint(r);
+	uint64_t range = read_varint(r), lasted;
 
 	p.levels = read_u8(r);
 	p.observed_ns = (int64_t)((uint64_t)p.t_min_ns + (uint64_t)read_zigzag(r));
+	lasted = read_varint(r);
 	p.t_max_ns = (int64_t)((uint64_t)p.t_min_ns + range);
-	if (r->bad || range > (uint64_t)INT64_MAX - (uint64_t)p.t_min_ns || !p.levels || p.levels >> LEVELS)
+	p.latest_ns = (int64_t)((uint64_t)p.observed_ns + lasted);
+	if (r->bad || range > (uint64_t)INT64_MAX - (uint64_t)p.t_min_ns ||
+	    lasted > (uint64_t)INT64_MAX - (uint64_t)p.observed_ns || !p.levels || p.levels >> LEVELS)
 		return ERR_CORRUPT;
 	*ret = p;
 	return 0;

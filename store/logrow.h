@@ -7,7 +7,7 @@
 
 #include "store/logblock.h"
 
-#define LOGPREFIX_MAX (8 + 1 + 2 * VARINT_MAX)
+#define LOGPREFIX_MAX (8 + 1 + 3 * VARINT_MAX)
 
 #define SEALED_ROWS_BYTES_MAX (16u * 1024 * 1024)
 #define SEALED_GROUP          256 /* rows that begin with one that refers to none before it */

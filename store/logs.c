@@ -228,6 +228,21 @@ int logs_read(struct kv_txn *t, uint32_t rid, const struct log_range *range, log
 	return err;
 }
 
+int logs_first_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret)
+{
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(t, KV_LOG, &c);
+
+	if (err < 0)
+		return err;
+	err = logs_seek(c, rid, 0, &key, &value);
+	if (err == 0)
+		*ret = get_be64(key.data + 4);
+	kv_cursor_close(c);
+	return err == ERR_NOT_FOUND ? logs_next_seq(t, rid, ret) : err;
+}
+
 /* ---- sealing ---- */
 
 int logs_seek(struct kv_cursor *c, uint32_t rid, uint64_t seq, struct span *ret_key, struct span *ret_value)
@@ -245,17 +260,35 @@ int logs_next(struct kv_cursor *c, uint32_t rid, struct span *ret_key, struct sp
 	return err == 0 && !is_of(*ret_key, rid) ? ERR_NOT_FOUND : err;
 }
 
+/* Retention and purges take blocks away at any time. */
+static bool all_there(struct kv_cursor *c, uint32_t rid, uint64_t first, uint64_t end, size_t blocks)
+{
+	struct span key, value;
+	int moved = logs_seek(c, rid, first, &key, &value);
+	size_t n = 0;
+
+	while (moved == 0 && get_be64(key.data + 4) < end) {
+		n++;
+		moved = logs_next(c, rid, &key, &value);
+	}
+	return n == blocks && (moved == 0 || moved == ERR_NOT_FOUND);
+}
+
 int logs_replace(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks,
 		 const struct stored *by)
 {
 	uint8_t at[KEY_BYTES];
 	struct span key, value;
 	struct kv_cursor *c;
-	size_t n = 0;
 	int err = kv_cursor_open(t, KV_LOG, &c), moved;
+	size_t n = 0;
 
 	if (err < 0)
 		return err;
+	if (!all_there(c, rid, first, end, blocks)) {
+		kv_cursor_close(c);
+		return ERR_GONE;
+	}
 	moved = logs_seek(c, rid, first, &key, &value);
 	while (moved == 0 && err == 0 && get_be64(key.data + 4) < end) {
 		err = kv_cursor_del(c);

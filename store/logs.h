@@ -29,7 +29,11 @@ int logs_put_sealed_seq(struct kv_txn *t, uint32_t rid, uint64_t seq);
 int logs_seek(struct kv_cursor *c, uint32_t rid, uint64_t seq, struct span *ret_key, struct span *ret_value);
 int logs_next(struct kv_cursor *c, uint32_t rid, struct span *ret_key, struct span *ret_value);
 
-/* Puts one block in the place of those of [first, end), which are `blocks`; ERR_CORRUPT when not. */
+/* The first sequence that is still there; the next one to be given where none is. */
+int logs_first_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret);
+
+/* Puts one block in the place of those of [first, end), which are `blocks`.  ERR_GONE: they are not all there
+ * any more; nothing was changed. */
 int logs_replace(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks,
 		 const struct stored *by);
 

@@ -43,4 +43,8 @@ int level_parse(struct span s)
 	return same_word(s, "critical") ? LEVEL_FATAL : -1;
 }
 
-void run_release(struct run *r) { buf_release(&r->spec_json); }
+void run_release(struct run *r)
+{
+	buf_release(&r->spec_json);
+	buf_release(&r->sources_json);
+}

@@ -21,6 +21,8 @@
 #define WINDOW_DEFAULT_NS (30 * NS_PER_S)
 #define RUN_LOST_AFTER_NS (90 * NS_PER_S)
 
+#define RUN_DELETED_KEEP_NS (7 * NS_PER_DAY) /* how long a deleted run can be had back */
+
 /* ---- projects ---- */
 
 #define POLICY_TIERS_MAX 8
@@ -126,6 +128,7 @@ struct run {
 	int64_t heartbeat_ns;         /* last live ingest, to about 10 s; 0: never */
 	int64_t deleted_ns;           /* 0: it is there */
 	struct buf spec_json;         /* owned; the effective spec as the API made it: opaque here */
+	struct buf sources_json;      /* owned; where its values came from: as opaque */
 };
 
 void run_release(struct run *r);

@@ -48,7 +48,7 @@ void parts_free(struct parts *p)
 	free(p);
 }
 
-static int path_in(const char *dir, const struct part_id *id, char *ret)
+int parts_file(const char *dir, const struct part_id *id, char *ret)
 {
 	char name[MANIFEST_FILE_MAX + sizeof("parts/")] = "parts/";
 
@@ -58,13 +58,22 @@ static int path_in(const char *dir, const struct part_id *id, char *ret)
 
 int parts_path(const struct parts *p, const struct part_id *id, char *ret)
 {
-	return path_in(p->dir, id, ret);
+	return parts_file(p->dir, id, ret);
+}
+
+bool parts_fits(const struct part *part, const struct part_row *row)
+{
+	struct part_id id = part_id(part);
+	struct part_summary summary = part_summary(part);
+
+	return id.number == row->id.number && id.pid == row->id.pid && id.tier_ns == row->id.tier_ns &&
+	       id.from_ns == row->id.from_ns && id.to_ns == row->id.to_ns &&
+	       summary.crc == row->summary.crc && summary.bytes == row->summary.bytes;
 }
 
 static int open_row(struct parts *p, const struct part_row *row, struct part **ret)
 {
 	char path[FILE_PATH_MAX];
-	struct part_id id;
 	struct part *part;
 	int err = parts_path(p, &row->id, path);
 
@@ -72,9 +81,7 @@ static int open_row(struct parts *p, const struct part_row *row, struct part **r
 		err = part_open(path, &part);
 	if (err < 0)
 		return err;
-	id = part_id(part);
-	if (id.number != row->id.number || id.from_ns != row->id.from_ns || id.to_ns != row->id.to_ns ||
-	    part_summary(part).crc != row->summary.crc || part_summary(part).bytes != row->summary.bytes) {
+	if (!parts_fits(part, row)) {
 		part_close(part);
 		return ERR_CORRUPT;
 	}
@@ -167,55 +174,7 @@ void parts_put(struct parts *p, struct part *part)
 
 /* ---- files ---- */
 
-static int copy_bytes(int from, int to)
-{
-	uint8_t room[65536];
-	ssize_t n;
-	int err = 0;
-
-	while (err == 0 && (n = read(from, room, sizeof(room))) != 0)
-		err = n < 0 ? file_error() : file_write(to, span_of(room, (size_t)n));
-	return err == 0 && fsync(to) != 0 ? ERR_IO : err;
-}
-
-static int copy_file(const char *from, const char *to)
-{
-	int in = open(from, O_RDONLY | O_CLOEXEC), out, err;
-
-	if (in < 0)
-		return errno == ENOENT ? ERR_GONE : file_error();
-	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	if (out < 0) {
-		err = errno == EEXIST ? 0 : file_error();
-		close(in);
-		return err;
-	}
-	err = copy_bytes(in, out);
-	close(in);
-	close(out);
-	if (err < 0)
-		unlink(to);
-	return err;
-}
-
-static int copy_rows(const struct manifest *m, const char *from, const char *to)
-{
-	char source[FILE_PATH_MAX], target[FILE_PATH_MAX];
-	int err = 0;
-
-	for (size_t i = 0; i < m->n && err == 0; i++) {
-		err = path_in(from, &m->rows[i].id, source);
-		if (err == 0)
-			err = path_in(to, &m->rows[i].id, target);
-		if (err == 0)
-			err = copy_file(source, target);
-	}
-	if (err == 0)
-		err = file_path(to, "parts", target);
-	return err < 0 ? err : file_sync_path(target);
-}
-
-static int rows_of(struct kv *kv, struct manifest *ret)
+int parts_rows(struct kv *kv, struct manifest *ret)
 {
 	struct kv_txn *t;
 	int err = kv_begin(kv, false, &t);
@@ -223,13 +182,13 @@ static int rows_of(struct kv *kv, struct manifest *ret)
 	if (err < 0)
 		return err;
 	err = manifest_read_all(t, ret);
-	for (size_t i = 0; err == 0 && i < ret->n; i++)
-		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
+	if (err == 0)
+		manifest_detach(ret);
 	kv_abort(t);
 	return err;
 }
 
-static int raw_rows_of(struct kv *kv, struct raw_rows *ret)
+int parts_raw_rows(struct kv *kv, struct raw_rows *ret)
 {
 	struct kv_txn *t;
 	int err = kv_begin(kv, false, &t);
@@ -238,40 +197,8 @@ static int raw_rows_of(struct kv *kv, struct raw_rows *ret)
 		return err;
 	err = raw_rows_read(t, 0, ret);
 	for (size_t i = 0; err == 0 && i < ret->n; i++)
-		ret->rows[i].runs = span_of(NULL, 0);
+		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
 	kv_abort(t);
-	return err;
-}
-
-static int copy_raw_rows(const struct raw_rows *rows, const char *from, const char *to)
-{
-	char source[FILE_PATH_MAX], target[FILE_PATH_MAX];
-	int err = 0;
-
-	for (size_t i = 0; i < rows->n && err == 0; i++) {
-		err = raw_path(from, &rows->rows[i].id, source);
-		if (err == 0)
-			err = raw_path(to, &rows->rows[i].id, target);
-		if (err == 0)
-			err = copy_file(source, target);
-	}
-	return err;
-}
-
-int parts_copy(struct kv *kv, const char *from, const char *to)
-{
-	struct raw_rows raw = { 0 };
-	struct manifest m = { 0 };
-	int err = rows_of(kv, &m);
-
-	if (err == 0)
-		err = raw_rows_of(kv, &raw);
-	if (err == 0)
-		err = copy_raw_rows(&raw, from, to);
-	if (err == 0)
-		err = copy_rows(&m, from, to);
-	raw_rows_release(&raw);
-	manifest_release(&m);
 	return err;
 }
 
@@ -321,10 +248,10 @@ static int sweep_directory(const char *in, const char *name, const struct named 
 int parts_sweep(struct kv *kv, const char *dir)
 {
 	struct named named = { 0 }, none = { 0 };
-	int err = kv ? rows_of(kv, &named.metrics) : 0;
+	int err = kv ? parts_rows(kv, &named.metrics) : 0;
 
 	if (err == 0 && kv)
-		err = raw_rows_of(kv, &named.raw);
+		err = parts_raw_rows(kv, &named.raw);
 	if (err == 0)
 		err = sweep_directory(dir, "parts", &named);
 	if (err == 0)

@@ -7,6 +7,7 @@
 #define STORE_PARTS_H
 
 #include "store/manifest.h"
+#include "store/rawrow.h"
 
 struct parts; /* parts.c */
 
@@ -19,14 +20,18 @@ void parts_free(struct parts *p); /* NULL is fine; nobody holds a part any more 
 int parts_get(struct parts *p, const struct part_row *row, struct part **ret);
 void parts_put(struct parts *p, struct part *part);
 
-/* Copies the files of all parts that kv's manifest names from one data directory into another, synced;
- * those that are there already stay.  ERR_GONE: one is not in `from`, so it may have been replaced. */
-int parts_copy(struct kv *kv, const char *from, const char *to);
+/* Whether the open file is the one that the row tells of, as far as header and footer say. */
+bool parts_fits(const struct part *part, const struct part_row *row);
 
-/* Removes the files in DIR/parts and DIR/tmp that kv's manifest does not name; kv NULL: all of them. */
+/* The rows of all parts, and raw parts, that kv's newest snapshot names, without their runs. */
+int parts_rows(struct kv *kv, struct manifest *ret);
+int parts_raw_rows(struct kv *kv, struct raw_rows *ret);
+
+/* Removes the files in DIR/parts and DIR/tmp that kv does not name; kv NULL: all of them. */
 int parts_sweep(struct kv *kv, const char *dir);
 
-/* The path of a row's file, into ret of FILE_PATH_MAX bytes. */
+/* The path of a row's file, into ret of FILE_PATH_MAX bytes; in any data directory. */
 int parts_path(const struct parts *p, const struct part_id *id, char *ret);
+int parts_file(const char *dir, const struct part_id *id, char *ret);
 
 #endif

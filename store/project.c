@@ -36,7 +36,7 @@ static int encode_tiers(const struct policy *p, struct buf *out)
 	return err;
 }
 
-static int project_encode(const struct project *p, struct buf *out)
+int project_encode(const struct project *p, struct buf *out)
 {
 	const struct policy *policy = &p->policy;
 	const struct {
@@ -143,6 +143,25 @@ int projects_read(struct kv_txn *t, project_row_fn fn, void *arg)
 	}
 	kv_cursor_close(c);
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
+}
+
+static int longest_grace(void *arg, const struct project *p)
+{
+	int64_t *grace_ns = arg;
+
+	if (p->policy.set & POLICY_GRACE && p->policy.grace_ns > *grace_ns)
+		*grace_ns = p->policy.grace_ns;
+	return 0;
+}
+
+int projects_grace(struct kv_txn *t, int64_t least_ns, int64_t *ret_ns)
+{
+	int64_t grace_ns = least_ns;
+	int err = projects_read(t, longest_grace, &grace_ns);
+
+	if (err == 0)
+		*ret_ns = grace_ns;
+	return err;
 }
 
 static int greatest_pid(void *arg, const struct project *p)

@@ -23,6 +23,11 @@ int project_ensure(struct kv_txn *t, const char *name, int64_t now_ns, struct pr
 typedef int (*project_row_fn)(void *arg, const struct project *p);
 int projects_read(struct kv_txn *t, project_row_fn fn, void *arg);
 
+/* The longest grace that a project has chosen, at least least_ns. */
+int projects_grace(struct kv_txn *t, int64_t least_ns, int64_t *ret_ns);
+
+/* A row's body. */
+int project_encode(const struct project *p, struct buf *out);
 int project_decode(struct span name, struct span body, struct project *ret);
 
 #endif

@@ -90,13 +90,13 @@ static int put_in_place(const struct store *s, const char *tmp, const struct raw
 	return err < 0 ? err : sync_folder(s, "parts");
 }
 
-int raw_open(const struct store *s, const struct raw_row *row, struct rawpart **ret)
+int raw_open(const char *dir, const struct raw_row *row, struct rawpart **ret)
 {
 	char path[FILE_PATH_MAX];
 	struct rawpart_summary sum;
 	struct rawpart_id id;
 	struct rawpart *part;
-	int err = raw_path(s->dir, &row->id, path);
+	int err = raw_path(dir, &row->id, path);
 
 	if (err == 0)
 		err = rawpart_open(path, &part);

@@ -28,8 +28,8 @@ void raw_made_release(struct raw_made *m); /* zeroed is fine */
 /* The path of its file, into ret of FILE_PATH_MAX bytes. */
 int raw_path(const char *dir, const struct rawpart_id *id, char *ret);
 
-/* Opens the part of a row.  ERR_NOT_FOUND: the file is gone, so the row may be out of date; ERR_CORRUPT
- * also when it is another than the row says. */
-int raw_open(const struct store *s, const struct raw_row *row, struct rawpart **ret);
+/* Opens the part of a row, in a data directory.  ERR_NOT_FOUND: the file is gone, so the row may be out of
+ * date; ERR_CORRUPT also when it is another than the row says. */
+int raw_open(const char *dir, const struct raw_row *row, struct rawpart **ret);
 
 #endif

@@ -140,7 +140,7 @@ static int source_fill(struct source *s, bool *ret)
 static int source_open(struct merge *m, size_t i)
 {
 	struct source *s = &m->sources[i];
-	int err = raw_open(m->store, &m->rows[i], &s->part);
+	int err = raw_open(m->store->dir, &m->rows[i], &s->part);
 
 	buf_init(&s->room, RAWBLOCK_BYTES_MAX);
 	if (err == 0)

@@ -22,23 +22,34 @@ void view_close(struct view *v); /* NULL is fine */
 /* ERR_NOT_FOUND. */
 int view_project(struct view *v, const char *name, struct project *ret);
 
+/* All of them, by name. */
+typedef int (*project_fn)(void *arg, const struct project *p);
+int view_projects(struct view *v, project_fn fn, void *arg);
+
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
+
+/* When a run was deleted, while a reader has it by its rid; 0: it is there.  ERR_NOT_FOUND: it is gone for
+ * good. */
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
 
 /* Runs of a project, newest first (by rid), those with rid < before (0: from the newest).  A
  * callback's non-zero value ends the walk and is returned. */
 typedef int (*run_fn)(void *arg, const struct run *r);
 int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg);
 
-typedef int (*project_fn)(void *arg, const char *project);
-int view_projects(struct view *v, project_fn fn, void *arg);
-
 /* Series of a run, by rising sid, which is the order in which they were first written. */
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
+/* From now on view_buckets and view_windows of this view give up with ERR_FULL, and have told nothing,
+ * when they would hold more than max buckets at once (SIZE_MAX: never); *found, which outlives the view,
+ * is how many the last call held. */
+void view_bound(struct view *v, size_t max, size_t *found);
+
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
  * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
+ * Where the windows that were recorded are no longer kept they are as wide as the finest that are.
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
  * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
@@ -51,9 +62,14 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
-/* The width of the widest windows that view_buckets gives of the run in [from, to), where finer ones
- * are no longer kept; 0: all are as recorded. */
+/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
+ * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
+
+/* One bucket for each series that has any sample: of its whole life, also of times of which no windows
+ * are kept.  start_ns is 0.  Memory is proportional to the series. */
+int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
+		bool *ret_partial);
 
 /* The samples of some series of a run with times in [from_ns, to_ns) that are still kept one by one
  * (view_samples_since): by series in the order of sids[], then by time, then step, STEP_NONE lowest; of those
@@ -113,6 +129,10 @@ int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_f
 
 /* Sequence of the run's newest log record; 0 when there is none. */
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret);
+
+/* The first that is still there; log_keep may have taken those before it.  Where none is: the one that the
+ * next record gets. */
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret);
 
 /* Log news.  The number rises with every commit that added log records to any run; wait returns
  * when it is no longer `seen`, or after timeout_ms, with the present number.  In a process beside

@@ -10,6 +10,7 @@
 #include "store/base/bytes.h"
 #include "store/base/log.h"
 #include "store/flush.h"
+#include "store/project.h"
 
 int state_get(struct kv_txn *t, struct state *ret)
 {
@@ -195,7 +196,7 @@ static int load_one_series(void *arg, uint32_t rid, uint32_t sid, const struct s
 
 int recover(struct store *s, struct fault *f)
 {
-	int64_t began = clock_mono_ns();
+	int64_t began = clock_mono_ns(), grace_ns = s->options.grace_ns;
 	struct kv_txn *t;
 	int err = kv_begin(s->kv, false, &t);
 
@@ -207,7 +208,10 @@ int recover(struct store *s, struct fault *f)
 	if (err == 0)
 		err = series_read(t, 0, load_one_series, s);
 	if (err == 0)
-		err = replay(t, 0, clock_now_ns() - s->options.grace_ns, &s->memory, s);
+		err = projects_grace(t, grace_ns, &grace_ns);
+	if (err == 0)
+		err = replay(t, 0, clock_now_ns() - grace_ns, &s->memory, s);
+	atomic_store(&s->grace_ns, grace_ns);
 	s->applied = s->state;
 	kv_abort(t);
 	if (err == 0)

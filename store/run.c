@@ -10,6 +10,9 @@
 
 enum { FLAG_IMPORTED = 1, FLAG_EXIT_CODE = 2 };
 
+#define FIXED_BYTES 58 /* before the names */
+#define DELETED_AT  46
+
 static int add_span(struct buf *out, struct span s)
 {
 	int err = buf_add_varint(out, s.len);
@@ -19,7 +22,7 @@ static int add_span(struct buf *out, struct span s)
 
 int run_encode(const struct run *r, struct buf *out)
 {
-	uint8_t fixed[58];
+	uint8_t fixed[FIXED_BYTES];
 	int err;
 
 	fixed[0] = (uint8_t)r->state;
@@ -30,14 +33,16 @@ int run_encode(const struct run *r, struct buf *out)
 	put_le64(fixed + 22, (uint64_t)r->started_ns);
 	put_le64(fixed + 30, (uint64_t)r->ended_ns);
 	put_le64(fixed + 38, (uint64_t)r->heartbeat_ns);
-	put_le64(fixed + 46, (uint64_t)r->deleted_ns);
+	put_le64(fixed + DELETED_AT, (uint64_t)r->deleted_ns);
 	put_le32(fixed + 54, r->pid);
 	err = buf_add(out, fixed, sizeof(fixed));
 	if (err == 0)
 		err = add_span(out, span_str(r->project));
 	if (err == 0)
 		err = add_span(out, span_str(r->id));
-	return err < 0 ? err : add_span(out, buf_span(&r->spec_json));
+	if (err == 0)
+		err = add_span(out, buf_span(&r->spec_json));
+	return err < 0 ? err : add_span(out, buf_span(&r->sources_json));
 }
 
 static void read_id(struct reader *r, char *ret)
@@ -56,7 +61,7 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 {
 	struct reader r = reader_of(body);
 	struct run run = { .rid = rid };
-	struct span spec;
+	struct span spec, sources;
 	uint8_t flags;
 	int err;
 
@@ -75,12 +80,18 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 	read_id(&r, run.project);
 	read_id(&r, run.id);
 	spec = read_lenspan(&r);
+	sources = read_lenspan(&r);
 	if (r.bad || run.state < RUN_QUEUED || run.state > RUN_KILLED || run.window_ns <= 0)
 		return ERR_CORRUPT;
 	buf_init(&run.spec_json, spec.len + 1);
+	buf_init(&run.sources_json, sources.len + 1);
 	err = buf_add(&run.spec_json, spec.data, spec.len);
-	if (err < 0)
+	if (err == 0)
+		err = buf_add(&run.sources_json, sources.data, sources.len);
+	if (err < 0) {
+		run_release(&run);
 		return err;
+	}
 	*ret = run;
 	return 0;
 }
@@ -100,13 +111,28 @@ int run_get(struct kv_txn *t, uint32_t rid, struct run *ret)
 	return err < 0 ? err : run_decode(rid, s.body, ret);
 }
 
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns)
+{
+	uint8_t key[4];
+	struct stored s;
+	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
+
+	if (err < 0)
+		return err;
+	if (s.body.len < FIXED_BYTES)
+		return ERR_CORRUPT;
+	*ret_window_ns = (int64_t)get_le64(s.body.data + 6);
+	*ret_pid = get_le32(s.body.data + 54);
+	return 0;
+}
+
 int run_put(struct kv_txn *t, const struct run *r)
 {
 	uint8_t key[4];
 	struct buf body;
 	int err;
 
-	buf_init(&body, r->spec_json.len + 512);
+	buf_init(&body, r->spec_json.len + r->sources_json.len + 512);
 	err = run_encode(r, &body);
 	if (err == 0)
 		err = stored_put(t, KV_RUN, KIND_RUN, rid_key(r->rid, key), buf_span(&body));
@@ -145,6 +171,34 @@ int run_put_name(struct kv_txn *t, const struct run *r)
 	return stored_put(t, KV_RUNID, KIND_RUNID, name_key(r->project, r->id, key), span_of(rid, 4));
 }
 
+int run_del_name(struct kv_txn *t, const struct run *r)
+{
+	char key[2 * ID_MAX + 2];
+
+	return kv_del(t, KV_RUNID, name_key(r->project, r->id, key));
+}
+
+int run_get_deleted(struct kv_txn *t, uint32_t rid, int64_t *ret_ns)
+{
+	uint8_t key[4];
+	struct stored s;
+	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
+
+	if (err == 0 && s.body.len < FIXED_BYTES)
+		err = ERR_CORRUPT;
+	if (err == 0)
+		*ret_ns = (int64_t)get_le64(s.body.data + DELETED_AT);
+	return err;
+}
+
+void run_enter_state(struct run *r, enum run_state state, int64_t now_ns, int64_t ended_ns)
+{
+	r->state = state;
+	if (state == RUN_RUNNING && !r->started_ns)
+		r->started_ns = now_ns;
+	r->ended_ns = state <= RUN_PREEMPTED ? 0 : ended_ns ? ended_ns : now_ns;
+}
+
 enum run_state run_state_at(const struct run *r, int64_t now_ns)
 {
 	if (r->state != RUN_RUNNING || r->imported || now_ns - r->heartbeat_ns <= RUN_LOST_AFTER_NS)
@@ -171,12 +225,18 @@ void runs_release(struct runs *rs)
 	pthread_rwlock_destroy(&rs->lock);
 }
 
-/* Slot of the name, or the empty one where it belongs. */
-static size_t probe(const struct runs *rs, const char *project, const char *id)
+static size_t home_of(const struct runs *rs, const char *project, const char *id)
 {
 	char key[2 * ID_MAX + 2];
 	struct span s = name_key(project, id, key);
-	size_t at = XXH3_64bits(s.data, s.len) & rs->mask;
+
+	return XXH3_64bits(s.data, s.len) & rs->mask;
+}
+
+/* Slot of the name, or the empty one where it belongs. */
+static size_t probe(const struct runs *rs, const char *project, const char *id)
+{
+	size_t at = home_of(rs, project, id);
 
 	while (rs->slots[at]) {
 		const struct run_entry *e = rs->by_rid[rs->slots[at]];
@@ -198,9 +258,35 @@ static int rehash(struct runs *rs, size_t mask)
 	rs->slots = slots;
 	rs->mask = mask;
 	for (size_t i = 0; i < rs->n_rids; i++)
-		if (rs->by_rid[i])
+		if (rs->by_rid[i] && !rs->by_rid[i]->deleted)
 			rs->slots[probe(rs, rs->by_rid[i]->project, rs->by_rid[i]->id)] = (uint32_t)i;
 	return 0;
+}
+
+static int put_slot(struct runs *rs, const struct run_entry *e)
+{
+	int err = rs->used > rs->mask / 2 ? rehash(rs, rs->mask * 2 + 1) : 0;
+
+	if (err < 0)
+		return err;
+	rs->slots[probe(rs, e->project, e->id)] = e->rid;
+	rs->used++;
+	return 0;
+}
+
+/* What follows moves up, so that no chain is broken. */
+static void clear_slot(struct runs *rs, size_t at)
+{
+	for (size_t next = (at + 1) & rs->mask; rs->slots[next]; next = (next + 1) & rs->mask) {
+		const struct run_entry *e = rs->by_rid[rs->slots[next]];
+
+		if (((next - home_of(rs, e->project, e->id)) & rs->mask) < ((next - at) & rs->mask))
+			continue;
+		rs->slots[at] = rs->slots[next];
+		at = next;
+	}
+	rs->slots[at] = 0;
+	rs->used--;
 }
 
 static int grow_rids(struct runs *rs, uint32_t rid)
@@ -221,10 +307,25 @@ static int grow_rids(struct runs *rs, uint32_t rid)
 	return 0;
 }
 
+static int set_deleted(struct runs *rs, struct run_entry *e, bool deleted)
+{
+	int err = 0;
+
+	if (e->deleted == deleted)
+		return 0;
+	if (deleted)
+		clear_slot(rs, probe(rs, e->project, e->id));
+	else
+		err = put_slot(rs, e);
+	if (err == 0)
+		e->deleted = deleted;
+	return err;
+}
+
 int runs_add(struct runs *rs, const struct run *r)
 {
 	struct run_entry *e = calloc(1, sizeof(*e));
-	int err = 0;
+	int err;
 
 	if (!e)
 		return ERR_NOMEM;
@@ -233,20 +334,27 @@ int runs_add(struct runs *rs, const struct run *r)
 	e->window_ns = r->window_ns;
 	e->heartbeat_ns = r->heartbeat_ns;
 	e->state = r->state;
+	e->deleted = true; /* until it has its name */
 	memcpy(e->project, r->project, sizeof(e->project));
 	memcpy(e->id, r->id, sizeof(e->id));
 	pthread_rwlock_wrlock(&rs->lock);
-	if (rs->used > rs->mask / 2)
-		err = rehash(rs, rs->mask * 2 + 1);
+	err = grow_rids(rs, r->rid);
 	if (err == 0)
-		err = grow_rids(rs, r->rid);
-	if (err == 0) {
+		err = set_deleted(rs, e, r->deleted_ns != 0);
+	if (err == 0)
 		rs->by_rid[r->rid] = e;
-		rs->slots[probe(rs, e->project, e->id)] = r->rid;
-		rs->used++;
-	} else {
+	else
 		free(e);
-	}
+	pthread_rwlock_unlock(&rs->lock);
+	return err;
+}
+
+int runs_set_deleted(struct runs *rs, uint32_t rid, bool deleted)
+{
+	int err;
+
+	pthread_rwlock_wrlock(&rs->lock);
+	err = set_deleted(rs, rs->by_rid[rid], deleted);
 	pthread_rwlock_unlock(&rs->lock);
 	return err;
 }
@@ -254,13 +362,9 @@ int runs_add(struct runs *rs, const struct run *r)
 void runs_remove(struct runs *rs, uint32_t rid)
 {
 	pthread_rwlock_wrlock(&rs->lock);
+	set_deleted(rs, rs->by_rid[rid], true);
 	free(rs->by_rid[rid]);
 	rs->by_rid[rid] = NULL;
-	rs->used--;
-	memset(rs->slots, 0, (rs->mask + 1) * sizeof(*rs->slots));
-	for (size_t i = 0; i < rs->n_rids; i++)
-		if (rs->by_rid[i])
-			rs->slots[probe(rs, rs->by_rid[i]->project, rs->by_rid[i]->id)] = (uint32_t)i;
 	pthread_rwlock_unlock(&rs->lock);
 }
 
@@ -276,6 +380,30 @@ int runs_find(struct runs *rs, const char *project, const char *id, struct run_r
 		*ret = (struct run_ref){ rid, rs->by_rid[rid]->window_ns };
 	pthread_rwlock_unlock(&rs->lock);
 	return rid ? 0 : ERR_NOT_FOUND;
+}
+
+bool runs_known(struct runs *rs, uint32_t rid)
+{
+	bool known;
+
+	pthread_rwlock_rdlock(&rs->lock);
+	known = rid < rs->n_rids && rs->by_rid[rid];
+	pthread_rwlock_unlock(&rs->lock);
+	return known;
+}
+
+bool runs_project(struct runs *rs, uint32_t rid, char *ret)
+{
+	const struct run_entry *e;
+	bool there;
+
+	pthread_rwlock_rdlock(&rs->lock);
+	e = rid < rs->n_rids ? rs->by_rid[rid] : NULL;
+	there = e && !e->deleted;
+	if (there)
+		memcpy(ret, e->project, sizeof(e->project));
+	pthread_rwlock_unlock(&rs->lock);
+	return there;
 }
 
 struct run_entry *runs_entry(struct runs *rs, uint32_t rid)

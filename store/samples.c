@@ -198,7 +198,7 @@ static int open_and_read(struct gathering *g, const struct store *s, const struc
 			 struct part_room *r)
 {
 	struct rawpart *part;
-	int err = raw_open(s, row, &part);
+	int err = raw_open(s->dir, row, &part);
 
 	if (err == ERR_NOT_FOUND)
 		return ERR_GONE;

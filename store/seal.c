@@ -30,6 +30,7 @@ struct piece {
 	struct buf body;
 	uint32_t raw_len;
 	bool keep; /* nothing is put in their place: they stay */
+	bool gone; /* some of them, or the run, went meanwhile */
 };
 
 struct seal {
@@ -347,14 +348,24 @@ int seal_put(struct seal *l, struct kv_txn *t)
 {
 	struct piece *p = &l->piece;
 	struct stored s = { CODEC_SEALED, (uint32_t)p->n, p->raw_len, buf_span(&p->body) };
-	int err = p->keep ? 0 : logs_replace(t, p->rid, p->first, p->end, p->blocks, &s);
+	int err = 0;
 
+	p->gone = !runs_entry(&l->store->runs, p->rid);
+	if (p->gone)
+		return 0;
+	if (!p->keep)
+		err = logs_replace(t, p->rid, p->first, p->end, p->blocks, &s);
+	p->gone = err == ERR_GONE;
+	if (p->gone) {
+		seal_note(l, p->rid, 1, clock_now_ns()); /* what is left of them: another time */
+		return 0;
+	}
 	return err < 0 ? err : logs_put_sealed_seq(t, p->rid, p->end);
 }
 
 void seal_taken(struct seal *l)
 {
-	if (!l->piece.keep)
+	if (!l->piece.keep && !l->piece.gone)
 		atomic_fetch_add(&l->store->counters.sealed_logs, l->piece.n);
 	pthread_mutex_lock(&l->lock);
 	l->ready = false;

@@ -251,6 +251,49 @@ void registry_truncate(struct registry *r, uint32_t from_sid)
 	pthread_rwlock_unlock(&r->lock);
 }
 
+static size_t home_of(const struct registry *r, const struct registry_entry *e)
+{
+	struct span name = name_of(e);
+
+	return XXH3_64bits_withSeed(name.data, name.len, e->rid) & r->mask;
+}
+
+/* What follows moves up, so that no chain is broken. */
+static void clear_slot(struct registry *r, size_t at)
+{
+	for (size_t next = (at + 1) & r->mask; r->slots[next]; next = (next + 1) & r->mask) {
+		size_t home = home_of(r, &r->entries[r->slots[next]]);
+
+		if (((next - home) & r->mask) < ((next - at) & r->mask))
+			continue;
+		r->slots[at] = r->slots[next];
+		at = next;
+	}
+	r->slots[at] = 0;
+}
+
+/* Its name stays in its chunk until the process ends. */
+static void forget(struct registry *r, uint32_t sid)
+{
+	struct registry_entry *e = &r->entries[sid];
+	size_t at = home_of(r, e);
+
+	while (r->slots[at] != sid)
+		at = (at + 1) & r->mask;
+	clear_slot(r, at);
+	*e = (struct registry_entry){ 0 };
+	r->used--;
+}
+
+void registry_forget(struct registry *r, const uint32_t *sids, size_t n)
+{
+	pthread_rwlock_wrlock(&r->lock);
+	for (size_t i = 0; i < n; i++)
+		if (sids[i] < r->n_entries && r->entries[sids[i]].rid)
+			forget(r, sids[i]);
+	pthread_rwlock_unlock(&r->lock);
+}
+
 int registry_find(struct registry *r, uint32_t rid, const struct series_name *name, uint32_t *ret_sid)
 {
 	struct canonical c;

@@ -26,7 +26,7 @@ int series_decode(struct span body, struct series_name *ret);
 typedef int (*series_row_fn)(void *arg, uint32_t rid, uint32_t sid, const struct series_name *name);
 int series_read(struct kv_txn *t, uint32_t rid, series_row_fn fn, void *arg);
 
-/* ---- the registry: changed by the writer thread, read by all ---- */
+/* ---- the registry: named by the writer thread, read by all ---- */
 
 struct registry {
 	pthread_rwlock_t lock;
@@ -49,6 +49,9 @@ void registry_release(struct registry *r);
 int registry_add(struct registry *r, uint32_t rid, uint32_t sid, const struct series_name *name);
 void registry_truncate(struct registry *r,
 		       uint32_t from_sid); /* forgets ids >= from_sid: undoes registry_add */
+
+/* Forgets series of a run that is gone; what is 0 or unknown is passed over.  Any thread. */
+void registry_forget(struct registry *r, const uint32_t *sids, size_t n);
 
 /* 0 or ERR_NOT_FOUND. */
 int registry_find(struct registry *r, uint32_t rid, const struct series_name *name, uint32_t *ret_sid);

@@ -7,10 +7,10 @@
 #include "store/file.h"
 #include "store/flush.h"
 #include "store/gather.h"
+#include "store/partcheck.h"
 #include "store/parts.h"
-#include "store/strip.h"
 
-/* Buckets of windows of 30 s that are gathered at once, about. */
+/* Buckets that are gathered at once, about. */
 #define AT_ONCE 100000
 
 struct sid_run {
@@ -20,14 +20,19 @@ struct sid_run {
 struct seal {
 	struct store *store;
 	const struct agenda_job *job;
+	const struct part_id *taken; /* of totals: what is added to them */
+	size_t n_taken;
 	atomic_bool *stop;
+	uint64_t windows;       /* that a series may have in the slot */
+	int64_t least_ns;       /* of the runs' windows */
+	int64_t arrived_ns;     /* of totals */
 	struct run_range *runs; /* by rising rid */
 	size_t n_runs, runs_cap;
 	struct sid_run *series; /* by rising sid */
 	size_t n_series, series_cap;
 	struct kv_txn *txn; /* of the series at hand */
 	struct part_writer *writer;
-	struct part_check *check;
+	struct partcheck *check;
 };
 
 /* ---- whose series ---- */
@@ -58,16 +63,32 @@ static int compare_run(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void unite_runs(struct seal *s)
+/* Each once, those of the project that are there. */
+static int unite_runs(struct seal *s, struct kv_txn *t)
 {
+	uint32_t before = 0;
 	size_t n = 0;
 
 	if (s->n_runs)
 		qsort(s->runs, s->n_runs, sizeof(*s->runs), compare_run);
-	for (size_t i = 0; i < s->n_runs; i++)
-		if (n == 0 || s->runs[n - 1].rid != s->runs[i].rid)
-			s->runs[n++] = s->runs[i];
+	for (size_t i = 0; i < s->n_runs; i++) {
+		int64_t window_ns;
+		uint32_t pid;
+		int err;
+
+		if (s->runs[i].rid == before)
+			continue;
+		before = s->runs[i].rid;
+		err = run_owner(t, before, &pid, &window_ns);
+		if (err < 0 && err != ERR_NOT_FOUND)
+			return err;
+		if (err < 0 || pid != s->job->pid)
+			continue;
+		s->least_ns = window_ns < s->least_ns ? window_ns : s->least_ns;
+		s->runs[n++] = s->runs[i];
+	}
 	s->n_runs = n;
+	return 0;
 }
 
 static int runs_of_flushes(struct seal *s, struct kv_txn *t)
@@ -91,18 +112,83 @@ static int runs_of_flushes(struct seal *s, struct kv_txn *t)
 	return err;
 }
 
-static int runs_of_parts(struct seal *s, struct kv_txn *t)
+/* A piece of the slot, and the part that gives it. */
+static int plan_piece(void *arg, const struct part_row *row, int64_t from_ns, int64_t to_ns)
 {
-	struct manifest m;
-	int err = manifest_read(t, 0, s->job->from_ns, s->job->to_ns, &m);
+	struct seal *s = arg;
+	int64_t width_ns = row->id.tier_ns > s->least_ns ? row->id.tier_ns : s->least_ns;
 
-	if (err < 0)
-		return err;
-	for (size_t i = 0; i < m.n && err == 0; i++)
-		err = run_ranges_read(m.rows[i].runs, add_run, s);
+	s->windows += (uint64_t)((to_ns - from_ns) / width_ns) + 1;
+	return 0;
+}
+
+/* Of all parts that a bucket of the slot may be in. */
+static int runs_of_parts(struct seal *s, const struct manifest *m)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < m->n && m->rows[i].id.tier_ns <= s->job->tier_ns && err == 0; i++)
+		err = run_ranges_read(m->rows[i].runs, add_run, s);
+	return err;
+}
+
+static int find_runs(struct seal *s, struct kv_txn *t)
+{
+	const struct agenda_job *j = s->job;
+	struct manifest m = { 0 };
+	int err = runs_of_flushes(s, t);
+
+	if (err == 0)
+		err = manifest_read(t, j->pid, j->from_ns, j->to_ns, &m);
+	if (err == 0)
+		err = runs_of_parts(s, &m);
+	if (err == 0)
+		err = unite_runs(s, t);
+	if (err == 0 && j->tier_ns == TIER_RECORDED)
+		s->windows = (uint64_t)((j->to_ns - j->from_ns) / s->least_ns) + 1;
+	else if (err == 0)
+		err = cover_pieces(&m, j->tier_ns, j->from_ns, j->to_ns, plan_piece, s);
 	manifest_release(&m);
 	return err;
 }
+
+/* ---- of totals ---- */
+
+/* The rows to be added up; their runs are borrowed from t. */
+static int read_taken(const struct seal *s, struct kv_txn *t, struct part_row **ret, size_t *ret_n)
+{
+	struct part_row *rows = malloc((s->n_taken + 1) * sizeof(*rows));
+	size_t n = 0;
+	int err = rows ? manifest_totals(t, s->job->pid, rows) : ERR_NOMEM;
+
+	n += err == 0;
+	err = err == ERR_NOT_FOUND ? 0 : err;
+	for (size_t i = 0; i < s->n_taken && err == 0; i++)
+		err = manifest_get(t, &s->taken[i], &rows[n++]);
+	if (err < 0) {
+		free(rows);
+		return err;
+	}
+	*ret = rows;
+	*ret_n = n;
+	return 0;
+}
+
+static int find_taken_runs(struct seal *s, struct kv_txn *t)
+{
+	struct part_row *rows = NULL;
+	size_t n = 0;
+	int err = read_taken(s, t, &rows, &n);
+
+	for (size_t i = 0; i < n && err == 0; i++) {
+		err = run_ranges_read(rows[i].runs, add_run, s);
+		s->arrived_ns = rows[i].arrived_ns > s->arrived_ns ? rows[i].arrived_ns : s->arrived_ns;
+	}
+	free(rows);
+	return err < 0 ? err : unite_runs(s, t);
+}
+
+/* ---- their series ---- */
 
 static int add_series(void *arg, uint32_t rid, uint32_t sid, const struct series_name *name)
 {
@@ -137,10 +223,7 @@ static int find_series(struct seal *s)
 
 	if (err < 0)
 		return err;
-	err = runs_of_flushes(s, t);
-	if (err == 0)
-		err = runs_of_parts(s, t);
-	unite_runs(s);
+	err = s->taken ? find_taken_runs(s, t) : find_runs(s, t);
 	for (size_t i = 0; i < s->n_runs && err == 0; i++)
 		err = series_read(t, s->runs[i].rid, add_series, s);
 	kv_abort(t);
@@ -159,41 +242,81 @@ static uint32_t run_of(const struct seal *s, uint32_t sid)
 
 /* ---- from the sources, some series at a time ---- */
 
-static int gather_some(struct seal *s, size_t at, size_t n, block_fn fn)
+struct stretch {
+	size_t at, n; /* series */
+	int64_t from_ns, to_ns;
+};
+
+static int gather_taken(struct seal *s, struct gather *g)
 {
-	uint32_t *sids = malloc(n * sizeof(*sids));
-	struct gather_range range = { .sids = sids,
-				      .n_sids = n,
-				      .from_ns = s->job->from_ns,
-				      .to_ns = s->job->to_ns,
-				      .upto = s->job->upto };
-	bool partial = false;
+	struct part_row *rows = NULL;
+	size_t n = 0;
+	int err = read_taken(s, s->txn, &rows, &n);
+
+	if (err == 0)
+		err = gather_rows(s->store, g, rows, n);
+	free(rows);
+	return err;
+}
+
+static int gather_stretch(struct seal *s, const struct stretch *at, block_fn fn)
+{
+	uint32_t *sids = malloc((at->n + 1) * sizeof(*sids));
+	struct gather g = { .pid = s->job->pid,
+			    .from_ns = at->from_ns,
+			    .to_ns = at->to_ns,
+			    .width_ns = s->job->tier_ns,
+			    .upto = s->job->upto };
 	int err = sids ? kv_begin(s->store->kv, false, &s->txn) : ERR_NOMEM;
 
 	if (err < 0)
 		goto done;
-	for (size_t i = 0; i < n; i++)
-		sids[i] = s->series[at + i].sid;
-	err = gather_stored(s->store, s->txn, &range, fn, s, &partial);
-	kv_abort(s->txn);
-	if (err == 0 && partial)
+	for (size_t i = 0; i < at->n; i++)
+		sids[i] = s->series[at->at + i].sid;
+	err = found_init(&g.found, sids, at->n);
+	if (err == 0)
+		err = s->taken ? gather_taken(s, &g) : gather_snapshot(s->store, s->txn, &g);
+	if (err == 0 && g.partial)
 		err = ERR_CORRUPT;
+	if (err == 0)
+		err = found_tell(&g.found, fn, s);
+	gather_release(&g);
+	kv_abort(s->txn);
 done:
 	free(sids);
 	return err;
 }
 
+/* One series with more windows than are gathered at once, in stretches of whole windows. */
+static int gather_long(struct seal *s, struct stretch at, block_fn fn)
+{
+	int64_t to_ns = at.to_ns, width_ns = s->job->tier_ns ? s->job->tier_ns : s->least_ns;
+	int64_t n = (int64_t)(s->windows / AT_ONCE) + 1;
+	int64_t length_ns = ((to_ns - at.from_ns) / n / width_ns + 1) * width_ns;
+	int err = 0;
+
+	while (at.from_ns < to_ns && err == 0 && !atomic_load(s->stop)) {
+		at.to_ns = to_ns - at.from_ns > length_ns ? at.from_ns + length_ns : to_ns;
+		err = gather_stretch(s, &at, fn);
+		at.from_ns = at.to_ns;
+	}
+	return err;
+}
+
 static int gather_slot(struct seal *s, block_fn fn)
 {
-	size_t n = (size_t)(AT_ONCE * (30 * NS_PER_S) / (s->job->to_ns - s->job->from_ns)) + 1;
+	size_t n = (size_t)(AT_ONCE / (s->windows + 1)) + 1;
 	int err = 0;
 
 	for (size_t at = 0; at < s->n_series && err == 0; at += n) {
+		struct stretch all = { at, s->n_series - at < n ? s->n_series - at : n, s->job->from_ns,
+				       s->job->to_ns };
+
 		if (atomic_load(s->stop))
 			return ERR_GONE;
-		err = gather_some(s, at, s->n_series - at < n ? s->n_series - at : n, fn);
+		err = s->windows > AT_ONCE ? gather_long(s, all, fn) : gather_stretch(s, &all, fn);
 	}
-	return err;
+	return err == 0 && atomic_load(s->stop) ? ERR_GONE : err;
 }
 
 /* ---- into the part ---- */
@@ -241,6 +364,7 @@ static size_t drop_empty_runs(struct seal *s)
 	return s->n_runs = n;
 }
 
+/* ERR_NOT_FOUND: there is nothing to write. */
 static int write_part(struct seal *s, const char *path, const struct part_id *id, struct part_summary *ret)
 {
 	int err = part_create(path, *id, name_series, s, &s->writer);
@@ -248,93 +372,29 @@ static int write_part(struct seal *s, const char *path, const struct part_id *id
 	if (err < 0)
 		return err;
 	err = gather_slot(s, add_bucket);
-	if (err == 0 && drop_empty_runs(s) == 0)
-		err = ERR_CORRUPT; /* what was planned for is not there */
-	if (err == 0)
+	if (err == 0 && drop_empty_runs(s) > 0)
 		return part_finish(s->writer, ret);
 	part_abandon(s->writer);
-	return err;
+	return err < 0 ? err : ERR_NOT_FOUND;
 }
 
 /* ---- is it what it was made from? ---- */
 
-struct part_check {
-	struct part *part;
-	struct partblock_reader *reader;
-	struct buf room;
-	size_t block;
-	size_t n, at; /* buckets of the block at hand */
-	struct strip_bucket buckets[PARTBLOCK_BUCKETS_MAX];
-};
-
-static void check_forget(struct part_check *c)
-{
-	while (c->n)
-		bucket_release(&c->buckets[--c->n].bucket);
-	c->at = 0;
-}
-
-static int check_keep(void *arg, struct block_key key, const struct bucket *b)
-{
-	struct part_check *c = arg;
-	int err = bucket_copy(&c->buckets[c->n].bucket, b);
-
-	if (err == 0)
-		c->buckets[c->n++].key = key;
-	return err;
-}
-
-/* 0, or 1 when the part has no more. */
-static int check_fill(struct part_check *c)
-{
-	if (c->at < c->n)
-		return 0;
-	check_forget(c);
-	if (!part_find(c->part, NULL, 0, INT64_MIN, INT64_MAX, &c->block))
-		return 1;
-	return part_read(c->part, c->block++, c->reader, &c->room, NULL, 0, check_keep, c);
-}
-
 static int check_bucket(void *arg, struct block_key key, const struct bucket *b)
 {
-	struct part_check *c = ((struct seal *)arg)->check;
-	int err = check_fill(c);
-	const struct strip_bucket *got = &c->buckets[c->at++];
-
-	if (err)
-		return err < 0 ? err : ERR_CORRUPT;
-	return got->key.sid == key.sid && got->key.start_ns == key.start_ns &&
-		       got->key.window_ns == key.window_ns
-		   ? bucket_differs(&got->bucket, b)
-		   : ERR_CORRUPT;
+	return partcheck_bucket(((struct seal *)arg)->check, key, b);
 }
 
 static int compare_part(struct seal *s, const char *path)
 {
-	struct part_check *c = malloc(sizeof(*c));
-	int err = c ? 0 : ERR_NOMEM;
+	int err = partcheck_new(path, &s->check);
 
 	if (err < 0)
 		return err;
-	c->part = NULL;
-	c->reader = NULL;
-	c->block = c->n = c->at = 0;
-	buf_init(&c->room, PARTBLOCK_BYTES_MAX);
-	s->check = c;
-	err = part_open(path, &c->part);
+	err = gather_slot(s, check_bucket);
 	if (err == 0)
-		err = partblock_reader_new(&c->reader);
-	if (err == 0)
-		err = gather_slot(s, check_bucket);
-	if (err == 0) {
-		err = check_fill(c);
-		err = err == 1 ? 0 : ERR_CORRUPT;
-	}
-	check_forget(c);
-	partblock_reader_free(c->reader);
-	part_close(c->part);
-	buf_release(&c->room);
-	free(c);
+		err = partcheck_end(s->check);
+	partcheck_free(s->check);
 	return err;
 }
 
@@ -400,27 +460,56 @@ static int make_part(struct seal *s, struct part_row *row)
 		err = put_in_place(s->store, tmp, &row->id);
 	if (err < 0)
 		unlink(tmp);
-	return err;
+	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+static int seal(struct seal *s, struct part_row *ret, struct buf *runs)
+{
+	const struct agenda_job *j = s->job;
+	struct part_row row = { .id = { j->pid, j->tier_ns, j->from_ns, j->to_ns, 0 }, .upto = j->upto };
+	int err = number_part(s->store, &row.id.number);
+
+	if (err == 0)
+		err = find_series(s);
+	if (err == 0)
+		err = make_part(s, &row);
+	if (err == 0)
+		err = run_ranges_put(s->runs, s->n_runs, runs);
+	free(s->runs);
+	free(s->series);
+	if (err < 0)
+		return err;
+	row.arrived_ns = s->arrived_ns;
+	row.alone = j->alone;
+	row.runs = buf_span(runs);
+	*ret = row;
+	return 0;
 }
 
 int slot_seal(struct store *store, const struct agenda_job *job, atomic_bool *stop, struct part_row *ret,
 	      struct buf *runs)
 {
-	struct seal s = { .store = store, .job = job, .stop = stop };
-	struct part_row row = { .id = { 0, job->from_ns, job->to_ns, 0 }, .upto = job->upto };
-	int err = number_part(store, &row.id.number);
+	struct seal s = { .store = store,
+			  .job = job,
+			  .stop = stop,
+			  .least_ns = NS_PER_DAY,
+			  .arrived_ns = job->arrived_ns };
 
-	if (err == 0)
-		err = find_series(&s);
-	if (err == 0)
-		err = make_part(&s, &row);
-	if (err == 0)
-		err = run_ranges_put(s.runs, s.n_runs, runs);
-	free(s.runs);
-	free(s.series);
-	if (err < 0)
-		return err;
-	row.runs = buf_span(runs);
-	*ret = row;
-	return 0;
+	return seal(&s, ret, runs);
+}
+
+int slot_total(struct store *store, const struct part_id *taken, size_t n_taken, atomic_bool *stop,
+	       struct part_row *ret, struct buf *runs)
+{
+	struct agenda_job job = { .pid = taken->pid, .tier_ns = TIER_WHOLE, .to_ns = INT64_MAX };
+	struct seal s = { .store = store,
+			  .job = &job,
+			  .taken = taken,
+			  .n_taken = n_taken,
+			  .stop = stop,
+			  .windows = 8, /* a series has one bucket, once what a block gave is merged */
+			  .least_ns = NS_PER_DAY,
+			  .arrived_ns = INT64_MIN };
+
+	return seal(&s, ret, runs);
 }

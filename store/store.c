@@ -206,6 +206,7 @@ void store_close(struct store *s)
 	registry_release(&s->series);
 	free(s->tokens);
 	free(s->journal);
+	free(s->altered);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->dir);
@@ -214,9 +215,14 @@ void store_close(struct store *s)
 
 int store_announce(struct store *s, const char *url) { return dir_announce(s->lock_fd, url); }
 
-int64_t store_complete_until(struct store *s)
+int64_t store_grace(const struct store *s, const struct policy *p)
 {
-	return window_start(clock_now_ns() - s->options.grace_ns, EPOCH_NS);
+	return p->set & POLICY_GRACE ? p->grace_ns : s->options.grace_ns;
+}
+
+int64_t store_complete_until(const struct store *s, const struct policy *p)
+{
+	return window_start(clock_now_ns() - store_grace(s, p), EPOCH_NS);
 }
 
 static void copy_counters(const struct counters *c, struct store_stats *st)
@@ -257,7 +263,7 @@ static int sum_flushes(struct kv_txn *t, const struct state *state, struct store
 static int sum_parts(struct kv_txn *t, struct store_stats *st)
 {
 	struct manifest m;
-	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+	int err = manifest_read_all(t, &m);
 
 	if (err < 0)
 		return err;
@@ -310,13 +316,15 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	kv_abort(t);
 	if (err < 0)
 		return err;
-	st->runs = k.entries[KV_RUN];
+	st->runs = k.entries[KV_RUN] - k.entries[KV_DELETED];
+	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
 	st->log_block_bytes = k.bytes[KV_LOG];
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;
 	st->file_bytes = (k.used_pages + k.free_pages) * k.page_bytes;
+	st->free_bytes = k.free_pages * k.page_bytes;
 	st->free_pages = k.free_pages;
 	st->map_bytes = k.map_bytes;
 	return 0;

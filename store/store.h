@@ -98,9 +98,12 @@ struct store {
 	atomic_uint_fast64_t raw_bytes; /* of the journal, flushed since samples were sealed last */
 	atomic_bool raw_behind;         /* too many of them: sealing does not keep up */
 	struct buf turn_journal;
+	uint32_t *altered; /* runs whose rows errands of this turn have changed */
+	size_t n_altered, altered_cap;
 	bool stuck; /* the last turn failed */
 	size_t room_least, room_more;
 	atomic_bool disk_full, broken, flush_wanted;
+	atomic_int_fast64_t grace_ns; /* the longest of any project: live windows are flushed then */
 
 	/* log news */
 	pthread_mutex_t news_lock;
@@ -113,6 +116,7 @@ int writer_start(struct store *s);
 void writer_stop(struct store *s); /* commits what is queued */
 void writer_wake(struct store *s);
 int note_journal(struct store *s, uint64_t batch, uint64_t bytes); /* so large is that batch in the journal */
+int note_altered(struct store *s, uint32_t rid); /* by an errand: undone when the turn fails */
 
 /* access.c */
 int access_load(struct store *s);

@@ -15,10 +15,17 @@ int stored_open(struct span key, struct span value, enum kind kind, struct store
 {
 	struct span body;
 
-	if (value.len < STORED_HEADER_BYTES || value.data[0] != STORED_MAGIC || value.data[1] != kind)
+	if (value.len < STORED_HEADER_BYTES)
 		return ERR_CORRUPT;
 	body = span_of(value.data + STORED_HEADER_BYTES, value.len - STORED_HEADER_BYTES);
 	if (get_le32(value.data + 12) != checksum(value.data, key, body))
+		return ERR_CORRUPT;
+	return stored_peek(value, kind, ret);
+}
+
+int stored_peek(struct span value, enum kind kind, struct stored *ret)
+{
+	if (value.len < STORED_HEADER_BYTES || value.data[0] != STORED_MAGIC || value.data[1] != kind)
 		return ERR_CORRUPT;
 	if (value.data[2] > FORMAT_MAJOR)
 		return ERR_VERSION;
@@ -28,7 +35,7 @@ int stored_open(struct span key, struct span value, enum kind kind, struct store
 		.codec = (enum codec)value.data[3],
 		.count = get_le32(value.data + 4),
 		.raw_len = get_le32(value.data + 8),
-		.body = body,
+		.body = span_of(value.data + STORED_HEADER_BYTES, value.len - STORED_HEADER_BYTES),
 	};
 	return 0;
 }

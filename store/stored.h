@@ -16,6 +16,9 @@ struct stored {
 /* Checks magic, kind, version, checksum.  ERR_CORRUPT, or ERR_VERSION for a newer version. */
 int stored_open(struct span key, struct span value, enum kind kind, struct stored *ret);
 
+/* The same without the checksum, so that the body stays unread: for what is on its way out. */
+int stored_peek(struct span value, enum kind kind, struct stored *ret);
+
 /* Writes the header for `body`, which lies at header + STORED_HEADER_BYTES already. */
 void stored_seal(uint8_t *header, enum kind kind, enum codec codec, uint32_t count, uint32_t raw_len,
 		 struct span key, size_t body_len);

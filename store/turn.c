@@ -19,7 +19,16 @@
 
 /* ---- runs ---- */
 
-static int recall_creation(struct turn *t, struct creation *c)
+/* What was answered for a run that was deleted meanwhile is forgotten: its id may be used again, and what
+ * made it makes it again. */
+static bool is_deleted(struct store *s, uint32_t rid)
+{
+	struct run_entry *run = runs_entry(&s->runs, rid);
+
+	return rid && (!run || run->deleted);
+}
+
+static int recall_creation(struct store *s, struct turn *t, struct creation *c)
 {
 	struct idempotent known;
 	int err = idempotency_get(t->txn, c->run->project, c->key, t->now_ns, &known);
@@ -27,11 +36,10 @@ static int recall_creation(struct turn *t, struct creation *c)
 	if (err < 0)
 		return err;
 	free(known.rejected);
+	if (is_deleted(s, known.rid))
+		return ERR_NOT_FOUND;
 	if (known.content_hash != c->content_hash || known.first_seq != 0) {
-		c->err = fault_set(
-		    &c->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)c->key.len, (const char *)c->key.data);
+		c->err = idempotency_conflict(c->key, &c->fault);
 		return 0;
 	}
 	c->replayed = true;
@@ -65,7 +73,7 @@ static int create_run(struct store *s, struct turn *t, struct creation *c)
 	int err;
 
 	if (c->key.len) {
-		err = recall_creation(t, c);
+		err = recall_creation(s, t, c);
 		if (err != ERR_NOT_FOUND)
 			return err;
 		c->err = idempotency_check_room(t->txn, &c->fault);
@@ -80,9 +88,14 @@ static int create_run(struct store *s, struct turn *t, struct creation *c)
 		return 0;
 	}
 	buf_init(&run.spec_json, c->run->spec_json.len + 1);
+	buf_init(&run.sources_json, c->run->sources_json.len + 1);
 	err = buf_add(&run.spec_json, c->run->spec_json.data, c->run->spec_json.len);
-	if (err < 0)
+	if (err == 0)
+		err = buf_add(&run.sources_json, c->run->sources_json.data, c->run->sources_json.len);
+	if (err < 0) {
+		run_release(&run);
 		return err;
+	}
 	run.rid = s->state.next_rid++;
 	run.created_ns = t->now_ns;
 	if (run.state == RUN_RUNNING && !run.imported)
@@ -154,12 +167,16 @@ static int decide_producer(struct turn *t, struct batch *b, struct producer *p, 
 	return recall_rejected(t, b);
 }
 
-static int decide_key(struct turn *t, struct batch *b, bool *ret_go)
+static int decide_key(struct store *s, struct turn *t, struct batch *b, bool *ret_go)
 {
 	struct idempotent known;
 	int err = idempotency_get(t->txn, b->project, b->idempotency_key, t->now_ns, &known);
 
 	*ret_go = false;
+	if (err == 0 && is_deleted(s, known.rid)) {
+		free(known.rejected);
+		err = ERR_NOT_FOUND;
+	}
 	if (err == ERR_NOT_FOUND) {
 		b->err = idempotency_check_room(t->txn, &b->fault);
 		*ret_go = b->err == 0;
@@ -169,10 +186,7 @@ static int decide_key(struct turn *t, struct batch *b, bool *ret_go)
 		return err;
 	if (known.content_hash != b->content_hash || known.rid != b->rid) {
 		free(known.rejected);
-		b->err = fault_set(
-		    &b->fault, ERR_CONFLICT, "Idempotency-Key",
-		    "Idempotency-Key \"%.*s\" was used within 24 h with another request; use a new key",
-		    (int)b->idempotency_key.len, (const char *)b->idempotency_key.data);
+		b->err = idempotency_conflict(b->idempotency_key, &b->fault);
 		return 0;
 	}
 	answer_duplicate(t, b, known.first_seq, known.first_seq ? known.last_seq - known.first_seq + 1 : 0);
@@ -235,15 +249,11 @@ static int sign_of_life(struct turn *t, struct batch *b, struct run_entry *e)
 	if (!b->imported)
 		run.heartbeat_ns = t->now_ns;
 	if (wakes)
-		run.state = RUN_RUNNING;
+		run_enter_state(&run, RUN_RUNNING, t->now_ns, 0);
 	if (b->update.state)
-		run.state = b->update.state;
-	if (run.state == RUN_RUNNING && !run.started_ns)
+		run_enter_state(&run, b->update.state, t->now_ns, b->update.ended_ns);
+	else if (run.state == RUN_RUNNING && !run.started_ns)
 		run.started_ns = t->now_ns;
-	if (b->update.state)
-		run.ended_ns = run.state <= RUN_PREEMPTED ? 0
-			       : b->update.ended_ns       ? b->update.ended_ns
-							  : t->now_ns;
 	if (b->update.has_exit_code) {
 		run.has_exit_code = true;
 		run.exit_code = b->update.exit_code;
@@ -269,8 +279,13 @@ static int remember(struct turn *t, struct batch *b, struct producer *p)
 		return err < 0 ? err : producer_put(t->txn, b->rid, b->producer, p);
 	}
 	if (b->idempotency_key.len) {
-		struct idempotent a = { t->now_ns,   b->content_hash, b->rid,       b->first_seq,
-					b->last_seq, b->rejected,     b->n_rejected };
+		struct idempotent a = { .created_ns = t->now_ns,
+					.content_hash = b->content_hash,
+					.rid = b->rid,
+					.first_seq = b->first_seq,
+					.last_seq = b->last_seq,
+					.rejected = b->rejected,
+					.n_rejected = b->n_rejected };
 
 		return idempotency_put(t->txn, b->project, b->idempotency_key, &a);
 	}
@@ -328,12 +343,12 @@ static int apply(struct store *s, struct turn *t, struct batch *b)
 	bool go = true;
 	int err = 0;
 
-	if (!run)
-		return refuse(b, ERR_NOT_FOUND, "run", "the run is no longer there");
+	if (!run || run->deleted)
+		return refuse(b, ERR_NOT_FOUND, "run", "the run was deleted");
 	if (b->has_producer)
 		err = decide_producer(t, b, &producer, &go);
 	else if (b->idempotency_key.len)
-		err = decide_key(t, b, &go);
+		err = decide_key(s, t, b, &go);
 	if (err < 0 || !go)
 		return err;
 	if (stale(s, b))
@@ -413,7 +428,8 @@ int turn_fill(struct store *s, struct turn *t)
 	return err < 0 ? err : state_put(t->txn, &s->state);
 }
 
-static void reload(struct store *s, struct run_entry *run)
+/* hide: runs that are deleted lose their names, else those that are not get theirs back. */
+static void reload(struct store *s, struct run_entry *run, bool hide)
 {
 	struct run stored;
 	struct kv_txn *t;
@@ -423,9 +439,21 @@ static void reload(struct store *s, struct run_entry *run)
 	if (run_get(t, run->rid, &stored) == 0) {
 		run->state = stored.state;
 		run->heartbeat_ns = stored.heartbeat_ns;
+		if ((stored.deleted_ns != 0) == hide)
+			runs_set_deleted(&s->runs, run->rid, hide);
 		run_release(&stored);
 	}
 	kv_abort(t);
+}
+
+static void reload_altered(struct store *s, bool hide)
+{
+	for (size_t i = 0; i < s->n_altered; i++) {
+		struct run_entry *run = runs_entry(&s->runs, s->altered[i]);
+
+		if (run)
+			reload(s, run, hide);
+	}
 }
 
 void turn_undo(struct store *s, struct turn *t)
@@ -445,7 +473,9 @@ void turn_undo(struct store *s, struct turn *t)
 
 		if (run) {
 			run->n_series -= b->n_new;
-			reload(s, run);
+			reload(s, run, true);
 		}
 	}
+	reload_altered(s, true);
+	reload_altered(s, false);
 }

@@ -1,5 +1,5 @@
 /*
- * verify.c - walks every value: header, checksum, form, and what belongs together.
+ * verify.c - walks every page, then every value: header, checksum, form, and what belongs together.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +8,14 @@
 #include "store/flush.h"
 #include "store/logblock.h"
 #include "store/logs.h"
+#include "store/pages.h"
 #include "store/parts.h"
 #include "store/producer.h"
 #include "store/project.h"
 #include "store/rawmake.h"
+#include "store/removal.h"
+
+#define SNAPSHOT_TRIES 1000
 
 struct verify {
 	struct store *store;
@@ -110,24 +114,6 @@ static int walk_part(const struct part *part, struct part_walk *w)
 	return err == 0 && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
 }
 
-/* Whether the newest snapshot names the part too: one whose successor was published while we walk may
- * go. */
-static bool still_there(struct verify *v, const struct part_row *row)
-{
-	struct manifest m = { 0 };
-	bool there = false;
-	struct kv_txn *t;
-
-	if (kv_begin(v->store->kv, false, &t) < 0)
-		return true;
-	if (manifest_read(t, row->id.tier_ns, row->id.from_ns, row->id.to_ns, &m) == 0)
-		for (size_t i = 0; i < m.n; i++)
-			there |= m.rows[i].id.number == row->id.number;
-	manifest_release(&m);
-	kv_abort(t);
-	return there;
-}
-
 static int check_part(struct verify *v, struct span key, struct span value)
 {
 	struct part_row row;
@@ -137,8 +123,8 @@ static int check_part(struct verify *v, struct span key, struct span value)
 
 	if (err == 0)
 		err = parts_get(v->store->parts, &row, &part);
-	if (err == ERR_NOT_FOUND && !still_there(v, &row))
-		return 0;
+	if (err == ERR_NOT_FOUND && !manifest_counts(v->store->kv, &row.id))
+		return 0; /* its successor was published while we walk */
 	if (err < 0)
 		return err;
 	err = walk_part(part, &w);
@@ -175,7 +161,7 @@ static int check_raw(struct verify *v, struct span key, struct span value)
 	if (err == 0 && row.id.upto > v->state.sealed)
 		return ERR_CORRUPT;
 	if (err == 0)
-		err = raw_open(v->store, &row, &part);
+		err = raw_open(v->store->dir, &row, &part);
 	if (err == ERR_NOT_FOUND && !raw_still_there(v, &row))
 		return 0;
 	if (err < 0)
@@ -208,6 +194,23 @@ static int check_log(struct verify *v, struct span key, const struct stored *s)
 	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
 }
 
+/* A deleted run has no name, and a row that lets it be found. */
+static int check_deleted(struct verify *v, const struct run *run)
+{
+	struct removal r = { .rid = run->rid }, found;
+	uint8_t at[REMOVAL_KEY_MAX];
+	struct span key, value;
+	int err;
+
+	memcpy(r.project, run->project, sizeof(r.project));
+	memcpy(r.id, run->id, sizeof(r.id));
+	key = removal_key(&r, at);
+	err = kv_get(v->txn, KV_DELETED, key, &value);
+	if (err == 0)
+		err = removal_decode(key, value, &found);
+	return err == 0 && found.deleted_ns != run->deleted_ns ? ERR_CORRUPT : err;
+}
+
 static int check_run(struct verify *v, struct span key, const struct stored *s)
 {
 	struct run run;
@@ -216,8 +219,8 @@ static int check_run(struct verify *v, struct span key, const struct stored *s)
 
 	if (err < 0)
 		return err;
-	err = run_lookup(v->txn, run.project, run.id, &rid);
-	if (err == 0 && rid != run.rid)
+	err = run.deleted_ns ? check_deleted(v, &run) : run_lookup(v->txn, run.project, run.id, &rid);
+	if (err == 0 && !run.deleted_ns && rid != run.rid)
 		err = ERR_CORRUPT;
 	run_release(&run);
 	v->counts.runs++;
@@ -249,17 +252,18 @@ static int check_flush(struct span key, struct span value)
 }
 
 static const enum kind kinds[KV_DBS] = {
-	[KV_META] = KIND_STATE,       [KV_PROJECT] = KIND_PROJECT, [KV_RUN] = KIND_RUN,
-	[KV_RUNID] = KIND_RUNID,      [KV_SERIES] = KIND_SERIES,   [KV_PRODUCER] = KIND_PRODUCER,
-	[KV_REJECT] = KIND_REJECT,    [KV_IDEM] = KIND_IDEM,       [KV_IDEMAGE] = KIND_IDEM,
-	[KV_JOURNAL] = KIND_JOURNAL,  [KV_FLUSH] = KIND_FLUSH,     [KV_BLOCK] = KIND_BLOCK,
-	[KV_LOG] = KIND_LOG,          [KV_LOGSEQ] = KIND_LOGSEQ,   [KV_LOGSEAL] = KIND_LOGSEAL,
-	[KV_TOKEN] = KIND_TOKEN,      [KV_PART] = KIND_PART,       [KV_RAW] = KIND_RAW,
-	[KV_RAWGONE] = KIND_RAW_GONE,
+	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT,  [KV_RUN] = KIND_RUN,
+	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,    [KV_PRODUCER] = KIND_PRODUCER,
+	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,        [KV_IDEMAGE] = KIND_IDEM,
+	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,      [KV_BLOCK] = KIND_BLOCK,
+	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,    [KV_LOGSEAL] = KIND_LOGSEAL,
+	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,        [KV_DELETED] = KIND_DELETED,
+	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
+	struct removal removal;
 	struct project project;
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
@@ -271,6 +275,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return project_decode(key, s.body, &project);
 	case KV_RUN:
 		return check_run(v, key, &s);
+	case KV_DELETED:
+		return removal_decode(key, value, &removal);
 	case KV_SERIES:
 		return check_series(v, key, &s);
 	case KV_PRODUCER:
@@ -329,6 +335,37 @@ static int count_entry(void *arg, uint64_t batch, const struct journal_record *r
 	return 0;
 }
 
+/* ---- all ---- */
+
+static void tell_page(void *arg, const char *sentence)
+{
+	struct verify *v = arg;
+
+	v->fn(v->arg, sentence);
+}
+
+/* A snapshot whose pages are as LMDB believes them to be; else v->troubles.  Beside a fast writer the
+ * page that heads a snapshot may be gone at once, so another is taken. */
+static int begin(struct verify *v)
+{
+	int err = ERR_BUSY;
+
+	for (int tries = 0; tries < SNAPSHOT_TRIES && err == ERR_BUSY; tries++) {
+		kv_abort(v->txn);
+		v->txn = NULL;
+		err = kv_begin(v->store->kv, false, &v->txn);
+		if (err == 0)
+			err = pages_check(v->store->kv, v->txn, tell_page, v);
+	}
+	if (err <= 0)
+		return err;
+	v->troubles += err;
+	tell_page(
+	    v, "hot/data.mdb: its structure is damaged, so nothing else in it was checked; answers may lack "
+	       "what those pages held: restore a backup");
+	return 0;
+}
+
 static int walk_all(struct verify *v)
 {
 	struct kv_stat stat;
@@ -355,8 +392,8 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 	int err = logblock_new(&v.block);
 
 	if (err == 0)
-		err = kv_begin(s->kv, false, &v.txn);
-	if (err == 0)
+		err = begin(&v);
+	if (err == 0 && v.troubles == 0)
 		err = walk_all(&v);
 	kv_abort(v.txn);
 	logblock_free(v.block);

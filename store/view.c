@@ -17,6 +17,7 @@ int view_open(struct store *s, struct view **ret)
 	if (!v)
 		return ERR_NOMEM;
 	v->store = s;
+	v->bound = SIZE_MAX;
 	err = kv_begin(s->kv, false, &v->txn);
 	if (err < 0) {
 		free(v);
@@ -32,6 +33,12 @@ void view_close(struct view *v)
 		return;
 	kv_abort(v->txn);
 	free(v);
+}
+
+void view_bound(struct view *v, size_t max, size_t *found)
+{
+	v->bound = max;
+	v->found = found;
 }
 
 /* ---- runs and series ---- */
@@ -56,6 +63,11 @@ int view_run(struct view *v, const char *project, const char *id, struct run *re
 	return err;
 }
 
+int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns)
+{
+	return run_get_deleted(v->txn, rid, ret_ns);
+}
+
 static int tell_run(struct span key, struct span value, const char *project, run_fn fn, void *arg)
 {
 	struct stored s;
@@ -66,7 +78,7 @@ static int tell_run(struct span key, struct span value, const char *project, run
 		err = run_decode(get_be32(key.data), s.body, &run);
 	if (err < 0)
 		return err;
-	if (strcmp(run.project, project) == 0) {
+	if (run.deleted_ns == 0 && strcmp(run.project, project) == 0) {
 		run.state = run_state_at(&run, clock_now_ns());
 		err = fn(arg, &run);
 	}
@@ -94,28 +106,7 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
 }
 
-int view_projects(struct view *v, project_fn fn, void *arg)
-{
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(v->txn, KV_PROJECT, &c), moved;
-
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		char name[ID_MAX + 1];
-
-		if (key.len > ID_MAX) {
-			err = ERR_CORRUPT;
-			break;
-		}
-		memcpy(name, key.data, key.len);
-		name[key.len] = 0;
-		err = fn(arg, name);
-	}
-	kv_cursor_close(c);
-	return err;
-}
+int view_projects(struct view *v, project_fn fn, void *arg) { return projects_read(v->txn, fn, arg); }
 
 struct series_call {
 	series_fn fn;
@@ -154,3 +145,5 @@ int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret)
 		*ret = next - 1;
 	return err;
 }
+
+int view_first_seq(struct view *v, uint32_t rid, uint64_t *ret) { return logs_first_seq(v->txn, rid, ret); }

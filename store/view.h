@@ -10,6 +10,7 @@
 struct view {
 	struct store *store;
 	struct kv_txn *txn;
+	size_t bound, *found; /* view_bound */
 };
 
 #endif

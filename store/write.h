@@ -134,4 +134,37 @@ int store_run_find(struct store *s, const char *project, const char *id, struct 
 int store_run_create(struct store *s, const struct run *run, struct span idempotency_key,
 		     uint64_t content_hash, struct run *ret, bool *ret_replayed, struct fault *f);
 
+/* ---- changing ---- */
+
+struct once; /* admin.h */
+
+/* edit makes a new spec of the stored one, on the writer's thread: it must be quick.  It refuses by filling f
+ * and returning 0, as in change.h. */
+struct run_change {
+	int (*edit)(void *arg, struct span spec, struct buf *ret, struct fault *f); /* NULL: it stays */
+	void *arg;
+	enum run_state state; /* 0: it stays */
+};
+
+/* Changes a run; ret (to be released) is the run as it is then.  ERR_NOT_FOUND, what edit refuses with,
+ * ERR_CONFLICT and others as for any change (change.h). */
+int store_run_change(struct store *s, const char *project, const char *id, const struct run_change *c,
+		     const struct once *once, struct run *ret, bool *ret_replayed, struct fault *f);
+
+/* ---- deleting ---- */
+
+/* Takes a run out of sight, with everything it has; waits until that is durable.  Its id may be used again.
+ * For RUN_DELETED_KEEP_NS it can be given back, the newest where several runs had the id; then it goes for
+ * good.  ret (to be released) is the run; its deleted_ns says when.  ERR_NOT_FOUND: no such run, or no
+ * such deleted one; ERR_CONFLICT: the id was taken meanwhile, or as for any change (change.h). */
+int store_run_delete(struct store *s, const char *project, const char *id, const struct once *once,
+		     struct run *ret, bool *ret_replayed, struct fault *f);
+int store_run_undelete(struct store *s, const char *project, const char *id, const struct once *once,
+		       struct run *ret, bool *ret_replayed, struct fault *f);
+
+/* When the newest run of that id was deleted, if it can be had back.  ERR_NOT_FOUND.  And the sentence
+ * for those who may give it back: sets f, returns ERR_NOT_FOUND. */
+int store_run_deleted(struct store *s, const char *project, const char *id, int64_t *ret_ns);
+int run_deleted_fault(const char *project, const char *id, int64_t deleted_ns, struct fault *f);
+
 #endif

@@ -38,6 +38,21 @@ int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 	return 0;
 }
 
+int note_altered(struct store *s, uint32_t rid)
+{
+	if (s->n_altered == s->altered_cap) {
+		size_t cap = s->altered_cap ? s->altered_cap * 2 : 64;
+		uint32_t *p = realloc(s->altered, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		s->altered = p;
+		s->altered_cap = cap;
+	}
+	s->altered[s->n_altered++] = rid;
+	return 0;
+}
+
 /* They wait for their samples to be sealed now (rawcare.h). */
 static void forget_journal(struct store *s)
 {
@@ -209,9 +224,10 @@ static void run_turn(struct store *s, struct turn *t)
 			flush_taken(s->flush);
 		if (t->seal_put)
 			seal_taken(s->seal);
-		if (t->logged)
+		if (t->logged || s->n_altered)
 			tell_news(s, t);
 	}
+	s->n_altered = 0;
 	s->stuck = err < 0; /* do not try the same flush again at once */
 	s->turn_journal = t->journal;
 	buf_clear(&s->turn_journal);
@@ -240,13 +256,15 @@ static bool choose_flush(struct store *s, int64_t since_last_ns, int64_t due_ns,
 
 static void begin_flush(struct store *s, int64_t *last_ns)
 {
-	int64_t now = clock_now_ns(), floor;
+	int64_t now = clock_now_ns(), due = now - atomic_load(&s->grace_ns), floor;
 	bool begun;
 
 	if (flush_active(s->flush))
 		return;
 	pthread_mutex_lock(&s->memory_lock);
-	begun = choose_flush(s, now - *last_ns, now - s->options.grace_ns, &floor);
+	if (due < s->memory.floor_ns)
+		due = s->memory.floor_ns; /* a longer grace, or a clock set back: late is what was late */
+	begun = choose_flush(s, now - *last_ns, due, &floor);
 	if (begun)
 		memory_freeze(&s->memory, floor);
 	begun &= s->memory.n_frozen > 0;

@@ -32,6 +32,11 @@ static const struct verb {
 	{ "plot", verb_plot, NEED_READ, "a chart of a metric, of one run or several" },
 	{ "compare", verb_compare, NEED_READ, "runs beside each other: parameters, best and last values" },
 	{ "logs", verb_logs, NEED_READ, "a run's log: filtered, followed, or raw" },
+	{ "tag", verb_tag, NEED_WRITE, "a run's tags: shown, set, taken away" },
+	{ "wait", verb_wait, NEED_READ, "until a run has ended; ends as it did" },
+	{ "rm", verb_rm, NEED_WRITE, "delete runs; for 7 days they can be brought back" },
+	{ "undelete", verb_undelete, NEED_WRITE, "bring back runs that were deleted" },
+	{ "policy", verb_policy, NEED_READ, "how long a project's data is kept, and in which windows" },
 	{ "compact", verb_compact, NEED_NOTHING, "seal what is old into parts, without a server" },
 	{ "export", verb_export, NEED_READ, "a run as lines that import again, or as CSV" },
 	{ "stats", verb_stats, NEED_READ, "figures of the store" },
@@ -40,6 +45,11 @@ static const struct verb {
 	{ "restore", verb_restore, NEED_DIRECTORY, "a data directory from a backup" },
 };
 #define VERBS (sizeof(verbs) / sizeof(*verbs))
+
+/* First arguments with which a verb that reads writes. */
+static const struct writing {
+	const char *verb, *argument;
+} writing[] = { { "policy", "set" } };
 
 /* What was said, and where; NULL: nowhere. */
 struct said {
@@ -246,6 +256,15 @@ static void find_terminal(const struct said *s, struct target *t)
 	}
 }
 
+static enum need need_of(const struct verb *v, int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(writing) / sizeof(*writing); i++)
+		if (argc > 1 && strcmp(v->name, writing[i].verb) == 0 &&
+		    strcmp(argv[1], writing[i].argument) == 0)
+			return NEED_WRITE;
+	return v->need;
+}
+
 static int call(const struct verb *v, const struct said *s, int argc, char **argv)
 {
 	struct target t = { .url = s->server,
@@ -255,12 +274,13 @@ static int call(const struct verb *v, const struct said *s, int argc, char **arg
 			    .json = s->json };
 	struct serve *own = NULL;
 	bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+	enum need need = need_of(v, argc, argv);
 	int status = EXIT_OK;
 
 	find_terminal(s, &t);
-	if (!t.url && !t.data_dir && v->need != NEED_NOTHING)
+	if (!t.url && !t.data_dir && need != NEED_NOTHING)
 		t.url = "http://127.0.0.1:7480";
-	if (v->need == NEED_WRITE && !t.url && !help)
+	if (need == NEED_WRITE && !t.url && !help)
 		status = find_writer(s, &t, &own);
 	if (status == EXIT_OK)
 		status = v->fn(&t, argc, argv);

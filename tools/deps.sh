@@ -5,7 +5,7 @@ set -eu
 
 packages="gcc g++ make pkg-config
 	liblmdb-dev libevent-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-	libjson-c-dev libsodium-dev libpcre2-dev libxxhash-dev zlib1g-dev libcurl4-openssl-dev
+	libjson-c-dev libsodium-dev libpcre2-dev libxxhash-dev zlib1g-dev libarchive-dev libcurl4-openssl-dev
 	libcmocka-dev clang clang-format cppcheck python3 python3-protobuf zstd curl git"
 [ "${1:-}" != bench ] ||
 	packages="$packages libsnappy1v5 victoria-metrics prometheus rrdtool rrdcached gnuplot-nox ripgrep"

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "ingest/import/json_span.h"
-#include "ingest/import/line_time.h"
+#include "ingest/line_time.h"
 #include "store/base/number.h"
 
 bool cell_number(struct span cell, double *ret, struct span *ret_unit)

@@ -235,7 +235,7 @@ static int tell_window(struct exported *r)
 
 	if (r->has_window || r->at[EVERY].len == 0)
 		return 0;
-	if (r->at[EVERY].len > 8 || !is_of(r->at[EVERY], "0123456789msh"))
+	if (r->at[EVERY].len > 8 || !is_of(r->at[EVERY], "0123456789msdh"))
 		return malformed(r, EVERY, "the width of the window, like 30s");
 	r->has_window = true;
 	return r->sink->run(r->sink, &run);

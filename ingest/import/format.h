@@ -11,8 +11,8 @@
 
 #include "ingest/import/args.h"
 #include "ingest/import/input.h"
-#include "ingest/import/line_time.h"
 #include "ingest/import/sink.h"
+#include "ingest/line_time.h"
 #include "proto/target.h"
 
 /* What stands around one walk; the same in both. */

@@ -15,7 +15,7 @@
 #include "ingest/import/json_span.h"
 #include "store/base/number.h"
 
-#define STEP_END (IMPORT_TIME_END_NS / NS_PER_S)
+#define STEP_END (LINE_TIME_END_NS / NS_PER_S)
 /* Escapes make a name at most six times as long; what is longer cannot be a metric's name. */
 #define NAME_BYTES_MAX (6 * METRIC_NAME_MAX)
 

@@ -201,7 +201,7 @@ static int64_t start_of(const struct import *im)
 	if (im->survey.has_time)
 		return im->survey.first_ns;
 	if (im->survey.has_relative && !__builtin_add_overflow(origin_of(im), im->survey.least_ns, &start) &&
-	    start > 0 && start < IMPORT_TIME_END_NS)
+	    start > 0 && start < LINE_TIME_END_NS)
 		return start;
 	return c->has_start ? c->start_ns : c->reference_ns;
 }
@@ -290,7 +290,7 @@ static int import_items(const struct options *o, const struct file_list *l, stru
 
 	for (size_t i = 0; i < l->n; i++)
 		bytes += l->items[i].bytes;
-	progress_start(&p, bytes);
+	progress_start(&p, bytes, 2); /* read, then sent */
 	upload_init(&upload, client, o->target->project);
 	for (size_t i = 0; i < l->n && !(err < 0 && is_final(err)); i++) {
 		struct fault f = { 0 };

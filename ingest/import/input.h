@@ -8,7 +8,7 @@
 #ifndef INGEST_IMPORT_INPUT_H
 #define INGEST_IMPORT_INPUT_H
 
-#include "ingest/import/progress.h"
+#include "store/base/progress.h"
 #include "store/base/buf.h"
 
 #define INPUT_DIGEST_BYTES 32

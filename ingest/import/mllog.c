@@ -80,11 +80,11 @@ static bool parse_time(struct span text, int64_t unit_ns, int64_t *ret_ns)
 			return false;
 		if (fraction)
 			unit /= 10;
-		else if (t >= IMPORT_TIME_END_NS / 10)
+		else if (t >= LINE_TIME_END_NS / 10)
 			return false;
 		t = fraction ? t + digit * unit : t * 10 + digit * unit_ns;
 	}
-	if (text.len == 0 || t >= IMPORT_TIME_END_NS)
+	if (text.len == 0 || t >= LINE_TIME_END_NS)
 		return false;
 	*ret_ns = t;
 	return true;

@@ -126,7 +126,6 @@ int request_add_log(struct request *q, const struct import_log *l, int64_t t_ns)
 	if (err < 0 || (err = message_begin(&q->logs, LOGS_RECORDS, &mark)) < 0 ||
 	    (err = message_put_bytes(&q->logs, RECORD_TEXT, l->text)) < 0 ||
 	    (err = message_put_fixed64(&q->logs, RECORD_TIME_NS, t)) < 0 ||
-	    (l->level != LEVEL_NONE && (err = message_put_varint(&q->logs, RECORD_LEVEL, l->level)) < 0) ||
 	    (err = put_labels(&q->logs, RECORD_ATTRIBUTES, l->attrs, l->n_attrs)) < 0)
 		return err;
 	q->n_lines++;

@@ -8,16 +8,15 @@
 #ifndef INGEST_IMPORT_SINK_H
 #define INGEST_IMPORT_SINK_H
 
-#include "store/model.h"
+#include "ingest/line_time.h"
 
-/* Times of a file lie in [0, IMPORT_TIME_END_NS), which ends with the year 2261. */
-#define IMPORT_TIME_END_NS (INT64_C(9214646400) * NS_PER_S)
-
-enum import_time_kind {
-	TIME_UNKNOWN,  /* that of the log record before; at the top the first time of the file */
-	TIME_ABSOLUTE, /* since 1970 */
-	TIME_RELATIVE, /* since an origin that the importer chooses: the origin is --start; else the last
-			* of the file's relative times falls on --end, else on the file's modification */
+enum import_time_kind {                /* all lie in [0, LINE_TIME_END_NS) */
+			TIME_UNKNOWN,  /* that of the log record before; at the top the first time of the file
+					*/
+			TIME_ABSOLUTE, /* since 1970 */
+			TIME_RELATIVE, /* since an origin that the importer chooses: the origin is --start;
+					* else the last of the file's relative times falls on --end, else on
+					* the file's modification */
 };
 
 struct import_time {
@@ -39,7 +38,6 @@ struct import_log {
 	struct span text;   /* at most LOG_TEXT_MAX, with the line's own end */
 	struct span stream; /* empty: console */
 	struct import_time time;
-	enum level level;
 	int32_t rank; /* RANK_NONE: none */
 	const struct label *attrs;
 	size_t n_attrs; /* at most LOG_ATTRS_MAX */

@@ -178,7 +178,7 @@ static int send_once(struct tensorboard *t, struct fault *f)
 {
 	int err;
 
-	progress_start(&t->progress, t->bytes);
+	progress_start(&t->progress, t->bytes, 2);
 	progress_walk(&t->progress, "sending", t->job->paths[0]);
 	for (size_t i = 0; i < t->n; i++)
 		t->runs[i]->sender.progress = &t->progress;

@@ -18,7 +18,6 @@ static int find_time(struct text_reader *r, struct span line, struct import_log 
 	int err;
 
 	line_time_find(line, &r->years, &found);
-	log->level = found.level;
 	if (r->time_format) {
 		found.has_time = time_format_parse(r->time_format, line, false, &r->years, &found.t_ns);
 	} else if (!found.has_time && memmem(line.data, line.len, ":::ML", 5)) {

@@ -21,7 +21,7 @@ bool event_time_ns(double seconds, int64_t *ret_ns)
 	unsigned __int128 ns, half;
 	uint64_t whole;
 
-	if (!(seconds >= 0 && seconds < (double)(IMPORT_TIME_END_NS / NS_PER_S)))
+	if (!(seconds >= 0 && seconds < (double)(LINE_TIME_END_NS / NS_PER_S)))
 		return false;
 	/* seconds = mantissa / 2^shift, and the mantissa has 53 bits */
 	ns = (unsigned __int128)(uint64_t)ldexp(frexp(seconds, &exponent), 53) * NS_PER_S;

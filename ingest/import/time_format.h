@@ -8,7 +8,7 @@
 #ifndef INGEST_IMPORT_TIME_FORMAT_H
 #define INGEST_IMPORT_TIME_FORMAT_H
 
-#include "ingest/import/line_time.h"
+#include "ingest/line_time.h"
 
 #define TIME_FORMAT_MAX 128 /* bytes of a form, and of a time of that form */
 

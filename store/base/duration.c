@@ -4,6 +4,7 @@
 
 #include "store/base/clock.h"
 
+#define YEAR_NS      (INT64_C(365) * 86400 * NS_PER_S)
 #define YEARS_100_NS (INT64_C(36525) * 86400 * NS_PER_S)
 
 /* At least one digit; false when the number does not fit. */
@@ -25,7 +26,8 @@ static size_t unit_parse(struct span s, int64_t *ret_ns)
 		char name[3];
 		int64_t ns;
 	} units[] = { { "ms", NS_PER_MS },      { "s", NS_PER_S },         { "m", 60 * NS_PER_S },
-		      { "h", 3600 * NS_PER_S }, { "d", 86400 * NS_PER_S }, { "w", 7 * 86400 * NS_PER_S } };
+		      { "h", 3600 * NS_PER_S }, { "d", 86400 * NS_PER_S }, { "w", 7 * 86400 * NS_PER_S },
+		      { "y", YEAR_NS } };
 
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		size_t n = strlen(units[i].name);
@@ -66,14 +68,32 @@ void duration_print(int64_t ns, char ret[DURATION_TEXT_MAX])
 	static const struct {
 		const char *name;
 		int64_t ns;
-	} units[] = { { "d", 86400 * NS_PER_S },
-		      { "h", 3600 * NS_PER_S },
-		      { "m", 60 * NS_PER_S },
-		      { "s", NS_PER_S },
-		      { "ms", NS_PER_MS } };
+	} units[] = { { "y", YEAR_NS },       { "d", 86400 * NS_PER_S }, { "h", 3600 * NS_PER_S },
+		      { "m", 60 * NS_PER_S }, { "s", NS_PER_S },         { "ms", NS_PER_MS } };
 	size_t i = 0;
 
 	while (i + 1 < sizeof units / sizeof *units && ns % units[i].ns != 0)
 		i++;
 	snprintf(ret, DURATION_TEXT_MAX, "%lld%s", (long long)(ns / units[i].ns), units[i].name);
+}
+
+bool keep_parse(struct span s, int64_t *ret_ns)
+{
+	if (span_is(s, "forever"))
+		*ret_ns = INT64_MAX;
+	else if (span_is(s, "0s"))
+		*ret_ns = 0;
+	else
+		return duration_parse(s, ret_ns);
+	return true;
+}
+
+void keep_print(int64_t ns, char ret[DURATION_TEXT_MAX])
+{
+	if (ns == INT64_MAX)
+		strcpy(ret, "forever");
+	else if (ns == 0)
+		strcpy(ret, "0s");
+	else
+		duration_print(ns, ret);
 }

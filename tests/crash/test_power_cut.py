@@ -114,8 +114,6 @@ def bad_images(recording, n_images, seed, starting=0.05):
     """Images at random cuts, a share of them while the directory is being made, each examined: [(cut,
     complaints)] of the bad ones."""
     coin = random.Random(seed)
-    place = images_place()
-    disk = replay.Disk(recording.operations)
     first, last = min(recording.runs_created.values()), len(recording.operations)
     early = int(n_images * starting)
     seals = part_renames(recording.operations)
@@ -127,7 +125,13 @@ def bad_images(recording, n_images, seed, starting=0.05):
             return min(max(coin.choice(seals) + coin.randint(-6, 40), first), last)
         return coin.randint(first, last)
 
-    cuts = sorted(choose_cut(i) for i in range(n_images))
+    return bad_images_at(recording, sorted(choose_cut(i) for i in range(n_images)), coin)
+
+
+def bad_images_at(recording, cuts, coin, kills=False):
+    """An image at each of these cuts, which rise; kills: every third as kill -9 leaves it, nothing lost."""
+    place = images_place()
+    disk = replay.Disk(recording.operations)
     undecided = 0
 
     def examine_and_remove(number, cut):
@@ -143,14 +147,14 @@ def bad_images(recording, n_images, seed, starting=0.05):
         for number, cut in enumerate(cuts):
             disk.advance(cut)
             undecided += disk.pending("data.mdb") > 0
-            disk.image(os.path.join(place, str(number)), coin)
+            disk.image(os.path.join(place, str(number)), None if kills and number % 3 == 0 else coin)
             running.append(pool.submit(examine_and_remove, number, cut))
             while len(running) > 3:
                 bad.append(running.popleft().result())
         bad += [r.result() for r in running]
-    harness.diagnostics(f"{n_images} images of {len(recording.operations)} operations and {recording.acknowledged}"
+    harness.diagnostics(f"{len(cuts)} images of {len(recording.operations)} operations and {recording.acknowledged}"
                         f" acknowledged batches; in {undecided} there was something to lose")
-    check(undecided > n_images / 10, "hardly any cut had anything to lose")
+    check(undecided > len(cuts) / 10, "hardly any cut had anything to lose")
     return [b for b in bad if b[1]]
 
 
@@ -186,6 +190,31 @@ def test_every_image_is_good():
     harness.diagnostics(f"{seals} parts were sealed")
     check(seals >= 5, "hardly any part was sealed under this load")
     bad = bad_images(recording, 5000 if LONG else 400, seed=1)
+    equal(bad[:3], [], f"{len(bad)} bad images, such as")
+
+
+def seal_steps(operations, how_many, coin):
+    """The operations of some seals: from the part's first byte, over its publication, to where blocks that it
+    holds, and parts that it took in, go."""
+    created = {}
+    steps = []
+    for i, op in enumerate(operations):
+        if op.kind == replay.CREATE:
+            created[op.path()] = i
+        elif op.kind == replay.RENAME and op.paths()[1].startswith("parts/"):
+            steps.append(range(created[op.paths()[0]], min(i + 40, len(operations))))
+    replaced = [s for s in steps if any(operations[i].kind == replay.UNLINK for i in s)]
+    return coin.sample(replaced, min(how_many // 2, len(replaced))) + coin.sample(steps, min(how_many, len(steps)))
+
+
+def test_cuts_at_each_step_of_a_seal():
+    """Sealing, publishing, taking in, dropping: a cut, or a kill, after each single operation of it."""
+    need_tools()
+    recording = Recording(3000 if LONG else 800)
+    coin = random.Random(6)
+    cuts = sorted(set().union(*seal_steps(recording.operations, 60 if LONG else 6, coin)))
+    check(len(cuts) > 200, f"only {len(cuts)} steps")
+    bad = bad_images_at(recording, cuts, coin, kills=True)
     equal(bad[:3], [], f"{len(bad)} bad images, such as")
 
 

@@ -289,7 +289,7 @@ def cli(*arguments, stdin=b"", timeout=None, env=None):
 
 
 class Clock:
-    """Another time of day for the programs that get its environment; move(s) puts it ahead."""
+    """Another time of day for the programs that get its environment; move(s) puts it ahead, or back."""
 
     def __init__(self, ahead_s=0):
         self.path = os.path.join(scratch(), "clock")

@@ -1,13 +1,20 @@
 """`astraml push`: what it acknowledges is there once, whatever happens between; what cannot be is told
 by the number of its line."""
+import datetime
+import glob
+import gzip
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 
 import harness
 from harness import check, equal, wait_for
+
+sys.path.insert(0, os.path.join(harness.ROOT, "tests", "oracle"))
+import text_oracle  # noqa: E402
 
 MIB = 1 << 20
 state = {}
@@ -65,6 +72,32 @@ def test_a_first_push_makes_the_run():
           ["a\nb\n", "warn", "stderr", 3, {"k": "v"}], "log record")
     push("first", [sample(5)])
     equal(sum(m["count"] for m in state["client"].metrics("first")), 3, "count after a second push")
+
+
+def test_levels_that_texts_tell():
+    """Of real lines whose sender told none; the time is that of receipt, and an explicit level wins."""
+    said = {}
+    for path in glob.glob(os.path.join(harness.ROOT, "tests", "data", "*", "*", "*.gz")):
+        if "csv" not in path and "tfevents" not in path:
+            with gzip.open(path) as f:
+                found = text_oracle.lines(f.read(), reference_ns=time.time_ns())
+            run = os.path.basename(path)[:60]
+            before = time.time()
+            push(run, [{"log": line.decode("utf-8", "replace")} for line, _, _ in found[:3000]])
+            records = state["client"].logs(run)
+            same([r["level"] or "" for r in records], [level for _, _, level in found[:3000]], f"levels of {path}")
+            same([r["text"] for r in records], [line.decode("utf-8", "replace") for line, _, _ in found[:3000]], "texts")
+            times = {r["time"] for r in records}
+            check(all(before - 1 < epoch(t) < time.time() + 1 for t in times), "times of receipt", sorted(times)[:3])
+            for r in records:
+                said[r["level"]] = said.get(r["level"], 0) + 1
+    check(all(said.get(level, 0) > 9 for level in (None, "info", "warn", "error")), said)
+    push("explicit", [{"log": "WARNING:root:x", "level": "trace"}, {"log": "WARNING:root:x", "level": None}])
+    equal([r["level"] for r in state["client"].logs("explicit")], ["trace", None], "what the sender says")
+
+
+def epoch(text):
+    return datetime.datetime.fromisoformat(text[:19] + "+00:00").timestamp()
 
 
 def test_odd_lines():

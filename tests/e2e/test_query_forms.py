@@ -369,7 +369,9 @@ def check_forms(c, parameters):
         same_rows(series[key(s)], s["rows"], what)
     raw = tree["tier"] == "raw"
     equal((message.every_ns, message.partial), (1 if raw else tree["every_ms"] * MS, tree["partial"]), what)
-    equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (0 if raw else 30 * NS, 0), what)
+    tier_s = {"raw": 0, "30s": 30, "5m": 300, "1h": 3600, "1d": 86400}[tree["tier"]]
+    equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (tier_s * NS, 0), what)
+    check(raw or message.every_ns % message.tier_ns == 0, f"windows of {what} are whole windows of the tier")
     equal(raw, any(p in parameters for p in (("samples", "true"), ("x", "step"))) and ("by", "rank") not in parameters, what)
 
 

@@ -6,6 +6,7 @@ times of the moment are masked, everything else is fixed: real runs, and a made-
 """
 import datetime
 import fcntl
+import glob
 import gzip
 import http.server
 import json
@@ -28,6 +29,7 @@ IMPORTS = (("resnet-2018", "v0.5/nvidia__dgx1_multi_ngc18.11_mxnet__resnet__resu
            ("rnnt-2022", "v2.0/Dell__DSS8440x8xA30-NVBRIDGE__rnnt__result_0.txt.gz"),
            ("maskrcnn-2022", "v2.0/Azure__ND96amsr_A100_v4_n1_pytorch__maskrcnn__result_0.txt.gz"),
            ("llama2-lora-2025", "v5.0/Oracle__18xBM.GPU.GB200.4__llama2_70b_lora__result_0.txt.gz"))
+CRASH = glob.glob(os.path.join(harness.ROOT, "tests", "data", "algoperf", "logs", "*criteo1tb_pytorch*.gz"))[0]
 START = 1_773_705_600  # 2026-03-17T00:00:00Z
 LONG = "made-up-run-whose-id-is-longer-than-its-column"
 
@@ -49,13 +51,17 @@ SCREENS = {
     "plot-runs": ("plot", "rnnt-2022", "maskrcnn-2022", "throughput", "--x", "rel", "--log-y"),
     "compare": ("compare", "rnnt-2022", "maskrcnn-2022", "llama2-lora-2025"),
     "compare-many": ("compare", *(name for name, _ in IMPORTS), LONG, "--metric", "*a*"),
+    "policy": ("policy",),
     "logs": ("logs", "ncf-2018", "--tail", "12"),
     "logs-levels": ("logs", LONG),
+    "logs-events": ("logs", "crash", "--project", "texts", "--events", "--grep", "AttributeError", "--tail", "2"),
+    "logs-events-around": ("logs", "crash", "--project", "texts", "--events", "--regex", "elastic.*failed", "-C", "2"),
+    "logs-context": ("logs", "crash", "--project", "texts", "--regex", r"rank[03]\]: AttributeError|errors.Child", "-C", "1"),
     "logs-around-step": ("logs", "rnnt-2022", "--around-step", "20", "-C", "2"),
 }
 VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
             ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "policy", "stats", "verify")
 
 state = {}
 
@@ -91,6 +97,10 @@ def data():
             r = cli("import", "mllog", "--run", name, os.path.join(SAMPLES, path), "--server", s.url,
                     env=state["environment"])
             equal(r.returncode, 0, f"import of {path}: {r.stderr}")
+        # in a project of its own, so that the other screens do not see it
+        r = cli("import", "text", "--run", "crash", "--project", "texts", "--start", "2025-03-01T00:00:00Z", CRASH,
+                "--server", s.url, env=state["environment"])
+        equal(r.returncode, 0, f"import of {CRASH}: {r.stderr}")
         lines = "".join(json.dumps(line) + "\n" for line in made_up())
         r = cli("push", "--run", LONG, "--server", s.url, stdin=lines.encode(), env=state["environment"])
         equal(r.returncode, 0, f"push: {r.stderr}")
@@ -182,6 +192,23 @@ def test_helps():
 
 def test_no_file_without_a_screen():
     equal(sorted(os.listdir(GOLDEN)), sorted([f"{name}.txt" for name in SCREENS] + ["help.txt"]), "golden files")
+
+
+def test_colours_of_a_text_end_with_it():
+    s = data() and state["server"]
+    for i, (text, terminal, pipe) in enumerate((
+            ("\x1b[31mred\n", "\x1b[31mred\x1b[0m\n", "red\n"), ("\x1b[1mbold\x1b[m\n", "\x1b[1mbold\x1b[m\n", "bold\n"),
+            ("\x1b[31m 1%\r\x1b[32m 2%\x1b[0m\r\n", "\x1b[32m 2%\x1b[0m\n", " 2%\n"), ("dos\r\n", "dos\n", "dos\n"),
+            (" 1%\r 2%\r", " 2%\n", " 2%\n"))):
+        run = f"text-{i}"
+        r = cli("push", "--run", run, "--server", s.url, "--project", "texts", env=state["environment"],
+                stdin=json.dumps({"log": text}).encode())
+        equal(r.returncode, 0, r.stderr)
+        equal(on_terminal(("logs", run, "--project", "texts"), 80, "C.UTF-8")[0], terminal, f"{text!r} on a terminal")
+        for form, want in ((), pipe), (("--raw",), text):
+            r = cli("logs", run, "--project", "texts", *form, "--data", s.data)
+            equal(r.stdout.decode(), want, f"{text!r} {form}")
+    equal(on_terminal(("logs", "text-0", "--project", "texts", "--raw"), 80, "C.UTF-8")[0], "\x1b[31mred\n", "raw")
 
 
 # ---- the same as the API says ----

@@ -180,6 +180,119 @@ def test_damage_in_a_sealed_block_is_told():
     check(told > 0, f"verify told {told} of 30 damages")
 
 
+# ---- the same bytes, young, sealed, and sealed again ----
+
+def shapes():
+    chance = random.Random(1)
+    digits = lambda n: "".join(chance.choices("0123456789", k=n))
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=9)) for _ in range(300)]
+    yield "lines of 1 MiB", b"".join(bytes([i]) * ((1 << 20) - 1) + b"\n" for i in b"abcdef")
+    yield "longer lines", (b"0123456789" * 250000 + b"\n") * 3 + b"z" * (1 << 20)
+    yield "a million empty lines", b"\n" * 1_000_000
+    yield "no newline at all", digits(2_500_000).encode()
+    yield "no newline at the end", "".join(f"step {i}\n" for i in range(200000)).encode() + b"the end"
+    yield "NUL bytes", b"".join(b"\0" * (i % 50) + b"x\0\n" for i in range(60000))
+    yield "digits only", "".join(digits(chance.randrange(1, 60)) + "\n" for _ in range(60000)).encode()
+    yield "10,000 templates", "".join(f"{chance.choice(words)} {chance.choice(words)} {i % 10000 * 7919} {words[i % 300]}"
+                                      f"{words[i // 300 % 34]}\n" for i in range(60000)).encode()
+    yield "any bytes", chance.randbytes(2_000_000)
+    yield "CR and LF", bytes(chance.choices(b"\r\n1a ", k=1_500_000))
+
+
+def raw(server, run, how="data"):
+    where = ("--data", server.data) if how == "data" else ("--server", server.url)
+    r = harness.cli("logs", run, "--raw", *where, env={"ASTRAML_TOKEN": server.token})
+    equal(r.returncode, 0, r.stderr)
+    return r.stdout
+
+
+def test_shapes_come_back_from_every_form():
+    for name, data in shapes():
+        with harness.Server() as server:  # 4 MiB are sealed together: this is less, and of this moment
+            client = server.client()
+            path = os.path.join(harness.scratch(), "shape")
+            with open(path, "wb") as f:
+                f.write(data)
+            r = harness.cli("import", "text", "--run", "r", path, "--data", server.data)
+            equal(r.returncode, 0, r.stderr)
+            check(raw(server, "r") == data, name, "is not the same, young")
+            young = client.logs("r", limit=100, direction="backward")[::-1]
+            server.stop()
+            server.command += ["--log-block", "2500KiB"]
+            server.start()
+            client = server.client()
+            for _ in range(4):  # enough to seal all before it
+                client.ingest("r", Batch().log(b"and more\n" * 100000, t_ns=1))
+            whole = data + b"and more\n" * 400000
+            harness.wait_for(lambda: sealed_records(client) > 0, f"sealing of {name}")
+            check(raw(server, "r", "server") == whole, name, "is not the same, sealed")
+            now = client.logs("r", after_seq=young[0]["seq"] - 1, limit=len(young))
+            check(now == young, name, "has another end")
+            out = os.path.join(harness.scratch(), "r.jsonl")
+            equal(harness.cli("export", "r", "-o", out, "--data", server.data).returncode, 0, "export")
+            with harness.Server(arguments=("--log-block", "2500KiB")) as other:
+                r = harness.cli("import", "jsonl", out, "--data", other.data)
+                equal(r.returncode, 0, r.stderr)
+                harness.wait_for(lambda: sealed_records(other.client()) > 0, f"sealing of {name} again")
+                check(raw(other, "r") == whole, name, "is not the same, sealed again")
+                for data_dir in (server.data, other.data):
+                    r = harness.cli("verify", "--data", data_dir)
+                    equal(r.returncode, 0, r.stdout)
+
+
+def test_every_log_at_hand():
+    """All logs of ../shared/data: --raw is the file, sealed in blocks of 256 KiB."""
+    files = [f for place in ("mlperf_training", "algoperf/logs", "speedrun", "param_golf")
+             for f in sorted(glob.glob(os.path.join(harness.ROOT, "..", "shared", "data", place, "**", "*.gz"), recursive=True))]
+    if not files:
+        raise harness.Skip("../shared/data is not there")
+    with harness.Server(arguments=("--log-block", "256KiB")) as server:
+        total = 0
+        for i, path in enumerate(files):
+            r = harness.cli("import", "text", "--run", f"f{i}", "--start", "2024-01-01T00:00:00Z", path, "--data", server.data)
+            equal(r.returncode, 0, r.stderr)
+        client = server.client()
+        harness.wait_for(lambda: sealed_records(client) > 150_000, "sealing")
+        for i, path in enumerate(files):
+            with gzip.open(path) as f:
+                data = f.read()
+            total += len(data)
+            check(raw(server, f"f{i}") == data, path, "is not what --raw gives")
+        equal(harness.cli("verify", "--data", server.data).returncode, 0, "verify")
+        harness.diagnostics(f"{len(files)} logs of {total >> 20} MiB, {sealed_records(client)} records sealed")
+
+
+def test_killed_while_sealing():
+    """kill -9 in the middle of it, over and over: nothing lost, nothing twice."""
+    server = harness.Server(arguments=("--log-block", "2KiB"))
+    client = server.client()
+    client.create_run("r")
+    chance, acknowledged, sealed, producer = random.Random(6), [], 0, os.urandom(16)
+    kill_at = set(chance.sample(range(1, 800), 40))
+    for sequence in range(1, 800):
+        texts = [f"batch {sequence} line {i} of {chance.random()}\n".encode() for i in range(chance.randrange(1, 40))]
+        b = Batch(producer, sequence)
+        for text in texts:
+            b.log(text, t_ns=sequence)
+        client.ingest("r", b)
+        acknowledged += texts
+        if sequence in kill_at:
+            sealed += sealed_records(client)
+            client.ingest("r", b)  # the first answer is lost, and it is sent again
+            server.kill9()
+            server.start()
+            client = server.client()
+            client.ingest("r", b)
+            if len(acknowledged) % 3 == 0:
+                check(raw(server, "r") == b"".join(acknowledged), "not what was acknowledged, after batch", sequence)
+    check(sealed > 1000, "only", sealed, "records were sealed between kills")
+    check(raw(server, "r") == b"".join(acknowledged), "not what was acknowledged")
+    equal([r["seq"] for r in client.logs("r")], list(range(1, len(acknowledged) + 1)), "sequences")
+    result = harness.cli("verify", "--data", server.data)
+    equal(result.returncode, 0, result.stdout)
+    server.stop()
+
+
 def test_random_bytes_stay():
     """What sealing would not make smaller is kept as it is, and comes back."""
     with harness.Server(arguments=("--log-block", "8KiB")) as server:

@@ -22,7 +22,7 @@ static int take_sample(struct import_sink *k, const struct import_sample *s, str
 {
 	(void)k, (void)f;
 	see(s->metric);
-	assert(s->time.kind == TIME_RELATIVE && s->time.ns >= 0 && s->time.ns < IMPORT_TIME_END_NS);
+	assert(s->time.kind == TIME_RELATIVE && s->time.ns >= 0 && s->time.ns < LINE_TIME_END_NS);
 	assert(s->n_labels == 0 && s->unit.len == 0);
 	return 0;
 }

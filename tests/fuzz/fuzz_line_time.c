@@ -12,7 +12,7 @@
 
 static void check_time(bool has_time, int64_t t_ns)
 {
-	assert(!has_time || (t_ns >= -INT64_C(8600000000000000000) && t_ns < IMPORT_TIME_END_NS + NS_PER_S));
+	assert(!has_time || (t_ns >= -INT64_C(8600000000000000000) && t_ns < LINE_TIME_END_NS + NS_PER_S));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -22,7 +22,7 @@ static void check_record(const struct line_record *r)
 		sum += r->key.data[i];
 	name_is_clean(r->key);
 	assert(sum <= r->key.len * 255);
-	assert(!r->has_time || (r->t_ns >= 0 && r->t_ns < IMPORT_TIME_END_NS));
+	assert(!r->has_time || (r->t_ns >= 0 && r->t_ns < LINE_TIME_END_NS));
 	if (r->value.len > 0) {
 		assert(json_scan(r->value, &v) == 0);
 		assert(v.text.data == r->value.data && v.text.len == r->value.len);

@@ -1,6 +1,6 @@
 /*
- * Texts from outside that query/ takes apart: query strings of /query and of logs, specs, answers
- * fed piece by piece, log text for a terminal, Accept headers, steps.  The first byte chooses.
+ * Texts from outside that query/ takes apart: query strings of /query and of logs, specs and changes of them,
+ * answers fed piece by piece, log text for a terminal, Accept headers, steps.  The first byte chooses.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 #include "query/jsontext.h"
 #include "query/logask.h"
 #include "query/out.h"
+#include "query/patch.h"
+#include "query/policyjson.h"
 #include "query/rowtext.h"
 #include "query/spec.h"
 #include "query/steps.h"
@@ -85,17 +87,62 @@ static void spec(struct span s)
 {
 	struct run run = { 0 }, again = { 0 };
 	struct fault f = { 0 };
-	int err = spec_parse(s, "p", &run, &f);
+	int err = spec_parse(s, "p", &policy_default, &run, &f);
 
 	check_fault(err, &f);
 	if (err == 0) {
 		assert(json_check(buf_span(&run.spec_json), &f) == 0);
-		assert(spec_parse(buf_span(&run.spec_json), "p", &again, &f) == 0);
+		assert(spec_parse(buf_span(&run.spec_json), "p", &policy_default, &again, &f) == 0);
 		assert(span_equal(buf_span(&run.spec_json), buf_span(&again.spec_json)));
 		assert(run.window_ns == again.window_ns);
 	}
 	run_release(&run);
 	run_release(&again);
+}
+
+/* A changed spec is JSON, and the same change changes it no further. */
+static void merged(struct span s)
+{
+	static const char spec[] = "{\"api_version\":\"2.1\",\"tags\":{\"a\":\"b\",\"c\":\"d\"},"
+				   "\"hyperparams\":{\"lr\":3e-5,\"o\":{\"x\":[1],\"y\":null}},\"m\":1}";
+	struct buf once = { 0 }, twice = { 0 };
+	struct fault f = { 0 };
+	struct patch p;
+	int err = patch_parse(s, &p, &f);
+
+	check_fault(err, &f);
+	if (err == 0 && patch_apply(&p, span_str(spec), &once, &f) == 0 && !f.err) {
+		assert(json_check(buf_span(&once), &f) == 0);
+		assert(patch_apply(&p, buf_span(&once), &twice, &f) == 0 && !f.err);
+		assert(span_equal(buf_span(&once), buf_span(&twice)));
+	}
+	buf_release(&once);
+	buf_release(&twice);
+	patch_release(&p);
+}
+
+/* What is told of a policy changes it to what it is. */
+static void policy(struct span s)
+{
+	struct policy_change change, again;
+	struct fault f = { 0 };
+	struct buf told;
+	struct out o;
+	int err = policy_parse(s, &change, &f);
+
+	check_fault(err, &f);
+	if (err < 0 || change.given != POLICY_ALL)
+		return;
+	out_init(&o, NULL);
+	out_policy(&o, &change.values, change.values.grace_ns);
+	buf_init(&told, o.b.len + 1);
+	assert(o.err == 0 &&
+	       buf_add(&told, o.b.data, strstr(buf_cstr(&o.b), ",\"source\"") - (char *)o.b.data) == 0);
+	assert(buf_addch(&told, '}') == 0 && policy_parse(buf_span(&told), &again, &f) == 0);
+	assert(again.given == POLICY_ALL &&
+	       memcmp(&again.values, &change.values, sizeof(change.values)) == 0);
+	buf_release(&told);
+	out_release(&o);
 }
 
 static int take(void *arg, struct span s)
@@ -180,10 +227,11 @@ static void steps(struct span s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const targets[])(struct span s) = { query_string, log_query_string, spec, answer,
-							  shown,        accept,           steps };
+	static void (*const targets[])(struct span s) = { query_string, log_query_string, spec,  answer,
+							  shown,        accept,           steps, policy,
+							  merged };
 
 	if (size > 0)
-		targets[data[0] % 7](span_of(data + 1, size - 1));
+		targets[data[0] % (sizeof(targets) / sizeof(*targets))](span_of(data + 1, size - 1));
 	return 0;
 }

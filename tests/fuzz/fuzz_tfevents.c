@@ -20,7 +20,7 @@ static void check_event(struct span record)
 
 	if (event_parse(record, &e) < 0)
 		return;
-	assert(!e.has_time || (e.t_ns >= 0 && e.t_ns <= IMPORT_TIME_END_NS));
+	assert(!e.has_time || (e.t_ns >= 0 && e.t_ns <= LINE_TIME_END_NS));
 	while (event_next(&e, &s) == 0) {
 		assert(s.tag.len == 0 ||
 		       (s.tag.data >= record.data && s.tag.data + s.tag.len <= record.data + record.len));

@@ -1,7 +1,7 @@
 """The time and the level of each line of console text, from the original bytes.
 
-Written from `astraml import text --help` and ingest/import/line_time.h, with regular expressions
-and datetime, sharing nothing with the program: lines() gives (bytes, time ns, level).
+Written from `astraml import text --help` and ingest/line_time.h and line_level.h, with regular
+expressions and datetime, sharing nothing with the program: lines() gives (bytes, time ns, level).
 """
 
 import re
@@ -21,7 +21,7 @@ FORMS = [re.compile(f) for f in (
     rb"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?:T| +)" + CLOCK + FRACTION + HALF + ZONE,
     rb"(?P<Y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d) +" + CLOCK + FRACTION + HALF + ZONE,
     rb"(?P<d>\d\d?)/" + MONTH + rb"/(?P<Y>\d{4}):" + CLOCK + FRACTION + ZONE,
-    rb"(?P<L>[IWEF])(?P<m>\d\d)(?P<d>\d\d) +" + CLOCK + FRACTION,
+    rb"(?P<L>[IWEF])(?P<m>\d\d?)(?P<d>\d\d) +" + CLOCK + FRACTION,
     WEEKDAY + b" +" + MONTH + rb" +(?P<d>\d\d?) +" + CLOCK + rb" +(?P<Y>\d{4})",
     MONTH + rb" +(?P<d>\d\d?) +" + CLOCK + FRACTION,
 )]
@@ -59,27 +59,46 @@ def nanoseconds(m, start, reference):
     return max((t for t in years if t is not None and t <= reference + day), default=None)
 
 
+WORD = b"(?P<w>" + b"|".join(sorted(WORDS, reverse=True)) + rb")(?!\w)"
+BEHIND_A_TIME = [re.compile(p) for p in (
+    rb" ?\W*" + WORD,  # the first word
+    rb" ?[^ ]* +\W*" + WORD,  # the second of those that blanks part
+    rb"(?:\W*\w+){0,3}?(?: +[-|:\])]+ *|[|:\])] *)" + WORD,  # the fourth word at most, with a sign before it
+    rb"(?:\W*\w+){0,3}?\W+" + WORD + rb"(?:[|:\])]| [-|:])",  # or behind it
+)]
+AT_THE_START = [re.compile(p) for p in (
+    rb"(?:\[[^\]]*\] ?)*?\[" + WORD + rb"\]", WORD + rb"(?:[:|\x1b]| [ -|:\[(~].)",
+    rb"[^ ]*\d: (?P<w>[A-Z]\w*Warning): ")]
+LABELS = re.compile(rb"(?:\d+: |\[rank\d+\]: ?|\x1b\[[\d;]*m)*")
+
+
+def near(text):
+    found = [m for m in (p.match(text) for p in BEHIND_A_TIME) if m]
+    return WORDS[min(found, key=lambda m: m.start("w"))["w"]] if found else ""
+
+
+def library(line):
+    m = re.search(rb"(?:^| )(?:NCCL|UCX) \W*(\w+)", line[:96])
+    return WORDS.get(m[1], "") if m else ""
+
+
 def level_of(line, m):
     if m and m.groupdict().get("L"):
         return LETTERS[m["L"]]
     if m:
-        before = re.findall(rb"\w+", line[:m.start()])[:4]
-        after = line[m.end():]
-        tensorflow = re.match(rb"\W*([IWEF]) ", after)
-        for word in before:
-            if word in WORDS:
-                return WORDS[word]
-        if tensorflow:
-            return LETTERS[tensorflow[1]]
-        return next((WORDS[w] for w in re.findall(rb"\w+", after)[:4] if w in WORDS), "")
+        before = near(line[:m.start()])
+        tensorflow = re.match(rb"\W*([IWEF]) ", line[m.end():])
+        return before or (LETTERS[tensorflow[1]] if tensorflow else near(line[m.end():]) or library(line))
+    line = line[:96]
+    line = line[LABELS.match(line).end():]
     torch = re.match(rb"\[([IWEF]) ", line)
-    if torch and b".cpp:" in line[:96]:
+    if torch and b".cpp:" in line:
         return LETTERS[torch[1]]
-    plain = re.match(rb"\W?(\w+)[]: -]", line[:96])
-    if plain and plain[1] in WORDS:
-        return WORDS[plain[1]]
-    nccl = re.search(rb"NCCL (\w+)", line[:96])
-    return WORDS.get(nccl[1], "") if nccl else ""
+    for form in AT_THE_START:
+        m = form.match(line)
+        if m:
+            return WORDS.get(m["w"], "warn")
+    return library(line)
 
 
 def find(line, start, reference):

@@ -46,6 +46,34 @@ static void records(void **state)
 	batch_done_with(b);
 }
 
+/* Where none was sent: of the text; a long text is one line, however it is split. */
+static void levels_of_texts(void **state)
+{
+	size_t n = 2 * LOG_TEXT_MAX + 9;
+	char *longest = malloc(n + 1);
+	struct batch *b;
+
+	(void)state;
+	assert_non_null(longest);
+	memset(longest, 'x', n);
+	memcpy(longest, "WARNING: ", 9);
+	memcpy(longest + LOG_TEXT_MAX, "FATAL: ", 7);
+	longest[n] = 0;
+	begin();
+	add_record("I0706 12:00:00.123456 140 file.py:81] x");
+	add_record("E0706 12:00:00.123456 140 file.py:81] x")->level = ASTRAML__V2__LEVEL__TRACE;
+	add_record(longest);
+	add_record("host:1:2 [0] NCCL WARN x");
+	b = decoded(decode_request, packed());
+	assert_int_equal(b->n_logs, 6);
+	assert_true(b->logs[0].level == LEVEL_INFO && b->logs[0].t_ns == NOW);
+	assert_int_equal(b->logs[1].level, LEVEL_TRACE);
+	for (size_t i = 2; i < 6; i++)
+		assert_int_equal(b->logs[i].level, LEVEL_WARN);
+	batch_done_with(b);
+	free(longest);
+}
+
 static void bad_records(void **state)
 {
 	Astraml__V2__Label label[LOG_ATTRS_MAX + 1], *list[LOG_ATTRS_MAX + 1];
@@ -183,9 +211,8 @@ static void large_bodies(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(records),
-		cmocka_unit_test(bad_records),
-		cmocka_unit_test(long_texts),
+		cmocka_unit_test(records),      cmocka_unit_test(levels_of_texts),
+		cmocka_unit_test(bad_records),  cmocka_unit_test(long_texts),
 		cmocka_unit_test(large_bodies),
 	};
 

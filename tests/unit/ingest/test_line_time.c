@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "ingest/import/line_time.h"
 #include "ingest/import/time_format.h"
+#include "ingest/line_time.h"
 
 /* 2025-03-07T00:00:00Z */
 #define REFERENCE INT64_C(1741305600000000000)
@@ -90,7 +90,46 @@ static const struct {
 	{ "Thu, 06 Mar 2025 12:06:29 GMT", "2025-03-06T12:06:29Z", LEVEL_NONE },
 	/* NCCL */
 	{ "node1:17:93 [3] NCCL WARN timeout", NULL, LEVEL_WARN },
-	{ "[2025-03-06 12:06:29] node1:17:93 [3] NCCL INFO x", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	{ "[2025-03-06 12:06:29] node1:17:93 [3] NCCL INFO x", "2025-03-06T12:06:29Z", LEVEL_INFO },
+	{ "[2025-03-06 12:06:29] node1:17:93 [0] net.cc:12 NCCL WARN x", "2025-03-06T12:06:29Z", LEVEL_WARN },
+	{ "[1652432.1] [node1:17:0] parser.c:1911 UCX  WARN  unused", NULL, LEVEL_WARN },
+	{ "export NCCL INFORMATION", NULL, LEVEL_NONE },
+	/* lines of tests/data */
+	{ "2022-05-13 00:54:12,210 maskrcnn_benchmark.utils.c2_model_loading INFO: C2 name: res2_0_branch1_w",
+	  "2022-05-13T00:54:12.210Z", LEVEL_INFO },
+	{ "ip-0A0D000A:27:27 [0] NCCL INFO Bootstrap : Using eth0:10.13.0.10<0>", NULL, LEVEL_INFO },
+	{ "[W init.cpp:651] Warning: Use _jit_set_fusion_strategy", NULL, LEVEL_WARN },
+	{ "[rank0]:[W318 06:17:45.103505064 ProcessGroupNCCL.cpp:4115] [PG ID 0 PG GUID 0 Rank 0]  using GPU "
+	  "0",
+	  "2024-03-18T06:17:45.103505064Z", LEVEL_WARN },
+	{ "W0318 06:15:01.123000 9 site-packages/torch/distributed/run.py:793] ****",
+	  "2024-03-18T06:15:01.123Z", LEVEL_WARN },
+	{ "/opt/conda/lib/python3.8/site-packages/torch/nn/modules/module.py:1402: UserWarning: positional",
+	  NULL, LEVEL_WARN },
+	{ ":::MLLOG {\"namespace\": \"\", \"time_ms\": 1652402988170, \"event_type\": \"POINT_IN_TIME\"}",
+	  NULL, LEVEL_NONE },
+	{ "  warnings.warn(warning.format(ret))", NULL, LEVEL_NONE },
+	{ "ValueError: Encountered nan values", NULL, LEVEL_NONE },
+	/* what launchers put before lines, colours */
+	{ "3: [rank3]: WARNING:root:x", NULL, LEVEL_WARN },
+	{ "0: /a/b.py:12: FutureWarning: x", NULL, LEVEL_WARN },
+	{ "[rank7]:[E1231 23:59:59.5 x.cpp:1] y", "2024-12-31T23:59:59.500Z", LEVEL_ERROR },
+	{ "\x1b[1;33mWARNING\x1b[0m: x", NULL, LEVEL_WARN },
+	{ "[HCTR][08:14:28.123][WARNING][RK0]: x", NULL, LEVEL_WARN },
+	{ "12: ", NULL, LEVEL_NONE },
+	/* words that are no level where they stand */
+	{ "ERROR rate is 0.3", NULL, LEVEL_NONE },
+	{ "INFO     padded as in a column", NULL, LEVEL_INFO },
+	{ "ERROR [main] x", NULL, LEVEL_ERROR },
+	{ "ERROR-prone", NULL, LEVEL_NONE },
+	{ "2025-03-06 12:06:29 an epoch ERROR of 0.3", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	{ "2025-03-06 12:06:29 a b non-FATAL thing", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	{ "2025-03-06 12:06:29 name WARNING text", "2025-03-06T12:06:29Z", LEVEL_WARN },
+	{ "2025-03-06 12:06:29 - a.b - WARNING - text", "2025-03-06T12:06:29Z", LEVEL_WARN },
+	{ "2025-03-06 12:06:29 | WARNING  | a:b:3 - text", "2025-03-06T12:06:29Z", LEVEL_WARN },
+	{ "x.py:12: a Warning: of ours", NULL, LEVEL_NONE },
+	{ "2025-03-06 12:06:29 to a (DEBUG", "2025-03-06T12:06:29Z", LEVEL_NONE },
+	{ "I306 12:06:29.0 x", "2025-03-06T12:06:29Z", LEVEL_INFO },
 	/* PyTorch, optuna, hydra, DeepSpeed */
 	{ "[W socket.cpp:601] [c10d] The client socket", NULL, LEVEL_WARN },
 	{ "[I am no level]", NULL, LEVEL_NONE },

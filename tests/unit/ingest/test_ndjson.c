@@ -268,6 +268,28 @@ static void records(void **state)
 	batch_done_with(b);
 }
 
+/* Where none was sent: of the text, as it stays; its time is that of receipt all the same. */
+static void levels_of_texts(void **state)
+{
+	struct batch *b =
+	    lines("{\"log\":\"2025-07-06 12:00:00,123 - a - WARNING - x\"}\n"
+		  "{\"log\":\"WARNING:root:x\",\"level\":\"debug\"}\n"
+		  "{\"log\":\"WARNING:root:x\",\"level\":null}\n"
+		  "{\"level\":\"debug\",\"log\":\"WARNING:root:x\"}\n"
+		  "{\"text_base64\":\"RTA3MDYgMTI6MDA6MDAgeP8=\",\"log\":\"I0706 12:00:00 x?\"}\n"
+		  "{\"log\":\"a long line, \",\"continues\":true}\n{\"log\":\"WARNING: of which\"}\n"
+		  "{\"log\":\"WARNING: again\"}\n");
+	static const enum level want[] = { LEVEL_WARN,  LEVEL_DEBUG, LEVEL_NONE, LEVEL_DEBUG,
+					   LEVEL_ERROR, LEVEL_NONE,  LEVEL_NONE, LEVEL_WARN };
+
+	(void)state;
+	assert_int_equal(b->n_logs, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_true(b->logs[i].level == want[i] && b->logs[i].t_ns == NOW);
+	assert_true(span_is(b->logs[0].text, "2025-07-06 12:00:00,123 - a - WARNING - x"));
+	batch_done_with(b);
+}
+
 static void bad_records(void **state)
 {
 	struct batch *b =
@@ -498,14 +520,14 @@ static void kinds(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(samples),        cmocka_unit_test(numbers),
-		cmocka_unit_test(no_numbers),     cmocka_unit_test(times),
-		cmocka_unit_test(steps),          cmocka_unit_test(names),
-		cmocka_unit_test(records),        cmocka_unit_test(bad_records),
-		cmocka_unit_test(long_texts),     cmocka_unit_test(line_ends),
-		cmocka_unit_test(bad_lines),      cmocka_unit_test(bombs),
-		cmocka_unit_test(as_many_as_may), cmocka_unit_test(large_bodies),
-		cmocka_unit_test(kinds),
+		cmocka_unit_test(samples),      cmocka_unit_test(numbers),
+		cmocka_unit_test(no_numbers),   cmocka_unit_test(times),
+		cmocka_unit_test(steps),        cmocka_unit_test(names),
+		cmocka_unit_test(records),      cmocka_unit_test(levels_of_texts),
+		cmocka_unit_test(bad_records),  cmocka_unit_test(long_texts),
+		cmocka_unit_test(line_ends),    cmocka_unit_test(bad_lines),
+		cmocka_unit_test(bombs),        cmocka_unit_test(as_many_as_may),
+		cmocka_unit_test(large_bodies), cmocka_unit_test(kinds),
 	};
 
 	return cmocka_run_group_tests_name("ndjson", tests, setup, teardown);

@@ -151,14 +151,14 @@ static void test_full(void **state)
 	free(line);
 }
 
-/* Streams and ranks are batches of their own, in order; levels, attributes, units, labels and
+/* Streams and ranks are batches of their own, in order; attributes, units, labels and
  * floats arrive as what they are. */
 static void test_all_that_a_format_may_say(void **state)
 {
 	static const struct label labels[] = { { { (const uint8_t *)"rank", 4 },
 						 { (const uint8_t *)"3", 1 } } };
 	const struct import_log logs[] = {
-		{ .text = span_str("a"), .rank = RANK_NONE, .level = LEVEL_ERROR },
+		{ .text = span_str("a"), .rank = RANK_NONE },
 		{ .text = span_str("b"), .rank = RANK_NONE, .attrs = labels, .n_attrs = 1 },
 		{ .text = span_str("c"), .rank = 2 },
 		{ .text = span_str("d"), .rank = 2, .stream = span_str("stderr") },
@@ -183,7 +183,6 @@ static void test_all_that_a_format_may_say(void **state)
 	assert_int_equal(m->logs[0]->n_records, 2);
 	assert_string_equal(m->logs[0]->stream, "console");
 	assert_int_equal(m->logs[0]->rank_or_none_case, 0);
-	assert_int_equal(m->logs[0]->records[0]->level, ASTRAML__V2__LEVEL__ERROR);
 	assert_string_equal(m->logs[0]->records[1]->attributes[0]->value, "3");
 	assert_int_equal(m->logs[1]->rank, 2);
 	assert_string_equal(m->logs[2]->stream, "stderr");

@@ -101,7 +101,8 @@ static void a_run_is_made_and_read(void **state)
 	assert_string_equal(buf_cstr(&made.body), buf_cstr(&got.body));
 	assert_non_null(strstr(buf_cstr(&got.body),
 			       "\"spec\":{\"api_version\":\"2.1\",\"name\":\"n\",\"hyperparams\":"
-			       "{\"lr\":3e-5},\"metrics\":{\"window\":\"30s\"}}}\n"));
+			       "{\"lr\":3e-5},\"metrics\":{\"window\":\"30s\"}},"
+			   "\"sources\":{\"metrics.window\":\"default\"}}\n"));
 	again = call_as(&owner, "POST", "/v2/projects/p/runs", "{\"id\":\"r-1\"}", NULL);
 	assert_int_equal(again.err, ERR_CONFLICT);
 	reply_release(&made);
@@ -303,7 +304,7 @@ static void windows_by_time(void **state)
 static void the_answer_tells_its_width(void **state)
 {
 	struct reply r = call("/v2/projects/p/query?run=course&metric=lr&every=31s");
-	int64_t until_ns = store_complete_until(fixture_store), told_ns;
+	int64_t until_ns = store_complete_until(fixture_store, &policy_default), told_ns;
 	struct json_object *tree = json_tokener_parse(buf_cstr(&r.body)), *o;
 	(void)state;
 

@@ -81,7 +81,7 @@ static void lines_have_their_shape(void **state)
 	    buf_cstr(&r.body),
 	    "{\"seq\":6,\"time\":\"2025-06-15T15:10:05Z\",\"level\":\"error\",\"stream\":\"stderr\","
 	    "\"rank\":null,\"text\":\"boom\",\"attrs\":{\"file\":\"a.py\",\"k\\\"ey\":\"\"}}\n"
-	    "{\"end\":{\"records\":1,\"last_seq\":6,\"more\":true,\"partial\":false}}\n");
+	    "{\"end\":{\"records\":1,\"first_seq\":1,\"last_seq\":6,\"more\":true,\"partial\":false}}\n");
 	reply_release(&r);
 	r = call("/v2/projects/p/runs/log/logs?after_seq=7");
 	assert_string_equal(

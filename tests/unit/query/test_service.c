@@ -20,18 +20,21 @@ static void handle(struct http_request *rq, void *arg)
 	query_service_handle(service, rq, &owner);
 }
 
-static void server_start(void)
+/* Whoever takes nothing is told after half of that, and cut off after all of it. */
+static void server_start_with(int write_timeout_ms)
 {
 	static const char *const listen[] = { "127.0.0.1:0" };
 	const struct http_handlers handlers = { NULL, handle, NULL };
 	struct http_limits limits = http_limits_default;
 	struct fault f = { 0 };
 
-	limits.write_timeout_ms = 2000;
+	limits.write_timeout_ms = write_timeout_ms;
 	assert_int_equal(http_server_new(listen, 1, 2, &limits, &handlers, "0", &server, &f), 0);
 	assert_int_equal(query_service_new(fixture_store, server, &limits, 3, &service), 0);
 	assert_int_equal(http_server_start(server), 0);
 }
+
+static void server_start(void) { server_start_with(2000); }
 
 static void server_stop(void)
 {
@@ -291,15 +294,53 @@ static int dechunk_char(struct dechunk *d)
 	return getc(d->in);
 }
 
+/* Behind the headers of a chunked answer. */
+static struct dechunk dechunk_start(int fd)
+{
+	struct dechunk d = { .in = fdopen(fd, "r") };
+	char line[512];
+
+	assert_non_null(d.in);
+	while (fgets(line, sizeof line, d.in) && line[0] != '\r') {
+	}
+	return d;
+}
+
+/* The next line that is not empty; false at the answer's end. */
+static bool dechunk_line(struct dechunk *d, char line[512])
+{
+	size_t n = 0;
+	int c;
+
+	while ((c = dechunk_char(d)) != EOF) {
+		assert_true(n < 511);
+		line[n++] = (char)c;
+		line[n] = 0;
+		if (c == '\n' && n > 1)
+			return true;
+		if (c == '\n')
+			n = 0;
+	}
+	assert_int_equal(n, 0);
+	return false;
+}
+
+/* Records come in their order up to `last`, or until the line that is no record; the next seq. */
+static uint64_t read_records(struct dechunk *d, uint64_t seq, uint64_t last, char line[512])
+{
+	while (seq <= last && dechunk_line(d, line) && strncmp(line, "{\"seq\":", 7) == 0)
+		assert_int_equal(strtoull(line + 7, NULL, 10), seq++);
+	return seq;
+}
+
 /* A client that takes nothing for a while and then all of it: what waited for room is whole. */
 static void slow_followers_get_all(void **state)
 {
 	enum { N = 40000 };
 	struct client *c;
-	struct dechunk d = { 0 };
+	struct dechunk d;
 	char line[512];
-	size_t n = 0;
-	int fd, got;
+	int fd;
 	(void)state;
 
 	make_run("slow", "");
@@ -309,21 +350,70 @@ static void slow_followers_get_all(void **state)
 	fd = raw_request("/v2/projects/p/runs/slow/logs?follow=true&after_seq=0");
 	wait_for_number(c, "followers", 1);
 	client_free(c);
-	d.in = fdopen(fd, "r");
-	while (fgets(line, sizeof line, d.in) && line[0] != '\r') {
-	}
-	for (uint64_t seq = 1; seq <= N;) {
-		got = dechunk_char(&d);
-		assert_true(got != EOF && n < sizeof line - 1);
-		line[n++] = (char)got;
-		line[n] = 0;
-		if (got != '\n')
-			continue;
-		if (n > 1)
-			assert_int_equal(strtoull(line + 7, NULL, 10), seq++);
-		n = 0;
-	}
+	d = dechunk_start(fd);
+	assert_int_equal(read_records(&d, 1, N, line), N + 1);
 	fclose(d.in);
+	server_stop();
+}
+
+/* One that takes nothing for longer is told where it stands, stops no writer, and can come back. */
+static void stalled_followers_are_told(void **state)
+{
+	enum { N = 40000 };
+	char line[512], path[128];
+	struct client *c;
+	struct dechunk d;
+	uint64_t next;
+	int fd;
+	(void)state;
+
+	server_start_with(6000);
+	c = client_open();
+	fd = raw_request("/v2/projects/p/runs/slow/logs?follow=true&after_seq=0");
+	wait_for_number(c, "followers", 1);
+	put_lines("slow", 10);
+	wait_for_number(c, "followers", 0);
+	d = dechunk_start(fd);
+	next = read_records(&d, 1, UINT64_MAX, line);
+	assert_non_null(strstr(line, "{\"error\":{\"code\":\"timeout\""));
+	snprintf(path, sizeof path, "come back with after_seq=%llu\"", (unsigned long long)next - 1);
+	assert_non_null(strstr(line, path));
+	assert_true(next > 1 && next < N);
+	assert_false(dechunk_line(&d, line)); /* and the answer is complete */
+	fclose(d.in);
+	snprintf(path, sizeof path, "/v2/projects/p/runs/slow/logs?follow=true&after_seq=%llu",
+		 (unsigned long long)next - 1);
+	d = dechunk_start(raw_request(path));
+	assert_int_equal(read_records(&d, next, N + 10, line), N + 11);
+	fclose(d.in);
+	client_free(c);
+	server_stop();
+}
+
+/* However busy the threads are, and however many come at once. */
+static void followers_are_not_turned_away(void **state)
+{
+	enum { N = 2 * SERVICE_QUEUE_MAX };
+	int readers[3], followers[N];
+	char answer[16] = "";
+	struct client *c;
+	(void)state;
+
+	server_start();
+	c = client_open();
+	for (int i = 0; i < 3; i++) /* all threads are held by clients that take nothing */
+		readers[i] = raw_request("/v2/projects/p/runs/slow/logs");
+	for (int i = 0; i < N; i++)
+		followers[i] = raw_request("/v2/projects/p/runs/slow/logs?follow=true&limit=0");
+	wait_for_number(c, "followers", N);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(recv(followers[i], answer, 12, MSG_WAITALL), 12);
+		assert_string_equal(answer, "HTTP/1.1 200");
+		close(followers[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		close(readers[i]);
+	client_free(c);
 	server_stop();
 }
 
@@ -358,6 +448,8 @@ int main(void)
 		cmocka_unit_test(followers_lose_and_repeat_nothing),
 		cmocka_unit_test(idle_clients_stop_nobody),
 		cmocka_unit_test(slow_followers_get_all),
+		cmocka_unit_test(stalled_followers_are_told),
+		cmocka_unit_test(followers_are_not_turned_away),
 		cmocka_unit_test(shutdown_tells_followers),
 	};
 

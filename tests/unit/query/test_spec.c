@@ -14,7 +14,7 @@ static const char *spec_of(const char *body)
 	struct fault f = { 0 };
 
 	run_release(&run);
-	if (spec_parse(span_str(body), "p", &run, &f) != 0)
+	if (spec_parse(span_str(body), "p", &policy_default, &run, &f) != 0)
 		fail_msg("%s: %s", body, f.text);
 	return buf_cstr(&run.spec_json);
 }
@@ -52,7 +52,7 @@ static void refused(const char *body, int err, const char *field)
 {
 	struct run r = { .rid = 77 };
 	struct fault f = { 0 };
-	int got = spec_parse(span_str(body), "p", &r, &f);
+	int got = spec_parse(span_str(body), "p", &policy_default, &r, &f);
 
 	if (got != err || strcmp(f.field, field) != 0)
 		fail_msg("%s: %d %s (%s)", body, got, f.field, f.text);

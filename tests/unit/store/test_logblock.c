@@ -42,11 +42,12 @@ static void assert_record(const struct log_record *a, const struct log_record *b
 
 static void check_prefix(const struct stored *s, const struct log_record *records)
 {
-	int64_t t_min = INT64_MAX, t_max = INT64_MIN;
+	int64_t t_min = INT64_MAX, t_max = INT64_MIN, latest = INT64_MIN;
 	struct logblock_prefix p;
 	unsigned levels = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
+		latest = records[i].observed_ns > latest ? records[i].observed_ns : latest;
 		t_min = records[i].t_ns < t_min ? records[i].t_ns : t_min;
 		t_max = records[i].t_ns > t_max ? records[i].t_ns : t_max;
 		levels |= 1U << records[i].level;
@@ -56,6 +57,7 @@ static void check_prefix(const struct stored *s, const struct log_record *record
 	assert_int_equal(p.t_max_ns, t_max);
 	assert_int_equal(p.levels, levels);
 	assert_int_equal(p.observed_ns, records[0].observed_ns);
+	assert_int_equal(p.latest_ns, latest);
 }
 
 /* All of them in one sealed block, observed at different times. */
@@ -134,7 +136,7 @@ static void one_plain_record(void **state)
 	assert_int_equal(check_round_trip(&r, 1), 1);
 	buf_init(&out, OUT_MAX);
 	assert_int_equal(logblock_pack(&r, 1, &out), 0);
-	assert_true(out.len <= 13 + 11 + 2 + 7); /* entry, prefix, flags and length, text */
+	assert_true(out.len <= 13 + 12 + 2 + 7); /* entry, prefix, flags and length, text */
 	buf_release(&out);
 }
 
@@ -388,26 +390,103 @@ static void damaged_sealed_block(void **state)
 	buf_release(&out);
 }
 
+/* A whole stored value, header and body: whatever byte is changed, and to whatever, it is found out before
+ * anything is read of it, and so is a value under another key. */
+static void every_byte_of_a_stored_block(void **state)
+{
+	struct log_record r[200];
+	char text[200][64];
+	struct stored s = { .codec = CODEC_SEALED, .count = 200 }, back;
+	uint8_t name[12] = "run1seq00001", *value;
+	struct span key = span_of(name, sizeof(name));
+	size_t len;
+	struct buf out;
+	(void)state;
+
+	buf_init(&out, OUT_MAX);
+	for (int i = 0; i < 200; i++) {
+		snprintf(text[i], sizeof(text[i]), "step %d loss %.4f of rank %d\r\n", i, 9.0 / (i + 3),
+			 i % 7);
+		r[i] = record(100 + i, text[i]);
+		r[i].level = i % 50 ? LEVEL_INFO : LEVEL_WARN;
+	}
+	assert_int_equal(logblock_seal(r, 200, &out, &s.raw_len), 0);
+	len = STORED_HEADER_BYTES + out.len;
+	value = malloc(len);
+	assert_non_null(value);
+	memcpy(value + STORED_HEADER_BYTES, out.data, out.len);
+	stored_seal(value, KIND_LOG, s.codec, s.count, s.raw_len, key, out.len);
+	assert_int_equal(stored_open(key, span_of(value, len), KIND_LOG, &back), 0);
+	for (size_t i = 0; i < len; i++) {
+		for (int v = 1; v < 256; v += v < 16 || v > 240 ? 1 : 16) {
+			value[i] ^= (uint8_t)v;
+			assert_int_not_equal(stored_open(key, span_of(value, len), KIND_LOG, &back), 0);
+			value[i] ^= (uint8_t)v;
+		}
+		assert_int_equal(stored_open(key, span_of(value, i), KIND_LOG, &back), ERR_CORRUPT);
+	}
+	for (size_t i = 0; i < sizeof(name); i++) {
+		name[i] ^= 1;
+		assert_int_equal(stored_open(key, span_of(value, len), KIND_LOG, &back), ERR_CORRUPT);
+		name[i] ^= 1;
+	}
+	assert_int_equal(stored_open(key, span_of(value, len), KIND_LOG, &back), 0);
+	free(value);
+	buf_release(&out);
+}
+
+/* As many records as a sealed block may have: of nothing, of digits, of templates that differ. */
+static void sealed_blocks_of_odd_texts(void **state)
+{
+	enum { N = LOGBLOCK_SEALED_ROWS_MAX };
+	static const char *const forms[] = { "%.0d\n", "%.0d", "%d", "%08d\r\n", "0%d.%d", "%c%c\n" };
+	struct log_record *r = calloc(N, sizeof(*r));
+	char(*text)[32] = calloc(N, sizeof(*text));
+	(void)state;
+
+	for (size_t form = 0; form < sizeof(forms) / sizeof(*forms); form++) {
+		for (int i = 0; i < N; i++) {
+			int n = form < 2 ? 0 : i,
+			    len = snprintf(text[i], sizeof(text[i]), forms[form], n, n / 256);
+
+			r[i] = record(i, "");
+			r[i].text = span_of(text[i], (size_t)len);
+		}
+		check_sealed(r, N);
+	}
+	for (int i = 0; i < N; i++) { /* 10,000 templates, and NUL bytes in them */
+		int n = i % 10000;
+
+		for (int at = 0; at < 16; at++, n /= 2)
+			text[i][at] = n & 1 ? 'x' : 0;
+		r[i].text = span_of(text[i], 16);
+	}
+	check_sealed(r, N);
+	free(text);
+	free(r);
+}
+
 static void bytes_no_writer_made(void **state)
 {
-	/* least time 0, range 0, levels, observed 0, then one row */
+	/* least time 0, range 0, levels, observed 0, no later, then one row */
 	static const struct {
 		const char *bytes;
 		size_t len;
 		int err;
 	} cases[] = {
-		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1x", 14, 0 },
-		{ "\0\0\0\0\0\0\0\0\0\2\0\0\1x", 14, ERR_CORRUPT },       /* levels that are not there */
-		{ "\0\0\0\0\0\0\0\0\0\x81\0\0\1x", 14, ERR_CORRUPT },     /* no such level */
-		{ "\0\0\0\0\0\0\0\0\1\1\0\0\1x", 14, ERR_CORRUPT },       /* range too wide */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x40\1x", 14, ERR_CORRUPT },     /* no such flag */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\1\2\1x", 15, ERR_CORRUPT },     /* time outside */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\4\3\1x", 15, ERR_CORRUPT },     /* rank -2 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\4\1\1x", 15, 0 },               /* rank -1 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x08\7\1x", 15, ERR_CORRUPT },   /* level 7 */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\x10\x21\1x", 15, ERR_CORRUPT }, /* 33 attributes */
-		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1xy", 15, ERR_CORRUPT },      /* a byte left over */
-		{ "\xff\xff\xff\xff\xff\xff\xff\x7f\1\1\0\0\1x", 14, ERR_CORRUPT }, /* times past the end */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\0\1x", 15, 0 },
+		{ "\0\0\0\0\0\0\0\0\0\2\0\0\0\1x", 15, ERR_CORRUPT },       /* levels that are not there */
+		{ "\0\0\0\0\0\0\0\0\0\x81\0\0\0\1x", 15, ERR_CORRUPT },     /* no such level */
+		{ "\0\0\0\0\0\0\0\0\1\1\0\0\0\1x", 15, ERR_CORRUPT },       /* range too wide */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x40\1x", 15, ERR_CORRUPT },     /* no such flag */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\1\2\1x", 16, ERR_CORRUPT },     /* time outside */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\4\3\1x", 16, ERR_CORRUPT },     /* rank -2 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\4\1\1x", 16, 0 },               /* rank -1 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x08\7\1x", 16, ERR_CORRUPT },   /* level 7 */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\x10\x21\1x", 16, ERR_CORRUPT }, /* 33 attributes */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\0\0\1xy", 16, ERR_CORRUPT },      /* a byte left over */
+		{ "\0\0\0\0\0\0\0\0\0\1\0\1\0\1x", 15, ERR_CORRUPT },       /* observed later than any row */
+		{ "\xff\xff\xff\xff\xff\xff\xff\x7f\1\1\0\0\0\1x", 15, ERR_CORRUPT }, /* times past the end */
 	};
 	struct logblock *b;
 	(void)state;
@@ -437,6 +516,8 @@ int main(void)
 		cmocka_unit_test(random_records),
 		cmocka_unit_test(damaged_blocks),
 		cmocka_unit_test(damaged_sealed_block),
+		cmocka_unit_test(every_byte_of_a_stored_block),
+		cmocka_unit_test(sealed_blocks_of_odd_texts),
 		cmocka_unit_test(bytes_no_writer_made),
 	};
 	return cmocka_run_group_tests_name("logblock", tests, NULL, NULL);

@@ -7,20 +7,22 @@
  *
  *   2025-03-06T12:06:29.038Z  2025-03-06 12:06:29,038  2025/03/06 12:06:29  20250306 12:06:29
  *   06/Mar/2025:12:06:29 +0000  06 Mar 2025 12:06:29  Mar  6 12:06:29  Thu Mar  6 12:06:29 2025
- *   I0306 12:06:29.038456 (glog, absl)
+ *   I0306 12:06:29.038456 (glog, absl), I306 12:06:29.038 (PyTorch)
  *
  * each with or without a fraction and a zone (Z, UTC, GMT, +hh:mm, +hhmm); without one it is UTC.
  * AM and PM count behind years that come first.
- * A level is the letter of glog and TensorFlow, a word like WARNING near the time or at the start
- * of the line, [error] of nginx, the priority <N> of syslog, or what follows NCCL.
+ * The level is that of line_level.h, whose words are looked for near the time.
  *
  * Pure; any thread.  Sources: glog's logging.h (the line prefix), RFC 3339, RFC 5424 6.2.1 and
  * RFC 3164 4.1 (priority, timestamp), Apache's and nginx's log format documentation.
  */
-#ifndef INGEST_IMPORT_LINE_TIME_H
-#define INGEST_IMPORT_LINE_TIME_H
+#ifndef INGEST_LINE_TIME_H
+#define INGEST_LINE_TIME_H
 
 #include "store/model.h"
+
+/* Times lie before this, the end of the year 2261. */
+#define LINE_TIME_END_NS (INT64_C(9214646400) * NS_PER_S)
 
 #define LINE_TIME_REACH 96
 #define LINE_TIME_WORDS 4

@@ -1,10 +1,9 @@
-#include "ingest/import/line_time.h"
+#include "ingest/line_time.h"
 
 #include <time.h>
 
-#include "ingest/import/line_chars.h"
-#include "ingest/import/line_level.h"
-#include "ingest/import/sink.h"
+#include "ingest/line_chars.h"
+#include "ingest/line_level.h"
 
 #define DAY_S INT64_C(86400)
 
@@ -45,7 +44,7 @@ static bool in_year(const struct civil_time *t, int year, int64_t *ret_ns)
 		return false;
 	s = clock_days_from_civil(year, t->month, t->day) * DAY_S + t->hour * 3600 + t->minute * 60 +
 	    t->second - t->zone_s;
-	if (s >= IMPORT_TIME_END_NS / NS_PER_S)
+	if (s >= LINE_TIME_END_NS / NS_PER_S)
 		return false;
 	*ret_ns = s * NS_PER_S + t->fraction_ns;
 	return true;
@@ -96,13 +95,13 @@ bool decimal_time(struct span text, int64_t unit_ns, int64_t *ret_ns)
 		if (fraction) {
 			unit /= 10;
 			t += digit * unit;
-		} else if (t >= IMPORT_TIME_END_NS / 10) {
+		} else if (t >= LINE_TIME_END_NS / 10) {
 			return false;
 		} else {
 			t = t * 10 + digit * unit_ns;
 		}
 	}
-	if (!any || t >= IMPORT_TIME_END_NS)
+	if (!any || t >= LINE_TIME_END_NS)
 		return false;
 	*ret_ns = negative ? -t : t;
 	return true;
@@ -205,20 +204,20 @@ static void take_zone(struct scan *s, int32_t *ret_s)
 
 /*
  * A form is matched letter by letter:
- *   Y year, m d H M S two digits, e day of one digit or two, b month's name, a weekday's name,
- *   L glog's letter, f fraction, if any, p AM or PM, if any, z zone, if any, _ one blank or more; others are
- * themselves
+ *   Y year, m d H M S two digits, n month of one, e day of one digit or two, b month's name, a weekday's
+ * name, L glog's letter, f fraction, if any, p AM or PM, if any, z zone, if any, _ one blank or more; others
+ * are themselves
  */
 static const char *const forms[] = {
 	"Y-m-dTH:M:Sfz", "Y-m-d_H:M:Sfpz", "Y/m/d_H:M:Sfpz", "Ymd_H:M:Sfz",      "YmdTH:M:Sfz",
 	"Y-m-d:H:M:Sfz", "e/b/Y:H:M:Sfz",  "e b Y_H:M:Sfz",  "e-b-Y_H:M:Sfz",    "Lmd_H:M:Sf",
-	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",     "a_b_e_H:M:S_Y",  "a, e b Y_H:M:Sfz",
+	"b_e_H:M:Sf_Y",  "b_e_H:M:Sf",     "a_b_e_H:M:S_Y",  "a, e b Y_H:M:Sfz", "Lnd_H:M:Sf",
 };
 
 /* Those that only a cell may have. */
 static const char *const cell_forms[] = { "Y-m-d", "Y/m/d", "Y-m-d_H:Mz", "Y-m-dTH:Mz", "Y/m/d_H:Mz" };
 
-#define FORM_LEN_MIN 14 /* "I0306 12:06:29", and "Mar 6 12:06:29" */
+#define FORM_LEN_MIN 13 /* "I306 12:06:29" */
 
 #define N(forms) (sizeof(forms) / sizeof((forms)[0]))
 
@@ -259,6 +258,8 @@ static bool take_part(struct scan *s, char part, struct civil_time *t, enum leve
 		return take_digits(s, 4, &t->year);
 	case 'm':
 		return take_digits(s, 2, &t->month);
+	case 'n':
+		return take_digits(s, 1, &t->month);
 	case 'd':
 		return take_digits(s, 2, &t->day);
 	case 'e':
@@ -399,6 +400,8 @@ void line_time_find(struct span line, const struct year_rule *years, struct line
 		}
 		if (ret->level == LEVEL_NONE)
 			ret->level = level_near(span_of(s.p, (size_t)(s.end - s.p)), line.data);
+		if (ret->level == LEVEL_NONE)
+			ret->level = level_of_library(span_of(line.data, reach));
 		return;
 	}
 	ret->level = level_of_plain(span_of(line.data, reach));

@@ -1,4 +1,4 @@
-#include "ingest/import/progress.h"
+#include "store/base/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,20 +10,28 @@
 #define NAME_WIDTH 28
 #define MIB        1048576.0
 
-void progress_start(struct progress *p, uint64_t bytes)
+void progress_start(struct progress *p, uint64_t bytes, unsigned walks)
 {
-	*p = (struct progress){ .terminal = isatty(STDERR_FILENO), .all = 2 * bytes };
+	if (!p)
+		return;
+	*p = (struct progress){ .terminal = isatty(STDERR_FILENO), .walks = walks, .all = walks * bytes };
 	p->start_ns = clock_mono_ns();
-	p->next_ns = p->start_ns + NS_PER_S / 4; /* a quick import shows none */
+	p->next_ns = p->start_ns + NS_PER_S / 4; /* a quick work shows none */
 }
 
 void progress_walk(struct progress *p, const char *what, const char *name)
 {
+	if (!p)
+		return;
 	p->what = what;
 	p->name = name;
 }
 
-void progress_add(struct progress *p, uint64_t bytes) { p->before += bytes; }
+void progress_add(struct progress *p, uint64_t bytes)
+{
+	if (p)
+		p->before += bytes;
+}
 
 static void draw(const struct progress *p, uint64_t done, int64_t now)
 {
@@ -36,8 +44,8 @@ static void draw(const struct progress *p, uint64_t done, int64_t now)
 		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
 	bar[BAR_WIDTH] = 0;
 	fprintf(stderr, "\r[%s] %3.0f%%  %.1f of %.1f MiB  %.1f MiB/s  %.0f s left  %s %.*s\033[K", bar,
-		share * 100, (double)done / 2 / MIB, (double)p->all / 2 / MIB,
-		(double)done / 2 / seconds / MIB, left, p->what, NAME_WIDTH, p->name);
+		share * 100, (double)done / p->walks / MIB, (double)p->all / p->walks / MIB,
+		(double)done / p->walks / seconds / MIB, left, p->what, NAME_WIDTH, p->name);
 	fflush(stderr);
 }
 
@@ -45,7 +53,7 @@ void progress_show(struct progress *p, uint64_t done)
 {
 	int64_t now;
 
-	if (!p->terminal || (now = clock_mono_ns()) < p->next_ns)
+	if (!p || !p->terminal || (now = clock_mono_ns()) < p->next_ns)
 		return;
 	p->next_ns = now + NS_PER_S / 10;
 	draw(p, p->before + done, now);
@@ -54,6 +62,8 @@ void progress_show(struct progress *p, uint64_t done)
 
 void progress_clear(struct progress *p)
 {
+	if (!p)
+		return;
 	if (p->shown)
 		fputs("\r\033[K", stderr);
 	p->shown = false;

@@ -1,0 +1,109 @@
+/*
+ * verb_stats.c - `astraml stats`: what a project has stored, and figures of the store.
+ */
+#include <stdio.h>
+
+#include "query/term.h"
+#include "query/verb.h"
+
+static const char help[] =
+    "usage: astraml stats [--json]\n"
+    "\n"
+    "What the project has stored, by kind and tier: how long it is kept, bytes, records (windows of\n"
+    "metrics, lines of log), bytes for each, and in how many parts or blocks.  Then figures of the whole\n"
+    "store, which all projects share; metrics that are not sealed yet are told there.\n"
+    "\n"
+    "example: astraml stats --data ./data\n";
+
+static void print_number(struct json_object *o, const char *key, int width)
+{
+	char text[SHORT_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)tree_u64(o, key));
+	printf(" ");
+	cell(stdout, text, -width);
+}
+
+static void print_row(struct json_object *row)
+{
+	char name[64], bytes[SHORT_TEXT_MAX], each[SHORT_TEXT_MAX] = "-";
+	double v;
+
+	snprintf(name, sizeof name, "%s %s", tree_text(row, "kind"), tree_text(row, "tier"));
+	short_bytes(tree_u64(row, "bytes"), bytes);
+	if (tree_number(tree_member(row, "bytes_per_record"), &v))
+		snprintf(each, sizeof each, "%.2f", v);
+	cell(stdout, name, 20);
+	printf(" ");
+	cell(stdout, *tree_text(row, "keep") ? tree_text(row, "keep") : "-", 9);
+	printf(" ");
+	cell(stdout, bytes, -11);
+	print_number(row, "records", 13);
+	printf(" ");
+	cell(stdout, each, -10);
+	print_number(row, "pieces", 8);
+	printf("\n");
+}
+
+static void print_stat(const char *name, struct json_object *value)
+{
+	size_t n = strlen(name);
+	char text[SHORT_TEXT_MAX];
+
+	if (n > 6 && strcmp(name + n - 6, "_bytes") == 0)
+		short_bytes(json_object_get_uint64(value), text);
+	else
+		snprintf(text, sizeof text, "%s", json_object_get_string(value));
+	printf("%-24s %16s\n", name, text);
+}
+
+static void print_usage(const struct target *t, struct json_object *usage)
+{
+	struct json_object *project = tree_member(usage, "project"), *rows = tree_list(usage, "stored"),
+			   *store = tree_member(usage, "store");
+	uint64_t deleted = tree_u64(project, "deleted_runs");
+
+	printf("%s: %llu runs, %llu series", tree_text(project, "name"),
+	       (unsigned long long)tree_u64(project, "runs"),
+	       (unsigned long long)tree_u64(project, "series"));
+	if (deleted)
+		printf(", %llu deleted runs", (unsigned long long)deleted);
+	printf("\n\n%s%-20s %-9s %11s %13s %10s %8s%s\n", color_start(t->color, COLOR_BOLD), "STORED", "KEPT",
+	       "BYTES", "RECORDS", "BYTES EACH", "PIECES", color_end(t->color, COLOR_BOLD));
+	for (size_t i = 0; i < list_length(rows); i++)
+		print_row(tree_item(rows, i));
+	printf("\n%s%s%s\n", color_start(t->color, COLOR_BOLD), "WHOLE STORE",
+	       color_end(t->color, COLOR_BOLD));
+	if (json_object_is_type(store, json_type_object)) {
+		json_object_object_foreach(store, key, value) { print_stat(key, value); }
+	}
+}
+
+int verb_stats(const struct target *t, int argc, char **argv)
+{
+	struct verb_args args = { .help = help };
+	struct json_object *usage;
+	struct source *s;
+	struct fault f = { 0 };
+	struct buf path;
+	int status;
+
+	if (!verb_parse(&args, argc, argv, &status))
+		return status;
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	path_init(&path, t);
+	path_add(&path, "/usage");
+	if (t->json) {
+		status = verb_print(s, buf_cstr(&path));
+	} else if (!(usage = verb_tree(s, buf_cstr(&path), &f))) {
+		status = verb_fault(&f);
+	} else {
+		print_usage(t, usage);
+		json_object_put(usage);
+		status = EXIT_OK;
+	}
+	buf_release(&path);
+	source_close(s);
+	return status;
+}

@@ -1,0 +1,162 @@
+/*
+ * usage.c - what a project has stored, by kind and tier (admin.h).
+ */
+#include <stdlib.h>
+
+#include "store/base/bytes.h"
+#include "store/logs.h"
+#include "store/manifest.h"
+#include "store/project.h"
+#include "store/run.h"
+#include "store/series.h"
+#include "store/store.h"
+
+struct counting {
+	struct kv_txn *txn;
+	uint32_t pid;
+	struct kv_cursor *series, *logs;
+	struct usage *ret;
+};
+
+/* ---- parts ---- */
+
+static struct usage_row *tier_row(struct usage *u, int64_t tier_ns)
+{
+	for (size_t i = 0; i < u->n_tiers; i++)
+		if (u->tiers[i].every_ns == tier_ns)
+			return &u->tiers[i];
+	if (u->n_tiers == USAGE_TIERS_MAX)
+		return NULL;
+	u->tiers[u->n_tiers] = (struct usage_row){ .every_ns = tier_ns };
+	return &u->tiers[u->n_tiers++];
+}
+
+static int count_parts(struct counting *c)
+{
+	struct manifest m;
+	int err = manifest_read_all(c->txn, &m);
+
+	for (size_t i = 0; err == 0 && i < m.n; i++) {
+		const struct part_row *part = &m.rows[i];
+		struct usage_row *row;
+
+		if (part->id.pid != c->pid)
+			continue;
+		row = tier_row(c->ret, part->id.tier_ns);
+		if (!row) {
+			err = ERR_CORRUPT; /* more widths than divide a day */
+			break;
+		}
+		row->pieces++;
+		row->records += part->summary.buckets;
+		row->bytes += part->summary.bytes;
+	}
+	manifest_release(&m);
+	return err;
+}
+
+/* ---- runs ---- */
+
+static bool is_of(struct span key, uint32_t rid) { return key.len >= 4 && get_be32(key.data) == rid; }
+
+static int count_series(struct counting *c, uint32_t rid)
+{
+	struct span key, value;
+	uint8_t at[4];
+	int moved;
+
+	put_be32(at, rid);
+	moved = kv_seek(c->series, span_of(at, sizeof(at)), &key, &value);
+	for (; moved == 0 && is_of(key, rid); moved = kv_next(c->series, &key, &value))
+		c->ret->series++;
+	return moved == ERR_NOT_FOUND ? 0 : moved;
+}
+
+static int count_logs(struct counting *c, uint32_t rid)
+{
+	struct span key, value;
+	int moved = logs_seek(c->logs, rid, 0, &key, &value);
+
+	for (; moved == 0; moved = logs_next(c->logs, rid, &key, &value)) {
+		struct usage_row *row;
+		struct stored s;
+		int err = stored_peek(value, KIND_LOG, &s);
+
+		if (err < 0)
+			return err;
+		row = s.codec == CODEC_SEALED ? &c->ret->sealed_logs : &c->ret->young_logs;
+		row->pieces++;
+		row->records += s.count;
+		row->bytes += value.len;
+	}
+	return moved == ERR_NOT_FOUND ? 0 : moved;
+}
+
+static int count_run(struct counting *c, struct span key, struct span value)
+{
+	struct stored s;
+	struct run run;
+	int err = key.len == 4 ? stored_open(key, value, KIND_RUN, &s) : ERR_CORRUPT;
+
+	if (err == 0)
+		err = run_decode(get_be32(key.data), s.body, &run);
+	if (err < 0)
+		return err;
+	if (run.pid == c->pid) {
+		*(run.deleted_ns ? &c->ret->deleted_runs : &c->ret->runs) += 1;
+		err = count_series(c, run.rid);
+		if (err == 0)
+			err = count_logs(c, run.rid);
+	}
+	run_release(&run);
+	return err;
+}
+
+static int count_runs(struct counting *c)
+{
+	struct kv_cursor *runs = NULL;
+	struct span key, value;
+	int err = kv_cursor_open(c->txn, KV_RUN, &runs), moved;
+
+	if (err == 0)
+		err = kv_cursor_open(c->txn, KV_SERIES, &c->series);
+	if (err == 0)
+		err = kv_cursor_open(c->txn, KV_LOG, &c->logs);
+	for (moved = err ? err : kv_first(runs, &key, &value); moved == 0 && err == 0;
+	     moved = kv_next(runs, &key, &value))
+		err = count_run(c, key, value);
+	kv_cursor_close(c->logs);
+	kv_cursor_close(c->series);
+	kv_cursor_close(runs);
+	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
+}
+
+static int by_width(const void *a, const void *b)
+{
+	const struct usage_row *x = a, *y = b;
+
+	return (x->every_ns > y->every_ns) - (x->every_ns < y->every_ns);
+}
+
+int store_usage(struct store *s, const char *project, struct usage *ret)
+{
+	struct usage u = { 0 };
+	struct counting c = { .ret = &u };
+	struct project p;
+	int err = kv_begin(s->kv, false, &c.txn);
+
+	if (err < 0)
+		return err;
+	err = project_get(c.txn, project, &p);
+	c.pid = p.pid;
+	if (err == 0)
+		err = count_parts(&c);
+	if (err == 0)
+		err = count_runs(&c);
+	kv_abort(c.txn);
+	if (err < 0 && err != ERR_NOT_FOUND)
+		return err;
+	qsort(u.tiers, u.n_tiers, sizeof(*u.tiers), by_width);
+	*ret = u;
+	return 0;
+}
