@@ -183,8 +183,18 @@ struct verify_counts {
 	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, samples, log_blocks,
 	    log_records;
 	uint64_t quarantined; /* as in the stats: no trouble any more, but something is missing */
+	uint64_t bad_pages;   /* troubles of the data file's structure; nothing else was checked then */
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
+
+/* Mends what can be (repair.c): a damaged coarse part is made again where sound finer ones hold it all; what
+ * else is damaged in parts and flushes is set aside (quarantine.h); files that nothing names were swept when
+ * the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence for each.
+ * To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
+struct repair_report {
+	uint64_t rebuilt, set_aside, swept;
+};
+int store_repair(struct store *s, compact_fn tell, void *arg, struct repair_report *ret);
 
 /* ---- backup (backup.c) ---- */
 

@@ -35,7 +35,7 @@ void copy_remove(const char *dir)
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		if (file_path(dir, files[i], path) == 0)
 			unlink(path);
-	parts_sweep(NULL, dir);
+	parts_sweep(NULL, dir, NULL);
 	for (size_t i = 0; i < FOLDERS; i++)
 		if (file_path(dir, folders[i], path) == 0)
 			rmdir(path);
@@ -268,7 +268,7 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 	for (size_t i = 0; i < raw.n && err == 0; i++)
 		err = copy_part(c, &(struct named){ .raw = &raw.rows[i] }, from, earlier, link);
 	if (err == 0)
-		err = parts_sweep(kv, c->made);
+		err = parts_sweep(kv, c->made, NULL);
 	if (err == 0 && file_path(c->made, "parts", path) == 0)
 		err = file_sync_path(path);
 	manifest_release(&m);

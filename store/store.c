@@ -144,7 +144,7 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err == 0)
 		err = recover(s, f);
 	if (err == 0)
-		err = fault_default(f, parts_sweep(s->kv, s->dir));
+		err = fault_default(f, parts_sweep(s->kv, s->dir, &s->swept));
 	if (err == 0)
 		err = fault_default(f, compactor_new(s, &s->compactor));
 	if (err == 0)

@@ -390,6 +390,7 @@ static int begin(struct verify *v)
 	if (err <= 0)
 		return err;
 	v->troubles += err;
+	v->counts.bad_pages += (uint64_t)err;
 	tell_page(
 	    v, "hot/data.mdb: its structure is damaged, so nothing else in it was checked; answers may lack "
 	       "what those pages held: restore a backup");

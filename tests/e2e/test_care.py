@@ -263,5 +263,94 @@ def test_a_part_that_cannot_be_opened():
     equal(windows(data, "b", "--since", "2020-09-14T00:00:00Z")[1], False, "the second day")
 
 
+# ---- repair ----
+
+def parts_of(data, tier):
+    """Paths of the parts of a tier, the largest last."""
+    paths = glob.glob(os.path.join(data, "parts", "metrics-*"))
+    return sorted((p for p in paths if f"-{tier}-" in os.path.basename(p)), key=os.path.getsize)
+
+
+def sealed():
+    with harness.Server(arguments=LAZY) as server:
+        fill(server, "a", 3, series=20, n=20000)
+    ok("compact", "--data", server.data)
+    return server.data
+
+
+def tier_answers(data):
+    return [windows(data, "a", "--every", every) for every in ("30s", "5m", "1h", "1d")]
+
+
+def repair(data):
+    r = cli("verify", "--repair", "--data", data)
+    return r.returncode, said(r)
+
+
+def test_repair_of_a_coarse_part():
+    """Of each coarser tier, damaged at its head, in a block, at its end, or lost: made again of finer ones."""
+    data = sealed()
+    before = tier_answers(data)
+    check(not any(partial for _, partial in before), "partial before")
+    for tier in ("5m", "1h", "1d"):
+        for hurt in (lambda p: flip(p, 20), lambda p: flip(p, os.path.getsize(p) // 3),
+                     lambda p: flip(p, os.path.getsize(p) - 20), os.unlink):
+            path = parts_of(data, tier)[-1]
+            hurt(path)
+            equal(len(verify_end(data)[2]), 1, f"troubles of {tier}")
+            status, words = repair(data)
+            check(status == 0 and f"tier {tier}" in words and "made again" in words, words)
+            equal(verify_end(data)[::2], (0, []), "verify after the repair")
+            equal(tier_answers(data), before, f"answers after the repair of {tier}")
+            check(not os.path.exists(path) and len(parts_of(data, tier)) > 0, "the part is another now")
+    equal(os.path.exists(os.path.join(data, "quarantine")), False, "nothing was set aside")
+
+
+def test_repair_of_what_is_nowhere_else():
+    """It is set aside, and said to be lost; coarser answers, which have it still, are whole."""
+    data = sealed()
+    before = tier_answers(data)
+    path = parts_of(data, "recorded")[-1]
+    flip(path, os.path.getsize(path) // 3)
+    damaged = tier_answers(data)
+    check(damaged[0][1] and not damaged[1][1], "partial")
+    status, words = repair(data)
+    check(status == 0 and "set aside" in words and "backup" in words, words)
+    check_quarantine(data)
+    equal(tier_answers(data), damaged, "answers")
+    equal(damaged[1:], before[1:], "coarser answers")
+    equal(repair(data)[0], 0, "a second time")
+    equal(stats(data)["quarantined"], verify_end(data)[1]["quarantined"], "set aside once")
+    ok("backup", os.path.join(harness.scratch(), "copy"), "--data", data)
+
+
+def test_repair_sweeps_and_refuses():
+    data = sealed()
+    for name in ("parts/metrics-1.part", "tmp/half"):
+        with open(os.path.join(data, name), "w") as f:
+            f.write("left over")
+    with harness.Server(data) as server:
+        r = cli("verify", "--repair", "--data", data)
+        check(r.returncode == 5 and str(server.pid) in said(r) and server.url in said(r), said(r))
+    for name in ("parts/metrics-1.part", "tmp/half"):
+        with open(os.path.join(data, name), "w") as f:
+            f.write("left over")
+    status, words = repair(data)
+    check(status == 0 and "2 left-over files" in words, words)
+    equal(os.listdir(os.path.join(data, "tmp")), [], "tmp")
+    path = os.path.join(data, "hot", "data.mdb")
+    with open(path, "rb") as f:
+        good = f.read()
+    root = struct.unpack_from("<Q", good, newest_meta(good) * PAGE + MAIN_TREE + 40)[0]
+    flip(path, root * PAGE + 12)
+    with open(path, "rb") as f:
+        bad = f.read()
+    status, words = repair(data)
+    check(status == 5 and "structure" in words and "restore a backup" in words, words)
+    with open(path, "rb") as f:
+        check(f.read() == bad, "the damaged file was written")
+    equal(cli("verify", "--repair", "--server", "http://127.0.0.1:1").returncode, 2, "of a server")
+
+
 if __name__ == "__main__":
     harness.main(globals())
