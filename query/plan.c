@@ -97,6 +97,7 @@ static int narrow_to_steps(struct plan *p, struct store *store)
 					.from_ns = r->life_from_ns,
 					.to_ns = r->life_to_ns,
 					.every_ns = r->window_ns,
+					.fields = WANT_TIMES | WANT_STEPS,
 					.row = narrow_row,
 					.arg = &n };
 
@@ -128,6 +129,17 @@ int plan_make(struct plan *p, const struct ctx *c,
 	return err < 0 ? fault_default(c->f, err) : plan_windows(p, c->f);
 }
 
+/* What the columns and the choice of rows look at. */
+static unsigned fields_of(const struct ask *a)
+{
+	bool by_step = a->x_step || a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+	unsigned fields = by_step ? WANT_TIMES | WANT_STEPS : 0;
+
+	for (size_t i = 0; i < a->n_aggs; i++)
+		fields |= agg_fields(a->aggs[i]);
+	return fields;
+}
+
 static struct scan scan_of(const struct plan *p, const struct chosen_run *r, struct store *s)
 {
 	struct windows w = windows_clip(&p->windows, r->life_from_ns, r->life_to_ns);
@@ -139,7 +151,8 @@ static struct scan scan_of(const struct plan *p, const struct chosen_run *r, str
 			      .n_sids = r->n,
 			      .from_ns = w.from_ns,
 			      .to_ns = r->life_from_ns == r->life_to_ns ? w.from_ns : w.to_ns,
-			      .every_ns = w.every_ns };
+			      .every_ns = w.every_ns,
+			      .fields = fields_of(&p->ask) };
 }
 
 /* ---- rows ---- */

@@ -61,7 +61,8 @@ static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int
 		return err;
 	w->series = first;
 	w->found = 0;
-	err = view_buckets(v, s->rid, s->sids + first, n, from_ns, to_ns, walk_bucket, w, &partial);
+	err =
+	    view_buckets(v, s->rid, s->sids + first, n, from_ns, to_ns, s->fields, walk_bucket, w, &partial);
 	view_close(v);
 	*ret_partial |= partial;
 	if (err == 0 && s->pause)

@@ -140,9 +140,12 @@ int handle_metrics(struct ctx *c)
 {
 	static const char *const known[] = { NULL };
 	struct totals t = { 0 };
-	struct scan s = {
-		.store = c->store, .every_ns = SCAN_WHOLE, .row = total_row, .pause = total_pause, .arg = &t
-	};
+	struct scan s = { .store = c->store,
+			  .every_ns = SCAN_WHOLE,
+			  .fields = WANT_ALL,
+			  .row = total_row,
+			  .pause = total_pause,
+			  .arg = &t };
 	bool partial = false;
 	int err = params_check(&c->params, known, c->f);
 

@@ -11,6 +11,9 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* Below that the planes of a column cost more to describe than they save. */
 #define PLANES_LEAST 32
 
+/* As many bits can be had of eight bytes wherever they begin. */
+#define WORD_WIDTH 57
+
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
 /* Modulo 2^64, without the overflow that C does not define. */
@@ -175,8 +178,12 @@ static void get_plane(struct column_in *in, unsigned form, unsigned shift, uint6
 {
 	struct span s = read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
 
-	for (size_t i = 0; i < n && s.len; i++)
-		u[i] |= (uint64_t)s.data[form == PLANE_SAME ? 0 : i] << shift;
+	if (form == PLANE_SAME && s.len)
+		for (size_t i = 0; i < n && s.data[0]; i++)
+			u[i] |= (uint64_t)s.data[0] << shift;
+	else
+		for (size_t i = 0; i < s.len; i++)
+			u[i] |= (uint64_t)s.data[i] << shift;
 }
 
 static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t least, bool zigzagged)
@@ -236,11 +243,18 @@ static int get_run(struct column_in *in, int64_t *ret, size_t n)
 	struct span s = read_bytes(&in->dense, width > 64 ? 0 : (n * width + 7) / 8);
 	uint64_t mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << (width & 63)) - 1;
 	unsigned __int128 waiting = 0;
-	size_t at = 0;
+	size_t i = 0, at;
 
 	if (width > 64 || in->dense.bad)
 		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t bit = 0; width <= WORD_WIDTH && i < n && bit / 8 + 8 <= s.len; i++, bit += width)
+		ret[i] = plus((int64_t)(get_le64(s.data + bit / 8) >> bit % 8 & mask), least);
+	at = i * width / 8;
+	if (i < n && i * width % 8) {
+		waiting = s.data[at++] >> i * width % 8;
+		filled = 8 - i * width % 8;
+	}
+	for (; i < n; i++) {
 		for (; filled < width; filled += 8)
 			waiting |= (unsigned __int128)s.data[at++] << filled;
 		ret[i] = plus((int64_t)((uint64_t)waiting & mask), least);
@@ -402,6 +416,58 @@ static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing
 		least = packing == PACK_LEAST ? read_zigzag(&in->loose) : 0;
 		return get_planes(in, ret, n, least, packing == PACK_ZIGZAG);
 	}
+}
+
+static void skip_planes(struct column_in *in, size_t n)
+{
+	unsigned planes = read_u8(&in->loose);
+	uint8_t forms[2] = { 0 };
+
+	if (planes > 8) {
+		in->loose.bad = true;
+		return;
+	}
+	for (unsigned p = 0; p < planes; p += 4)
+		forms[p / 4] = read_u8(&in->loose);
+	for (unsigned p = 0; p < planes; p++) {
+		unsigned form = forms[p / 4] >> 2 * (p % 4) & 3;
+
+		read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
+	}
+}
+
+static void skip_packed(struct column_in *in, size_t n, enum packing packing)
+{
+	if (packing == PACK_ZIGZAG) {
+		skip_planes(in, n);
+		return;
+	}
+	if (packing == PACK_LEAST || packing == PACK_SAME)
+		read_varint(&in->loose);
+	if (packing == PACK_LEAST)
+		skip_planes(in, n);
+	for (size_t i = 0; i < n && packing == PACK_BITS; i += COLUMN_RUN) {
+		size_t m = n - i < COLUMN_RUN ? n - i : COLUMN_RUN;
+
+		read_varint(&in->loose);
+		read_bytes(&in->dense, (m * read_u8(&in->loose) + 7) / 8);
+	}
+}
+
+int column_skip(struct column_in *in, size_t n)
+{
+	unsigned head, order;
+
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	order = head >> 2 & 3;
+	if (order >= ORDERS || order >= n)
+		return ERR_CORRUPT;
+	for (unsigned i = 0; i < order; i++)
+		read_varint(&in->loose);
+	skip_packed(in, n - order, (enum packing)(head & 3));
+	return in->loose.bad || in->dense.bad ? ERR_CORRUPT : 0;
 }
 
 static void add_up(int64_t *v, size_t n)

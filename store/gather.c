@@ -90,6 +90,7 @@ struct gather {
 	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
+	unsigned fields; /* of buckets in parts */
 	struct found *found;
 	size_t n, cap;
 	bool partial;
@@ -159,10 +160,15 @@ static void gather_truncate(struct gather *g, size_t n)
 		bucket_release(&g->found[--g->n].bucket);
 }
 
+static struct block_want wanted(const struct gather *g)
+{
+	return (struct block_want){ g->only_sids, g->n_sids, g->from_ns, g->to_ns, g->fields };
+}
+
 /* A damaged block is left out whole, and told. */
 static int gather_block(struct gather *g, struct span key, struct span value)
 {
-	const struct block_want want = { g->only_sids, g->n_sids, g->from_ns, g->to_ns };
+	const struct block_want want = wanted(g);
 	size_t before = g->n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
@@ -304,14 +310,14 @@ static int part_room_init(struct part_room *room)
 /* As with blocks of a flush, one that is damaged is left out whole, and told. */
 static int gather_part(struct gather *g, const struct part *part, struct part_room *room)
 {
+	const struct block_want want = wanted(g);
 	size_t i = 0;
 	int err = 0;
 
 	for (; err == 0 && part_find(part, g->only_sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
 		size_t before = g->n;
 
-		err = part_read(part, i, room->reader, &room->block, g->only_sids, g->n_sids,
-				gather_part_bucket, g);
+		err = part_read(part, i, room->reader, &room->block, &want, gather_part_bucket, g);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
 			gather_truncate(g, before);
 			g->partial = true;
@@ -525,9 +531,9 @@ static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 }
 
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
-		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)
+		 int64_t to_ns, unsigned fields, bucket_fn fn, void *arg, bool *ret_partial)
 {
-	struct gather g = { .from_ns = from_ns, .to_ns = to_ns };
+	struct gather g = { .from_ns = from_ns, .to_ns = to_ns, .fields = fields };
 	struct bucket_call call = { fn, arg };
 	int err = want(&g, sids, n_sids);
 
@@ -544,7 +550,9 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *range, block_fn fn, void *arg,
 		  bool *ret_partial)
 {
-	struct gather g = { .from_ns = range->from_ns, .to_ns = range->to_ns, .upto = range->upto };
+	struct gather g = {
+		.from_ns = range->from_ns, .to_ns = range->to_ns, .upto = range->upto, .fields = WANT_ALL
+	};
 	int err = want(&g, range->sids, range->n_sids);
 
 	if (err == 0)

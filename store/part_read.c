@@ -243,7 +243,7 @@ bool part_find(const struct part *p, const uint32_t *sids, size_t n_sids, int64_
 }
 
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
-	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg)
+	      const struct block_want *want, block_fn fn, void *arg)
 {
 	const struct block_at *b = &p->blocks[i];
 	int err;
@@ -252,8 +252,7 @@ int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct
 	err = buf_reserve(room, b->bytes);
 	if (err == 0)
 		err = file_read(p->fd, b->offset, room->data, b->bytes);
-	return err < 0 ? err
-		       : partblock_read(r, span_of(room->data, b->bytes), b->offset, sids, n_sids, fn, arg);
+	return err < 0 ? err : partblock_read(r, span_of(room->data, b->bytes), b->offset, want, fn, arg);
 }
 
 static struct part_run read_run(struct reader *r)

@@ -35,12 +35,13 @@ typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
- * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
+ * the order of sids[], then by time; one bucket per window, complete as far as this view knows in the
+ * fields that are asked for (bucket.h).
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
  * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
-		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
+		 int64_t to_ns, unsigned fields, bucket_fn fn, void *arg, bool *ret_partial);
 
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);

@@ -380,6 +380,20 @@ static int get_exceptions(struct column_in *in, size_t n, uint64_t count, uint16
 	return in->dense.bad ? ERR_CORRUPT : 0;
 }
 
+int numbers_skip(struct column_in *in, size_t n)
+{
+	uint64_t head = n ? read_varint(&in->loose) : 0;
+	int err;
+
+	if (head >> 1 > n)
+		return ERR_CORRUPT;
+	for (uint64_t i = 0; i < head >> 1; i++)
+		read_varint(&in->loose);
+	read_bytes(&in->dense, 8 * (head >> 1));
+	err = column_skip(in, n);
+	return err == 0 && head & 1 ? column_skip(in, n) : err;
+}
+
 static int move_all(struct column_in *in, double *v, size_t n)
 {
 	int64_t off[COLUMN_MAX];

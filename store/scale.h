@@ -47,4 +47,6 @@ int numbers_put(struct column_out *o, struct scale s, const double *v, size_t n,
 int numbers_get(struct column_in *in, struct scale s, double *ret, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m);
 
+int numbers_skip(struct column_in *in, size_t n);
+
 #endif

@@ -292,7 +292,7 @@ static int check_fill(struct part_check *c)
 	check_forget(c);
 	if (!part_find(c->part, NULL, 0, INT64_MIN, INT64_MAX, &c->block))
 		return 1;
-	return part_read(c->part, c->block++, c->reader, &c->room, NULL, 0, check_keep, c);
+	return part_read(c->part, c->block++, c->reader, &c->room, &block_want_all, check_keep, c);
 }
 
 static int check_bucket(void *arg, struct block_key key, const struct bucket *b)

@@ -102,7 +102,7 @@ static int walk_part(const struct part *part, struct part_walk *w)
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
 	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++)
-		err = part_read(part, i, reader, &room, NULL, 0, check_part_bucket, w);
+		err = part_read(part, i, reader, &room, &block_want_all, check_part_bucket, w);
 	buf_release(&room);
 	partblock_reader_free(reader);
 	return err == 0 && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;

@@ -18,7 +18,6 @@ from workbench import Shape, must_hold
 
 DAY = 86400
 RUN, LOADED = "bench", "bench-0000"
-LOADED_METRIC = "train_layer_000_attn_grad_norm"
 
 
 class Asked:
@@ -76,8 +75,9 @@ class SealedRead:
              "it has computed (`nocache=1`). JSON over loopback, one kept connection, one request at a time, page "
              "caches warm, the greatest of each window; the same rows and values come from both, which is checked. *A "
              "day*: one of 100 series of real values, a sample each 10 s, 2,880 rows of 30 s; its has the same windows "
-             "as five series each. *A year at 1 h*, *1,000 series at 5 min*: the loader's values, a sample each 30 s, "
-             "so one of its series says what a window of ours says; wider rows are its `max_over_time`.")
+             "as five series each. *A year at 1 h*: one of four series of real values; *1,000 series at 5 min*: the "
+             "loader's values; in both a sample each 30 s, so one of its series says what a window of ours says, and "
+             "wider rows are its `max_over_time`.")
 
     def __init__(self, bench):
         self.bench = bench
@@ -86,47 +86,54 @@ class SealedRead:
         self.days = bench.part(364, 26)
         self.many = bench.part(1000)
         self.values = None
-        first = self.yesterday - (self.days - 1) * DAY
-        self.year = self.shape(10, self.days, first)
-        self.wide = self.shape(self.many, 1, self.yesterday)
+        self.year_start = first = self.yesterday - (self.days - 1) * DAY
+        self.wide = Shape(1, self.many, 2880, 10000, 8, step_s=30)
+        self.wide.start = self.yesterday
         end = self.yesterday + DAY
         self.asked = {
             "day": Asked(RUN, {"metric": "curve", "rank": "7"}, self.yesterday, end, 30, raw=True),
-            "year": Asked(LOADED, {"metric": LOADED_METRIC, "rank": "0"}, first, end, 3600),
-            "day of year": Asked(LOADED, {"metric": LOADED_METRIC, "rank": "0"}, self.yesterday, end, 3600),
+            "year": Asked(RUN, {"metric": "curve", "rank": "2"}, first, end, 3600),
+            "day of year": Asked(RUN, {"metric": "curve", "rank": "2"}, self.yesterday, end, 30),
             "wide": Asked(LOADED, {"metric": "*"}, self.yesterday, end, 300),
         }
         self.counts = {"day": bench.part(1000), "year": bench.part(100), "day of year": bench.part(300), "wide": 10}
 
     @staticmethod
-    def shape(series, days, start):
-        shape = Shape(1, series, days * 2880, 10000, 8, step_s=30)
-        shape.start, shape.end = start, start + days * DAY
-        return shape
+    def endless():
+        """Values of real curves, one curve after another, again and again."""
+        return itertools.cycle([v for _, points in realdata.curves() if len(points) >= 100 for _, v in points
+                                if math.isfinite(v)])
 
     def prepare(self):
-        """Values of real curves one after another, a day's for each of 100 series, at 10 s."""
-        endless = itertools.cycle(v for _, points in realdata.curves() if len(points) >= 100 for _, v in points
-                                  if math.isfinite(v))
-        self.values = [[(self.yesterday + 10 * i, v) for i, v in enumerate(itertools.islice(endless, DAY // 10))]
-                       for _ in range(100)]
+        """A day's values for each of 100 series, at 10 s."""
+        endless = self.endless()
+        self.values = [list(itertools.islice(endless, DAY // 10)) for _ in range(100)]
 
     # ---- filling ----
 
-    def fill_day_ours(self, server):
+    @staticmethod
+    def create_run(server):
+        server.request("/v2/projects/default/runs", b'{"id":"%s"}' % RUN.encode(), "application/json").close()
+
+    @staticmethod
+    def send_ours(server, metric, rank, start, step_s, values):
         from astraml.v2.ingest_pb2 import IngestRequest  # made by the build
 
-        server.request("/v2/projects/default/runs", b'{"id":"%s"}' % RUN.encode(), "application/json").close()
-        for rank, points in enumerate(self.values):
-            request = IngestRequest()
-            request.series.add(metric="curve").labels.add(key="rank", value=str(rank))
-            request.samples.add(series=[0], start_ns=self.yesterday * 10**9, time_unit_ns=10**9,
-                                times=[0] + [10] * (len(points) - 1), steps=[1], values=[v for _, v in points])
-            server.request(f"/v2/projects/default/runs/{RUN}/ingest", request.SerializeToString(),
-                           "application/x-protobuf").close()
+        request = IngestRequest()
+        request.series.add(metric=metric).labels.add(key="rank", value=str(rank))
+        request.samples.add(series=[0], start_ns=start * 10**9, time_unit_ns=10**9,
+                            times=[0] + [step_s] * (len(values) - 1), steps=[1] * len(values), values=values)
+        server.request(f"/v2/projects/default/runs/{RUN}/ingest", request.SerializeToString(),
+                       "application/x-protobuf").close()
+
+    def fill_day_ours(self, server):
+        self.create_run(server)
+        for rank, values in enumerate(self.values):
+            self.send_ours(server, "curve", rank, self.yesterday, 10, values)
 
     def fill_day_its(self, server):
-        for rank, points in enumerate(self.values):
+        for rank, values in enumerate(self.values):
+            points = [(self.yesterday + 10 * i, v) for i, v in enumerate(values)]
             server.request("/api/v1/import", five_series("curve", windows(points), rank=str(rank), run=RUN)).close()
 
     def sealed(self, fill, buckets):
@@ -147,10 +154,26 @@ class SealedRead:
         must_hold(server, server.samples_held(None), samples)
         return server
 
-    def load(self, shape):
-        def fill(server):
-            self.bench.load(server, "astraml" if type(server) is AstraML else "remote-write", shape.options())
-        return fill
+    def fill_wide(self, server):
+        self.bench.load(server, "astraml" if type(server) is AstraML else "remote-write", self.wide.options())
+
+    def year_values(self):
+        """[(rank, first place, values)], a month or so of real values at a time; four series."""
+        endless = self.endless()
+        for rank in range(4):
+            for at in range(0, self.days * 2880, 100000):
+                yield rank, at, list(itertools.islice(endless, min(100000, self.days * 2880 - at)))
+
+    def fill_year_ours(self, server):
+        self.create_run(server)
+        for rank, at, values in self.year_values():
+            self.send_ours(server, "curve", rank, self.year_start + 30 * at, 30, values)
+
+    def fill_year_its(self, server):
+        for rank, at, values in self.year_values():
+            times = [(self.year_start + 30 * (at + i)) * 1000 for i in range(len(values))]
+            server.request("/api/v1/import", json.dumps({"metric": {"__name__": "curve", "rank": str(rank), "run": RUN},
+                                                         "values": values, "timestamps": times}).encode()).close()
 
     # ---- asking ----
 
@@ -181,15 +204,16 @@ class SealedRead:
         if not self.values:
             self.prepare()
         results = self.beside(["day"], self.fill_day_ours, self.fill_day_its, 288000, 5 * 288000)
-        for keys, shape in ((["year", "day of year"], self.year), (["wide"], self.wide)):
-            samples = shape.samples() + shape.warm_up()
-            results |= self.beside(keys, self.load(shape), self.load(shape), samples, samples)
+        n = 4 * self.days * 2880
+        results |= self.beside(["year", "day of year"], self.fill_year_ours, self.fill_year_its, n, n)
+        n = self.wide.samples() + self.wide.warm_up()
+        results |= self.beside(["wide"], self.fill_wide, self.fill_wide, n, n)
         return results
 
     # ---- telling ----
 
     whats = {"day": "one series, one day, 2,880 rows", "year": "one series, one year at 1 h",
-             "day of year": "the same series, one day at 1 h", "wide": "1,000 series, one day at 5 min"}
+             "day of year": "one series of the year, one day, 2,880 rows", "wide": "1,000 series, one day at 5 min"}
 
     def goals(self, rounds):
         def beside(key, field, limit):

@@ -56,13 +56,16 @@ static int check(void *arg, struct block_key key, const struct bucket *b)
 
 static void check_block(struct span block, uint64_t offset)
 {
+	struct block_want want;
+
 	kept.only = 0;
 	kept.at = 0;
-	assert_int_equal(partblock_read(reader, block, offset, NULL, 0, check, NULL), 0);
+	assert_int_equal(partblock_read(reader, block, offset, &block_want_all, check, NULL), 0);
 	assert_int_equal(kept.at, kept.n);
 	kept.only = kept.key[random_below(&seed, kept.n)].sid;
 	kept.at = 0;
-	assert_int_equal(partblock_read(reader, block, offset, &kept.only, 1, check, NULL), 0);
+	want = (struct block_want){ &kept.only, 1, INT64_MIN, INT64_MAX, WANT_ALL };
+	assert_int_equal(partblock_read(reader, block, offset, &want, check, NULL), 0);
 	while (kept.at < kept.n)
 		assert_int_not_equal(kept.key[kept.at++].sid, kept.only);
 }
@@ -182,17 +185,19 @@ static void test_damage_is_found(void **state)
 	(void)state;
 	random_block(100);
 	out = finish(7);
-	assert_int_equal(partblock_read(reader, buf_span(&out), 8, NULL, 0, ignore, NULL), ERR_CORRUPT);
+	assert_int_equal(partblock_read(reader, buf_span(&out), 8, &block_want_all, ignore, NULL),
+			 ERR_CORRUPT);
 	for (size_t i = 0; i < out.len; i++) {
 		uint8_t flip = (uint8_t)(1 + random_below(&seed, 255));
 
 		out.data[i] ^= flip;
-		assert_int_equal(partblock_read(reader, buf_span(&out), 7, NULL, 0, ignore, NULL),
+		assert_int_equal(partblock_read(reader, buf_span(&out), 7, &block_want_all, ignore, NULL),
 				 ERR_CORRUPT);
 		out.data[i] ^= flip;
 	}
 	for (size_t len = 0; len < out.len; len++)
-		assert_int_equal(partblock_read(reader, span_of(out.data, len), 7, NULL, 0, ignore, NULL),
+		assert_int_equal(partblock_read(reader, span_of(out.data, len), 7, &block_want_all, ignore,
+						NULL),
 				 ERR_CORRUPT);
 	buf_release(&out);
 	forget();
