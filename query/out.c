@@ -56,14 +56,32 @@ void out_bytes(struct out *o, const void *data, size_t n)
 	}
 }
 
-static uint8_t *put_u64(uint8_t *p, uint64_t v)
+static const char two_digits[] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
+    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
+    "767778798081828384858687888990919293949596979899";
+
+/* Eight digits, leading zeros and all: divisions that do not wait for each other. */
+static void put_eight(uint8_t *p, uint32_t v)
 {
-	static const char two_digits[] =
-	    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
-	    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
-	    "767778798081828384858687888990919293949596979899";
+	uint32_t high = v / 10000, low = v % 10000;
+
+	memcpy(p, &two_digits[high / 100 * 2], 2);
+	memcpy(p + 2, &two_digits[high % 100 * 2], 2);
+	memcpy(p + 4, &two_digits[low / 100 * 2], 2);
+	memcpy(p + 6, &two_digits[low % 100 * 2], 2);
+}
+
+uint8_t *out_put_u64(uint8_t *p, uint64_t v)
+{
 	char text[20], *from = text + sizeof text;
 	size_t n;
+
+	if (v >= 100000000) {
+		p = out_put_u64(p, v / 100000000);
+		put_eight(p, (uint32_t)(v % 100000000));
+		return p + 8;
+	}
 
 	for (; v >= 100; v /= 100) {
 		from -= 2;
@@ -85,18 +103,22 @@ void out_u64(struct out *o, uint64_t v)
 	uint8_t *p = out_room(o, 20);
 
 	if (p)
-		out_wrote(o, put_u64(p, v));
+		out_wrote(o, out_put_u64(p, v));
+}
+
+uint8_t *out_put_i64(uint8_t *p, int64_t v)
+{
+	if (v < 0)
+		*p++ = '-';
+	return out_put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void out_i64(struct out *o, int64_t v)
 {
 	uint8_t *p = out_room(o, 21);
 
-	if (!p)
-		return;
-	if (v < 0)
-		*p++ = '-';
-	out_wrote(o, put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
+	if (p)
+		out_wrote(o, out_put_i64(p, v));
 }
 
 static const struct out_memo *memo_of(struct out *o, double v)
@@ -117,21 +139,24 @@ static const struct out_memo *memo_of(struct out *o, double v)
 	return m;
 }
 
+uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
+{
+	const char *text = isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+	const struct out_memo *m;
+
+	if (!isfinite(v))
+		return (uint8_t *)stpcpy((char *)p, text);
+	m = memo_of(o, v);
+	memcpy(p, m->text, NUMBER_TEXT_MAX);
+	return p + m->len;
+}
+
 void out_double(struct out *o, double v)
 {
-	const struct out_memo *m;
-	uint8_t *p;
+	uint8_t *p = out_room(o, NUMBER_TEXT_MAX);
 
-	if (!isfinite(v)) {
-		out_raw(o, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
-		return;
-	}
-	m = memo_of(o, v);
-	p = out_room(o, NUMBER_TEXT_MAX);
-	if (!p)
-		return;
-	memcpy(p, m->text, NUMBER_TEXT_MAX);
-	out_wrote(o, p + m->len);
+	if (p)
+		out_wrote(o, out_put_double(o, p, v));
 }
 
 size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)

@@ -76,6 +76,11 @@ void out_i64(struct out *o, int64_t v);
 /* Shortest round-trip; "NaN", "Infinity", "-Infinity" as strings. */
 void out_double(struct out *o, double v);
 
+/* The same where room for 21 or NUMBER_TEXT_MAX bytes is known to be; they return the end. */
+uint8_t *out_put_u64(uint8_t *p, uint64_t v);
+uint8_t *out_put_i64(uint8_t *p, int64_t v);
+uint8_t *out_put_double(struct out *o, uint8_t *p, double v);
+
 /* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part. */
 void out_string(struct out *o, struct span s);
 void out_time(struct out *o, int64_t t_ns);           /* a string, RFC 3339 */

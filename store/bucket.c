@@ -54,7 +54,7 @@ void bucket_release(struct bucket *b)
 	bucket_init(b);
 }
 
-int bucket_copy(struct bucket *dst, const struct bucket *src)
+int bucket_copy_owned(struct bucket *dst, const struct bucket *src)
 {
 	struct bucket_rare *rare = NULL;
 	struct sum sum = { 0 };

@@ -55,11 +55,20 @@ enum {
 };
 
 void bucket_init(struct bucket *b);
-void bucket_release(struct bucket *b);                         /* empty again */
-int bucket_copy(struct bucket *dst, const struct bucket *src); /* dst uninitialised; deep; ERR_NOMEM */
+void bucket_release(struct bucket *b); /* empty again */
 
 /* Whether there is anything to release. */
 static inline bool bucket_owns(const struct bucket *b) { return b->rare || b->sum.wide; }
+
+/* Deep; dst uninitialised; ERR_NOMEM. */
+int bucket_copy_owned(struct bucket *dst, const struct bucket *src);
+static inline int bucket_copy(struct bucket *dst, const struct bucket *src)
+{
+	if (__builtin_expect(bucket_owns(src), 0))
+		return bucket_copy_owned(dst, src);
+	*dst = *src;
+	return 0;
+}
 
 /* Number of samples, non-finite ones included. */
 uint64_t bucket_samples(const struct bucket *b);

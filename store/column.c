@@ -178,12 +178,15 @@ static void get_plane(struct column_in *in, unsigned form, unsigned shift, uint6
 {
 	struct span s = read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
 
-	if (form == PLANE_SAME && s.len)
-		for (size_t i = 0; i < n && s.data[0]; i++)
-			u[i] |= (uint64_t)s.data[0] << shift;
-	else
+	if (form == PLANE_SAME && s.len) {
+		uint64_t same = (uint64_t)s.data[0] << shift;
+
+		for (size_t i = 0; i < n && same; i++)
+			u[i] |= same;
+	} else {
 		for (size_t i = 0; i < s.len; i++)
 			u[i] |= (uint64_t)s.data[i] << shift;
+	}
 }
 
 static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t least, bool zigzagged)
@@ -204,8 +207,10 @@ static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t leas
 			return ERR_CORRUPT;
 		get_plane(in, form, 8 * p, u, n);
 	}
-	for (size_t i = 0; i < n; i++)
-		ret[i] = zigzagged ? unzigzag(u[i]) : plus((int64_t)u[i], least);
+	for (size_t i = 0; i < n && zigzagged; i++)
+		ret[i] = unzigzag(u[i]);
+	for (size_t i = 0; i < n && !zigzagged; i++)
+		ret[i] = plus((int64_t)u[i], least);
 	return 0;
 }
 
@@ -472,8 +477,10 @@ int column_skip(struct column_in *in, size_t n)
 
 static void add_up(int64_t *v, size_t n)
 {
+	int64_t sum = v[0];
+
 	for (size_t i = 1; i < n; i++)
-		v[i] = plus(v[i], v[i - 1]);
+		v[i] = sum = plus(v[i], sum);
 }
 
 int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
@@ -499,8 +506,9 @@ int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *cons
 		add_up(ret + 1, n - 1);
 	if (order > 0)
 		add_up(ret, n);
-	for (size_t i = 0; i < n; i++)
-		ret[i] =
-		    plus((int64_t)((uint64_t)ret[i] * (uint64_t)units[unit]), ref ? refs[ref - 1][i] : 0);
+	for (size_t i = 0; i < n && unit; i++)
+		ret[i] = (int64_t)((uint64_t)ret[i] * (uint64_t)units[unit]);
+	for (size_t i = 0; i < n && ref; i++)
+		ret[i] = plus(ret[i], refs[ref - 1][i]);
 	return 0;
 }

@@ -87,6 +87,7 @@ struct gather {
 	uint64_t flush;                /* being read */
 	struct manifest manifest;      /* parts of the range */
 	const struct wanted_sid *sids; /* by rising sid */
+	const struct wanted_sid *last; /* of the bucket that came last */
 	uint32_t *only_sids;           /* the same, for block_read_some */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
@@ -104,15 +105,22 @@ static int compare_wanted(const void *a, const void *b)
 	return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
+static const struct wanted_sid *find_wanted(const struct gather *g, uint32_t sid)
+{
+	struct wanted_sid wanted = { .sid = sid };
+
+	return bsearch(&wanted, g->sids, g->n_sids, sizeof(wanted), compare_wanted);
+}
+
 static int gather_add(struct gather *g, struct block_key key, const struct bucket *b)
 {
-	struct wanted_sid wanted = { .sid = key.sid };
-	const struct wanted_sid *w;
+	const struct wanted_sid *w = g->last;
 	int err;
 
 	if (key.start_ns < g->from_ns || key.start_ns >= g->to_ns)
 		return 0;
-	w = bsearch(&wanted, g->sids, g->n_sids, sizeof(wanted), compare_wanted);
+	if (!w || w->sid != key.sid)
+		w = g->last = find_wanted(g, key.sid);
 	if (!w)
 		return 0;
 	if (g->n == g->cap) {
@@ -157,7 +165,8 @@ static int gather_part_bucket(void *arg, struct block_key key, const struct buck
 static void gather_truncate(struct gather *g, size_t n)
 {
 	while (g->n > n)
-		bucket_release(&g->found[--g->n].bucket);
+		if (bucket_owns(&g->found[--g->n].bucket))
+			bucket_release(&g->found[g->n].bucket);
 }
 
 static struct block_want wanted(const struct gather *g)

@@ -35,6 +35,7 @@ struct coder {
 	struct column_in *in;
 	unsigned fields; /* that are put, or wanted */
 	bool skip;       /* the columns at hand are not wanted */
+	const int64_t *refs[COLUMN_REFS_MAX];
 };
 
 int strip_new(struct strip **ret)
@@ -58,21 +59,17 @@ static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)(form % ST
 
 static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 {
-	const int64_t *refs[COLUMN_REFS_MAX] = { c->s->ref[0], c->s->ref[1], c->s->ref[2] };
-
 	if (c->skip)
 		return column_skip(c->in, n);
-	return c->out ? column_put(c->out, v, n, refs, n_refs) : column_get(c->in, v, n, refs, n_refs);
+	return c->out ? column_put(c->out, v, n, c->refs, n_refs) : column_get(c->in, v, n, c->refs, n_refs);
 }
 
 static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, int64_t *m)
 {
-	const int64_t *refs[COLUMN_REFS_MAX] = { c->s->ref[0], c->s->ref[1], c->s->ref[2] };
-
 	if (c->skip)
 		return numbers_skip(c->in, n);
-	return c->out ? numbers_put(c->out, scale, v, n, refs, n_refs, m)
-		      : numbers_get(c->in, scale, v, n, refs, n_refs, m);
+	return c->out ? numbers_put(c->out, scale, v, n, c->refs, n_refs, m)
+		      : numbers_get(c->in, scale, v, n, c->refs, n_refs, m);
 }
 
 static int code_scale(struct coder *c, struct scale *scale)
@@ -80,22 +77,27 @@ static int code_scale(struct coder *c, struct scale *scale)
 	return c->out ? scale_put(c->out, *scale) : scale_get(c->in, scale);
 }
 
-static void refer_full(struct strip *s, int ref, const int64_t *v)
+/* References: columns of all full buckets, copied where they are columns of all buckets. */
+
+static void refer_same(struct coder *c, int ref, const int64_t *v) { c->refs[ref] = v; }
+
+static void refer_full(struct coder *c, int ref, const int64_t *v)
 {
-	for (size_t i = 0; i < s->n_full; i++)
+	struct strip *s = c->s;
+
+	c->refs[ref] = s->n_full == s->n ? v : s->ref[ref];
+	for (size_t i = 0; i < s->n_full && s->n_full < s->n && !c->skip; i++)
 		s->ref[ref][i] = v[s->full[i]];
 }
 
 /* What the bucket before has; the first has nothing before it. */
-static void refer_before(struct strip *s, int ref, const int64_t *v, int64_t nothing)
+static void refer_before(struct coder *c, int ref, const int64_t *v, int64_t nothing)
 {
-	for (size_t i = 0; i < s->n_full; i++)
-		s->ref[ref][i] = s->full[i] ? v[s->full[i] - 1] : nothing;
-}
+	struct strip *s = c->s;
 
-static void refer_same(struct strip *s, int ref, const int64_t *v)
-{
-	memcpy(s->ref[ref], v, s->n_full * sizeof(*v));
+	c->refs[ref] = s->ref[ref];
+	for (size_t i = 0; i < s->n_full && !c->skip; i++)
+		s->ref[ref][i] = s->full[i] ? v[s->full[i] - 1] : nothing;
 }
 
 static bool is_full(const struct strip *s, size_t i) { return s->count[i] != 1 || s->flags[i] & FLAG_RARE; }
@@ -139,11 +141,11 @@ static int code_times(struct coder *c)
 	int err;
 
 	want(c, WANT_TIMES);
-	memcpy(s->ref[0], s->start, s->n * sizeof(*s->start));
+	refer_same(c, 0, s->start);
 	err = code_column(c, s->last_t, s->n, 1);
-	refer_full(s, 0, s->last_t);
-	refer_full(s, 1, s->start);
-	refer_before(s, 2, s->last_t, s->start[0]);
+	refer_full(c, 0, s->last_t);
+	refer_full(c, 1, s->start);
+	refer_before(c, 2, s->last_t, s->start[0]);
 	return err < 0 ? err : code_column(c, s->first_t, s->n_full, 3);
 }
 
@@ -155,22 +157,26 @@ static int code_steps(struct coder *c)
 	want(c, WANT_STEPS | WANT_RARE);
 	err = code_column(c, s->last_step, s->n, 0);
 	want(c, WANT_STEPS);
-	refer_full(s, 0, s->last_step);
-	refer_before(s, 1, s->last_step, 0);
+	refer_full(c, 0, s->last_step);
+	refer_before(c, 1, s->last_step, 0);
 	if (err == 0)
 		err = code_column(c, s->first_step, s->n_full, 2);
-	refer_same(s, 1, s->first_step);
+	refer_same(c, 1, s->first_step);
 	if (err == 0)
 		err = code_column(c, s->step_min, s->n_full, 2);
 	return err < 0 ? err : code_column(c, s->step_max, s->n_full, 2);
 }
 
 /* Leaves of the references what belongs to the stored ones. */
-static void keep_stored(struct strip *s, size_t n_refs)
+static void keep_stored(struct coder *c, size_t n_refs)
 {
-	for (size_t r = 0; r < n_refs; r++)
+	struct strip *s = c->s;
+
+	for (size_t r = 0; r < n_refs; r++) {
 		for (size_t i = 0; i < s->n_stored; i++)
-			s->ref[r][i] = s->ref[r][s->stored[i]];
+			s->ref[r][i] = c->refs[r][s->stored[i]];
+		c->refs[r] = s->ref[r];
+	}
 }
 
 /* The stored numbers of a column of full buckets, whose references are set for all full ones. */
@@ -179,7 +185,9 @@ static int code_stored(struct coder *c, struct scale scale, double *v, size_t n_
 	struct strip *s = c->s;
 	int err;
 
-	keep_stored(s, n_refs);
+	if (s->n_stored == s->n_full || c->skip)
+		return code_numbers(c, scale, v, s->n_stored, n_refs, s->some_m);
+	keep_stored(c, n_refs);
 	for (size_t i = 0; i < s->n_stored; i++)
 		s->some[i] = v[s->stored[i]];
 	err = code_numbers(c, scale, s->some, s->n_stored, n_refs, s->some_m);
@@ -188,9 +196,11 @@ static int code_stored(struct coder *c, struct scale scale, double *v, size_t n_
 	return err;
 }
 
-static void scatter(const struct strip *s, int64_t *m)
+static void scatter(const struct coder *c, int64_t *m)
 {
-	for (size_t i = 0; i < s->n_stored; i++)
+	const struct strip *s = c->s;
+
+	for (size_t i = 0; i < s->n_stored && !c->skip; i++)
 		m[s->stored[i]] = s->some_m[i];
 }
 
@@ -207,10 +217,10 @@ static int code_first(struct coder *c, struct scale scale)
 		else
 			s->first[i] = s->last[s->full[i]];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_before(s, 1, s->last_m, 0);
+	refer_full(c, 0, s->last_m);
+	refer_before(c, 1, s->last_m, 0);
 	err = code_stored(c, scale, s->first, 2);
-	scatter(s, s->first_m);
+	scatter(c, s->first_m);
 	return err;
 }
 
@@ -229,10 +239,10 @@ static int code_min(struct coder *c, struct scale scale)
 		else
 			s->min[i] = is_last ? s->last[s->full[i]] : s->first[i];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_same(s, 1, s->first_m);
+	refer_full(c, 0, s->last_m);
+	refer_same(c, 1, s->first_m);
 	err = code_stored(c, scale, s->min, 2);
-	scatter(s, s->min_m);
+	scatter(c, s->min_m);
 	return err;
 }
 
@@ -247,9 +257,9 @@ static int code_max(struct coder *c, struct scale scale)
 		else
 			s->max[i] = max_form(s->form[i]) ? s->last[s->full[i]] : s->first[i];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_same(s, 1, s->first_m);
-	refer_same(s, 2, s->min_m);
+	refer_full(c, 0, s->last_m);
+	refer_same(c, 1, s->first_m);
+	refer_same(c, 2, s->min_m);
 	return code_stored(c, scale, s->max, 3);
 }
 
@@ -330,6 +340,7 @@ static int code_sums(struct coder *c)
 		if (sum_form(s->form[i]) == STRIP_ONE || sum_form(s->form[i]) == STRIP_TWO)
 			s->stored[s->n_stored++] = (uint16_t)i;
 	err = code_scale_of(c, s->hi, &scale);
+	c->refs[0] = s->ref[0];
 	for (size_t i = 0; i < s->n_stored && !c->skip; i++) {
 		size_t at = s->stored[i];
 
@@ -355,6 +366,8 @@ static int code_rare(struct coder *c)
 	want(c, WANT_RARE);
 	err = code_column(c, s->nan, s->n_rare, 0);
 
+	c->refs[0] = s->ref[0];
+	c->refs[1] = s->ref[1];
 	for (size_t i = 0; i < s->n_rare; i++) {
 		s->ref[0][i] = s->start[s->rare[i]];
 		s->ref[1][i] = s->last_step[s->rare[i]];
