@@ -33,13 +33,25 @@ struct guess {
 	size_t cost; /* about, in bytes */
 };
 
+static bool divides(int64_t v, unsigned unit)
+{
+	switch (unit) { /* by constants: no division is needed */
+	case 3:
+		return v % INT64_C(1000000000) == 0;
+	case 2:
+		return v % 1000000 == 0;
+	default:
+		return v % 1000 == 0;
+	}
+}
+
 /* The coarsest unit that divides all. */
 static unsigned unit_of(const int64_t *v, size_t n)
 {
 	unsigned unit = UNITS - 1;
 
 	for (size_t i = 0; i < n && unit; i++)
-		while (v[i] % units[unit])
+		while (unit && !divides(v[i], unit))
 			unit--;
 	return unit;
 }
@@ -319,7 +331,7 @@ static size_t begin_cost(const int64_t *v, unsigned order)
 	return cost;
 }
 
-/* The guesses of one reference, by rising order; returns how many. */
+/* The guesses of one reference, by rising order, up to one that leaves nothing to pack; returns how many. */
 static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret)
 {
 	unsigned unit = unit_of(v, n), order = 0;
@@ -333,6 +345,8 @@ static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret
 			differ(v + order - 1, n - order + 1);
 		*g = (struct guess){ .order = order, .ref = ref, .unit = unit, .cost = begin_cost(v, order) };
 		guess_packing(v + order, n - order, g);
+		if (g->packing == PACK_SAME)
+			return order + 1;
 	}
 	return order;
 }
@@ -347,6 +361,8 @@ static struct guess choose(const int64_t *from, size_t n, const int64_t *const *
 	for (unsigned ref = 0; ref <= n_refs; ref++) {
 		take_reference(from, n, ref ? refs[ref - 1] : NULL, v);
 		found += guess_orders(v, n, ref, guesses + found);
+		if (guesses[found - 1].packing == PACK_SAME)
+			return guesses[found - 1];
 	}
 	for (size_t i = 1; i < found; i++)
 		if (guesses[i].cost < guesses[best[0]].cost)
