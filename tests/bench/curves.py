@@ -3,8 +3,6 @@
 import http.client
 import json
 import math
-import os
-import sys
 import time
 
 import realdata
@@ -28,7 +26,6 @@ class Curves:
     def __init__(self, bench):
         self.bench = bench
         self.copies = bench.part(8, 8)
-        sys.path.insert(0, os.path.abspath(bench.build + "/gen"))
         self.sets = {}
 
     def prepare(self):

@@ -3,9 +3,7 @@
 import itertools
 import json
 import math
-import os
 import statistics
-import sys
 import time
 import urllib.parse
 
@@ -69,6 +67,18 @@ def must_agree(ours, theirs):
         raise RuntimeError(f"the answers differ: {len(ours)} and {len(theirs)} series")
 
 
+def send_ours(server, run, metric, rank, start, step_s, values):
+    """One series' samples, evenly spaced, with rising steps, in one request."""
+    from astraml.v2.ingest_pb2 import IngestRequest  # made by the build
+
+    request = IngestRequest()
+    request.series.add(metric=metric).labels.add(key="rank", value=str(rank))
+    request.samples.add(series=[0], start_ns=start * 10**9, time_unit_ns=10**9, times=[0] + [step_s] * (len(values) - 1),
+                        steps=[1] * len(values), values=values)
+    server.request(f"/v2/projects/default/runs/{run}/ingest", request.SerializeToString(),
+                   "application/x-protobuf").close()
+
+
 class SealedRead:
     name = "sealedread"
     about = ("Sealed by `astraml compact`, then served; victoria-metrics after its forced merge, asked not to use what "
@@ -81,7 +91,6 @@ class SealedRead:
 
     def __init__(self, bench):
         self.bench = bench
-        sys.path.insert(0, os.path.abspath(bench.build + "/gen"))
         self.yesterday = (int(time.time()) // DAY - 1) * DAY
         self.days = bench.part(364, 26)
         self.many = bench.part(1000)
@@ -115,21 +124,10 @@ class SealedRead:
     def create_run(server):
         server.request("/v2/projects/default/runs", b'{"id":"%s"}' % RUN.encode(), "application/json").close()
 
-    @staticmethod
-    def send_ours(server, metric, rank, start, step_s, values):
-        from astraml.v2.ingest_pb2 import IngestRequest  # made by the build
-
-        request = IngestRequest()
-        request.series.add(metric=metric).labels.add(key="rank", value=str(rank))
-        request.samples.add(series=[0], start_ns=start * 10**9, time_unit_ns=10**9,
-                            times=[0] + [step_s] * (len(values) - 1), steps=[1] * len(values), values=values)
-        server.request(f"/v2/projects/default/runs/{RUN}/ingest", request.SerializeToString(),
-                       "application/x-protobuf").close()
-
     def fill_day_ours(self, server):
         self.create_run(server)
         for rank, values in enumerate(self.values):
-            self.send_ours(server, "curve", rank, self.yesterday, 10, values)
+            send_ours(server, RUN, "curve", rank, self.yesterday, 10, values)
 
     def fill_day_its(self, server):
         for rank, values in enumerate(self.values):
@@ -167,7 +165,7 @@ class SealedRead:
     def fill_year_ours(self, server):
         self.create_run(server)
         for rank, at, values in self.year_values():
-            self.send_ours(server, "curve", rank, self.year_start + 30 * at, 30, values)
+            send_ours(server, RUN, "curve", rank, self.year_start + 30 * at, 30, values)
 
     def fill_year_its(self, server):
         for rank, at, values in self.year_values():
