@@ -94,6 +94,9 @@ struct gather {
 	unsigned fields; /* of buckets in parts */
 	struct found *found;
 	size_t n, cap;
+	bool may_hold;      /* what follows may be filled instead of `found` */
+	struct part **held; /* the parts of one series that is nowhere else, by rising time */
+	size_t n_held;
 	bool partial;
 	bool last_try; /* a part that is not there is lost */
 };
@@ -336,6 +339,10 @@ static int gather_part(struct gather *g, const struct part *part, struct part_ro
 	return err;
 }
 
+/* One series in parts alone comes in order, each window once: it is told as it is read (tell_held), and
+ * need not be kept and sorted.  The parts are held now, while all of them are there. */
+static bool holds(const struct gather *g) { return g->may_hold && g->n_sids == 1 && g->n == 0; }
+
 static int gather_row(struct store *s, struct gather *g, const struct part_row *row, struct part_room *room)
 {
 	struct part *part;
@@ -349,6 +356,10 @@ static int gather_row(struct store *s, struct gather *g, const struct part_row *
 	}
 	if (err < 0)
 		return err;
+	if (g->held) {
+		g->held[g->n_held++] = part;
+		return 0;
+	}
 	err = gather_part(g, part, room);
 	parts_put(s->parts, part);
 	return err;
@@ -361,6 +372,11 @@ static int gather_parts(struct store *s, struct gather *g, uint32_t rid)
 
 	if (g->manifest.n == 0)
 		return 0;
+	if (holds(g)) {
+		g->held = malloc(g->manifest.n * sizeof(*g->held));
+		if (!g->held)
+			return ERR_NOMEM;
+	}
 	err = part_room_init(&room);
 	for (size_t i = 0; i < g->manifest.n && err == 0; i++) {
 		const struct part_row *row = &g->manifest.rows[i];
@@ -380,8 +396,8 @@ static int gather_snapshot(struct store *s, struct gather *g, struct kv_txn *t, 
 	int err = manifest_read(t, 0, g->from_ns, g->to_ns, &g->manifest);
 
 	if (err == 0)
-		err = gather_parts(s, g, rid);
-	return err < 0 ? err : gather_flushes(g, t, rid);
+		err = gather_flushes(g, t, rid);
+	return err < 0 ? err : gather_parts(s, g, rid);
 }
 
 /* ---- in order ---- */
@@ -463,8 +479,12 @@ static int merge_and_tell(struct gather *g, const uint32_t *sids, block_fn fn, v
 	return err;
 }
 
-static void gather_release(struct gather *g)
+static void gather_release(struct store *s, struct gather *g)
 {
+	while (g->n_held)
+		parts_put(s->parts, g->held[--g->n_held]);
+	free(g->held);
+	g->held = NULL;
 	gather_truncate(g, 0);
 	manifest_release(&g->manifest);
 	free(g->found);
@@ -495,7 +515,7 @@ static int gather_again(struct store *s, struct gather *g, uint32_t rid, const u
 	int err = ERR_GONE;
 
 	for (int left = 4; left > 0 && err == ERR_GONE; left--) {
-		gather_release(g);
+		gather_release(s, g);
 		g->last_try = left == 1;
 		err = gather_all(s, g, rid, sids, n_sids);
 	}
@@ -520,9 +540,9 @@ static int want(struct gather *g, const uint32_t *sids, size_t n_sids)
 	return 0;
 }
 
-static void gather_end(struct gather *g)
+static void gather_end(struct store *s, struct gather *g)
 {
-	gather_release(g);
+	gather_release(s, g);
 	free((void *)g->sids);
 	free(g->only_sids);
 }
@@ -530,29 +550,56 @@ static void gather_end(struct gather *g)
 struct bucket_call {
 	bucket_fn fn;
 	void *arg;
+	int said;
 };
 
 static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 {
 	struct bucket_call *c = arg;
 
-	return c->fn(c->arg, key.sid, key.start_ns, b);
+	return c->said = c->fn(c->arg, key.sid, key.start_ns, b);
+}
+
+static int tell_held_part(struct gather *g, const struct part *part, struct part_room *room,
+			  struct bucket_call *call)
+{
+	const struct block_want want = wanted(g);
+
+	for (size_t i = 0; part_find(part, g->only_sids, g->n_sids, g->from_ns, g->to_ns, &i); i++) {
+		int err = part_read(part, i, room->reader, &room->block, &want, tell_bucket, call);
+
+		if (call->said || (err < 0 && err != ERR_CORRUPT && err != ERR_IO))
+			return err;
+		g->partial |= err < 0;
+	}
+	return 0;
+}
+
+static int tell_held(struct gather *g, struct bucket_call *call)
+{
+	struct part_room room;
+	int err = part_room_init(&room);
+
+	for (size_t i = 0; i < g->n_held && err == 0; i++)
+		err = tell_held_part(g, g->held[i], &room, call);
+	part_room_release(&room);
+	return err;
 }
 
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, unsigned fields, bucket_fn fn, void *arg, bool *ret_partial)
 {
-	struct gather g = { .from_ns = from_ns, .to_ns = to_ns, .fields = fields };
-	struct bucket_call call = { fn, arg };
+	struct gather g = { .from_ns = from_ns, .to_ns = to_ns, .fields = fields, .may_hold = true };
+	struct bucket_call call = { fn, arg, 0 };
 	int err = want(&g, sids, n_sids);
 
 	if (err == 0)
 		err = gather_again(v->store, &g, rid, sids, n_sids);
 	if (err == 0)
-		err = merge_and_tell(&g, sids, tell_bucket, &call);
+		err = g.held ? tell_held(&g, &call) : merge_and_tell(&g, sids, tell_bucket, &call);
 	if (g.partial && ret_partial)
 		*ret_partial = true;
-	gather_end(&g);
+	gather_end(v->store, &g);
 	return err;
 }
 
@@ -570,7 +617,7 @@ int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *
 		err = merge_and_tell(&g, range->sids, fn, arg);
 	if (g.partial)
 		*ret_partial = true;
-	gather_end(&g);
+	gather_end(s, &g);
 	return err;
 }
 
