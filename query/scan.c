@@ -36,9 +36,10 @@ static int walk_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct b
 		w->series++;
 	if (s->every_ns == s->window_ns)
 		return s->row(s->arg, w->series, start_ns, b);
+	if (w->open && w->acc_series == w->series && start_ns >= w->acc_start_ns &&
+	    start_ns - w->acc_start_ns < s->every_ns)
+		return bucket_merge_fields(&w->acc, b, s->fields);
 	row_ns = s->every_ns == SCAN_WHOLE ? s->from_ns : window_start(start_ns, s->every_ns);
-	if (w->open && w->acc_series == w->series && w->acc_start_ns == row_ns)
-		return bucket_merge(&w->acc, b);
 	err = row_out(w);
 	if (err != 0)
 		return err;

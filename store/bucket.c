@@ -219,7 +219,7 @@ int bucket_start(struct bucket *b, struct point p)
 	return 0;
 }
 
-int bucket_merge(struct bucket *dst, const struct bucket *src)
+int bucket_merge_fields(struct bucket *dst, const struct bucket *src, unsigned fields)
 {
 	struct bucket_rare *r = NULL;
 	bool had_rare = dst->rare;
@@ -230,7 +230,7 @@ int bucket_merge(struct bucket *dst, const struct bucket *src)
 		if (!r)
 			return ERR_NOMEM;
 	}
-	err = sum_merge(&dst->sum, &src->sum);
+	err = fields & WANT_SUM ? sum_merge(&dst->sum, &src->sum) : 0;
 	if (err < 0) {
 		if (!had_rare) {
 			free(dst->rare);
@@ -245,8 +245,11 @@ int bucket_merge(struct bucket *dst, const struct bucket *src)
 		r->neg_inf += src->rare->neg_inf;
 		rare_widen(r, src->rare->bad_t_ns, src->rare->bad_step);
 	}
-	widen_values(dst, src->min, src->max);
-	widen_points(dst, &src->first, &src->last);
-	widen_steps(dst, src->step_min, src->step_max);
+	if (fields & WANT_VALUES)
+		widen_values(dst, src->min, src->max);
+	if (fields & WANT_TIMES)
+		widen_points(dst, &src->first, &src->last);
+	if (fields & WANT_STEPS)
+		widen_steps(dst, src->step_min, src->step_max);
 	return 0;
 }

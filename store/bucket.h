@@ -78,7 +78,11 @@ int bucket_start(struct bucket *b, struct point p);
 
 /* ERR_NOMEM leaves the bucket as it was. */
 int bucket_add(struct bucket *b, struct point p);
-int bucket_merge(struct bucket *dst, const struct bucket *src);
+int bucket_merge_fields(struct bucket *dst, const struct bucket *src, unsigned fields); /* WANT_... */
+static inline int bucket_merge(struct bucket *dst, const struct bucket *src)
+{
+	return bucket_merge_fields(dst, src, WANT_ALL);
+}
 
 /* 0 when the two are the same to the last bit, the canonical sum included; else ERR_CORRUPT, for who
  * compares what was read back with what was written. */

@@ -95,7 +95,7 @@ struct gather {
 	struct found *found;
 	size_t n, cap;
 	bool may_hold;      /* what follows may be filled instead of `found` */
-	struct part **held; /* the parts of one series that is nowhere else, by rising time */
+	struct part **held; /* parts that have all there is, in order */
 	size_t n_held;
 	bool partial;
 	bool last_try; /* a part that is not there is lost */
@@ -339,9 +339,17 @@ static int gather_part(struct gather *g, const struct part *part, struct part_ro
 	return err;
 }
 
-/* One series in parts alone comes in order, each window once: it is told as it is read (tell_held), and
- * need not be kept and sorted.  The parts are held now, while all of them are there. */
-static bool holds(const struct gather *g) { return g->may_hold && g->n_sids == 1 && g->n == 0; }
+/* One series that is in parts alone comes in order, each window once; so do several in one part, when they
+ * are asked for in its order.  They are told as they are read (tell_held), and need not be kept and
+ * sorted.  The parts are held now, while all of them are there. */
+static bool holds(const struct gather *g)
+{
+	bool in_order = g->n_sids == 1 || g->manifest.n == 1;
+
+	for (size_t i = 0; i < g->n_sids && in_order; i++)
+		in_order = g->sids[i].position == i;
+	return g->may_hold && g->n == 0 && in_order;
+}
 
 static int gather_row(struct store *s, struct gather *g, const struct part_row *row, struct part_room *room)
 {

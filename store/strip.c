@@ -554,7 +554,8 @@ static int give_single(unsigned fields, struct bucket *b)
 	if (!(fields & WANT_VALUES))
 		return 0;
 	b->min = b->max = v;
-	b->sum.hi = v == 0 ? 0 : v;
+	if (fields & WANT_SUM)
+		b->sum.hi = v == 0 ? 0 : v;
 	return isfinite(v) ? 0 : ERR_CORRUPT;
 }
 
