@@ -1,5 +1,6 @@
 """Sealing beside other work: acknowledgements and memory meanwhile; and opening what was sealed."""
 
+import os
 import shutil
 import time
 
@@ -72,14 +73,11 @@ class Sealing:
         day = f"start={(self.today - DAY) * 1000}&end={self.today * 1000}"
         path = f"/v2/projects/default/query?run=bench-0000&label.rank=0&every=300s&agg=mean&{day}"
         with AstraML(self.copy(), "--compact-every", "1s") as server, Peak(server) as peak:
-            known, answers, begun = None, 0, time.monotonic()
-            while known is None or server.parts_bytes() != known:
-                known = server.parts_bytes()
-                asked = time.monotonic()
-                while time.monotonic() - asked < 4:
-                    self.bench.load(server, "get", ["--path", path, "--connections", 1, "--count", 1])
-                    answers += 1
-            return {"mb": known / 1e6, "greatest": peak.greatest, "answers": answers,
+            answers, begun = 0, time.monotonic()
+            while len(os.listdir(server.directory + "/parts")) < days:
+                self.bench.load(server, "get", ["--path", path, "--connections", 1, "--count", 3])
+                answers += 3
+            return {"mb": server.parts_bytes() / 1e6, "greatest": peak.greatest, "answers": answers,
                     "seconds": time.monotonic() - begun}
 
     # ---- opening ----
