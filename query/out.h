@@ -17,7 +17,7 @@
 
 /* Doubles written last, which often come again: min, max, mean, first and last of a window with one
  * sample, a value that stays. */
-#define OUT_MEMOS 4
+#define OUT_MEMO_BITS 4
 struct out_memo {
 	uint64_t bits;
 	size_t len; /* 0: none */
@@ -29,8 +29,7 @@ struct out {
 	const struct api_sink *sink; /* NULL: only the buffer */
 	bool hold;
 	int err;
-	struct out_memo memo[OUT_MEMOS];
-	unsigned next_memo;
+	struct out_memo memo[1 << OUT_MEMO_BITS]; /* by their bits, mixed */
 };
 
 void out_init(struct out *o, const struct api_sink *sink);

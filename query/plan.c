@@ -129,11 +129,15 @@ int plan_make(struct plan *p, const struct ctx *c,
 	return err < 0 ? fault_default(c->f, err) : plan_windows(p, c->f);
 }
 
+static bool is_by_step(const struct ask *a)
+{
+	return a->x_step || a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+}
+
 /* What the columns and the choice of rows look at. */
 static unsigned fields_of(const struct ask *a)
 {
-	bool by_step = a->x_step || a->step_start != INT64_MIN || a->step_end != INT64_MAX;
-	unsigned fields = by_step ? WANT_TIMES | WANT_STEPS : 0;
+	unsigned fields = is_by_step(a) ? WANT_TIMES | WANT_STEPS : 0;
 
 	for (size_t i = 0; i < a->n_aggs; i++)
 		fields |= agg_fields(a->aggs[i]);
@@ -162,6 +166,7 @@ struct walk {
 	const struct row_taker *t;
 	const struct chosen_run *run;
 	size_t opened;      /* the taker was told of the series before this place in plan.picked */
+	bool by_step;       /* steps say which rows are shown */
 	const size_t *ends; /* by=: of the groups, see merged.h */
 	struct hidden hidden;
 };
@@ -192,11 +197,12 @@ static int walk_row(void *arg, size_t series, int64_t start_ns, const struct buc
 	struct walk *w = arg;
 	int err;
 
-	if (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns)))
+	if (w->by_step &&
+	    (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns))))
 		return 0;
 	if (w->ends)
 		series = series > 0 ? w->ends[series - 1] : 0;
-	err = open_until(w, w->run->first + series + 1);
+	err = w->opened > w->run->first + series ? 0 : open_until(w, w->run->first + series + 1);
 	return err == 0 ? w->t->row(w->t->arg, start_ns, b) : err;
 }
 
@@ -250,7 +256,7 @@ static int run_rows(struct walk *w, struct store *store)
 
 int plan_rows(struct plan *p, struct store *s, const struct row_taker *t)
 {
-	struct walk w = { .p = p, .t = t };
+	struct walk w = { .p = p, .t = t, .by_step = is_by_step(&p->ask) };
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {

@@ -53,7 +53,7 @@ void strip_free(struct strip *s) { free(s); }
 static unsigned first_form(int64_t form) { return (unsigned)form / (9 * STRIP_SUMS); }
 static unsigned min_form(int64_t form) { return (unsigned)form / (3 * STRIP_SUMS) % 3; }
 static unsigned max_form(int64_t form) { return (unsigned)form / STRIP_SUMS % 3; }
-static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)(form % STRIP_SUMS); }
+static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)((unsigned)form % STRIP_SUMS); }
 
 /* ---- both ways ---- */
 
