@@ -9,7 +9,7 @@ import urllib.parse
 
 import charts
 import realdata
-from report import at_most, figures, spread, table
+from report import at_most, figures, reaches, spread, table
 from sealed import five_series, windows
 from servers import AstraML, VictoriaMetrics
 from workbench import Shape, must_hold
@@ -220,15 +220,23 @@ class SealedRead:
                            limit)
 
         return [beside("day", "p50_ms", 0.25), beside("day", "p99_ms", 0.25), beside("year", "p50_ms", 0.25),
-                beside("year", "p99_ms", 0.25), beside("wide", "p50_ms", 0.25)]
+                beside("year", "p99_ms", 0.25), beside("wide", "p50_ms", 0.25),
+                at_most("sealed: one series, one year at 1 h: p50, ms; one day at 30 s of it",
+                        *(figures(rounds, key, lambda r: r["p50_ms"]) for key in ("year", "day of year")), 2),
+                *(reaches(f"sealing: M buckets a CPU-s, {what}", figures(rounds, key, self.sealed_a_second), 2, "M")
+                  for key, what in (("wide", "one float32 sample a window"), ("year", "one real sample"),
+                                    ("day", "three real samples")))]
+
+    @staticmethod
+    def sealed_a_second(run):
+        return run["seal"]["buckets"] / run["seal"]["cpu_s"] / 1e6
 
     def details(self, rounds):
         rows = [[f"{whose}, {self.whats[key]}",
                  *(spread(figures(rounds, prefix + key, lambda r, f=field: r[f]), ".3f")
                    for field in ("p50_ms", "p99_ms", "max_ms", "cpu_ms")),
                  f"{statistics.median(figures(rounds, prefix + key, lambda r: r['kib'])):.0f}",
-                 spread(figures(rounds, prefix + key, lambda r: r["seal"]["buckets"] / r["seal"]["cpu_s"] / 1e6), ".2f")
-                 if not prefix else "-"]
+                 spread(figures(rounds, prefix + key, self.sealed_a_second), ".2f") if not prefix else "-"]
                 for key in self.whats for prefix, whose in (("", "ours"), ("its ", "victoria-metrics"))
                 if prefix + key in rounds[0]]
         return table(["run", "p50, ms", "p99, ms", "max, ms", "server's CPU an answer, ms", "KiB an answer",
