@@ -1,7 +1,3 @@
-/*
- * An empty bucket holds the ends of every order (first is the greatest point there is, min is
- * +infinity, ...), so that adding to it and merging with it need no case of their own.
- */
 #include "store/bucket.h"
 
 #include <stdlib.h>
@@ -33,18 +29,6 @@ int point_compare(const struct point *a, const struct point *b)
 	if (a->step != b->step)
 		return a->step < b->step ? -1 : 1;
 	return double_total_compare(a->value, b->value);
-}
-
-void bucket_init(struct bucket *b)
-{
-	*b = (struct bucket){
-		.min = bits_double(UINT64_C(0x7ff0000000000000)),
-		.max = bits_double(UINT64_C(0xfff0000000000000)),
-		.first = { INT64_MAX, INT64_MAX, bits_double(INT64_MAX) },
-		.last = { INT64_MIN, STEP_NONE, bits_double(UINT64_MAX) },
-		.step_min = STEP_NONE,
-		.step_max = STEP_NONE,
-	};
 }
 
 void bucket_release(struct bucket *b)

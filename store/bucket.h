@@ -54,7 +54,20 @@ enum {
 	WANT_ALL = WANT_TIMES | WANT_STEPS | WANT_VALUES | WANT_SUM | WANT_RARE,
 };
 
-void bucket_init(struct bucket *b);
+/* An empty bucket holds the ends of every order (first is the greatest point there is, min is
+ * +infinity, ...), so that adding to it and merging with it need no case of their own. */
+static inline void bucket_init(struct bucket *b)
+{
+	*b = (struct bucket){
+		.min = bits_double(UINT64_C(0x7ff0000000000000)),
+		.max = bits_double(UINT64_C(0xfff0000000000000)),
+		.first = { INT64_MAX, INT64_MAX, bits_double(INT64_MAX) },
+		.last = { INT64_MIN, STEP_NONE, bits_double(UINT64_MAX) },
+		.step_min = STEP_NONE,
+		.step_max = STEP_NONE,
+	};
+}
+
 void bucket_release(struct bucket *b); /* empty again */
 
 /* Whether there is anything to release. */

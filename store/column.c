@@ -14,6 +14,9 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* As many bits can be had of eight bytes wherever they begin. */
 #define WORD_WIDTH 57
 
+/* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
+#define LOOSE_GAIN 32
+
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
 /* Modulo 2^64, without the overflow that C does not define. */
@@ -138,8 +141,10 @@ static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
 			    : bits;
 	}
 	loose = (size_t)(bits >> 11) + distinct / 2 + 1;
+	if (loose > n - n / LOOSE_GAIN)
+		loose = n;
 	*ret = distinct == 1 ? PLANE_SAME : loose < n ? PLANE_LOOSE : PLANE_DENSE;
-	return distinct == 1 ? 1 : loose < n ? loose : n;
+	return distinct == 1 ? 1 : loose;
 }
 
 static size_t cost_planes(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint8_t forms[8])
@@ -195,9 +200,12 @@ static void get_plane(struct column_in *in, unsigned form, unsigned shift, uint6
 
 		for (size_t i = 0; i < n && same; i++)
 			u[i] |= same;
-	} else {
+	} else if (shift) {
 		for (size_t i = 0; i < s.len; i++)
 			u[i] |= (uint64_t)s.data[i] << shift;
+	} else {
+		for (size_t i = 0; i < s.len; i++)
+			u[i] = s.data[i];
 	}
 }
 
@@ -211,7 +219,8 @@ static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t leas
 		return ERR_CORRUPT;
 	for (unsigned p = 0; p < planes; p += 4)
 		forms[p / 4] = read_u8(&in->loose);
-	memset(u, 0, n * sizeof(*u));
+	if (planes == 0 || (forms[0] & 3) == PLANE_SAME)
+		memset(u, 0, n * sizeof(*u));
 	for (unsigned p = 0; p < planes; p++) {
 		unsigned form = forms[p / 4] >> 2 * (p % 4) & 3;
 

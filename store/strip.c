@@ -665,7 +665,8 @@ static int give(struct strip *s, uint32_t sid, const struct block_want *want, un
 				err = check(&b, fields, start, s->window_ns);
 			if (err == 0 && wanted)
 				err = fn(arg, (struct block_key){ sid, start, s->window_ns }, &b);
-			sum_release(&b.sum);
+			if (b.sum.wide)
+				sum_release(&b.sum);
 		}
 		at.full += full;
 		at.rare += (s->flags[at.i] & FLAG_RARE) != 0;
