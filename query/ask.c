@@ -12,7 +12,7 @@ unsigned agg_fields(enum agg a)
 {
 	switch (a) {
 	case AGG_COUNT:
-		return 0;
+		return WANT_COUNT;
 	case AGG_SUM:
 	case AGG_MEAN:
 		return WANT_VALUES | WANT_SUM;

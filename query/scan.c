@@ -38,7 +38,7 @@ static int walk_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct b
 		return s->row(s->arg, w->series, start_ns, b);
 	if (w->open && w->acc_series == w->series && start_ns >= w->acc_start_ns &&
 	    start_ns - w->acc_start_ns < s->every_ns)
-		return bucket_merge_fields(&w->acc, b, s->fields);
+		return bucket_merge_fields(&w->acc, b, s->fields ? s->fields : WANT_ALL);
 	row_ns = s->every_ns == SCAN_WHOLE ? s->from_ns : window_start(start_ns, s->every_ns);
 	err = row_out(w);
 	if (err != 0)
@@ -62,8 +62,8 @@ static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int
 		return err;
 	w->series = first;
 	w->found = 0;
-	err =
-	    view_buckets(v, s->rid, s->sids + first, n, from_ns, to_ns, s->fields, walk_bucket, w, &partial);
+	view_fields(v, s->fields);
+	err = view_buckets(v, s->rid, s->sids + first, n, from_ns, to_ns, walk_bucket, w, &partial);
 	view_close(v);
 	*ret_partial |= partial;
 	if (err == 0 && s->pause)

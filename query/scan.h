@@ -22,7 +22,7 @@ struct scan {
 	size_t n_sids;
 	int64_t from_ns, to_ns; /* multiples of every_ns */
 	int64_t every_ns;       /* a multiple of window_ns */
-	unsigned fields;        /* of buckets that row looks at (bucket.h) */
+	unsigned fields;        /* of buckets that row looks at (bucket.h); 0: all */
 	int (*row)(void *arg, size_t series, int64_t start_ns, const struct bucket *b);
 	int (*pause)(void *arg);
 	void *arg;

@@ -3,12 +3,14 @@
  */
 #include "query/handler.h"
 #include "query/picked.h"
-#include "query/scan.h"
+
+#define AT_ONCE 1000 /* series that are read under one view */
 
 struct totals {
 	struct out o;
 	struct picked picked;
 	size_t next; /* series that comes next */
+	uint32_t rid;
 };
 
 static void write_name(struct out *o, const struct series_name *name)
@@ -80,10 +82,10 @@ static void open_next(struct totals *t)
 	out_bytes(&t->o, head.data, head.len);
 }
 
-/* The series before `series` that have no samples. */
-static void empty_until(struct totals *t, size_t series)
+/* The series before `end` that have no samples. */
+static void empty_until(struct totals *t, size_t end)
 {
-	while (t->next < series) {
+	while (t->next < end) {
 		open_next(t);
 		out_raw(&t->o, ",\"count\":0,\"nan\":0,\"pos_inf\":0,\"neg_inf\":0,\"min\":null,\"max\":null,"
 			       "\"mean\":null,\"first\":null,\"last\":null,\"last_step\":null,"
@@ -91,26 +93,21 @@ static void empty_until(struct totals *t, size_t series)
 	}
 }
 
-static int total_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
+static int total_row(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
 {
 	struct totals *t = arg;
+	size_t at = t->next;
 
 	(void)start_ns;
-	empty_until(t, series);
+	while (t->picked.sids[at] != sid)
+		at++;
+	empty_until(t, at);
 	open_next(t);
 	out_total(&t->o, b);
 	return t->o.err;
 }
 
-static int total_pause(void *arg)
-{
-	struct totals *t = arg;
-
-	return out_flush(&t->o);
-}
-
-/* Fills the scan and picks the series. */
-static int totals_plan(struct totals *t, struct ctx *c, struct scan *s)
+static int pick_series(struct totals *t, struct ctx *c)
 {
 	struct run run = { 0 };
 	struct view *v;
@@ -119,33 +116,33 @@ static int totals_plan(struct totals *t, struct ctx *c, struct scan *s)
 	if (err < 0)
 		return fault_default(c->f, err);
 	err = ctx_run(c, v, &run);
-	s->rid = run.rid;
-	s->window_ns = run.window_ns;
+	t->rid = run.rid;
 	if (err == 0)
 		err = picked_add(&t->picked, v, run.rid, NULL, write_name, c->f);
-	if (err == 0 && t->picked.n > 0) {
-		err = view_time_range(v, run.rid, &s->from_ns, &s->to_ns);
-		if (err == 0)
-			s->to_ns += run.window_ns;
-		err = err == ERR_NOT_FOUND ? 0 : fault_default(c->f, err);
-	}
 	view_close(v);
 	run_release(&run);
-	s->sids = t->picked.sids;
-	s->n_sids = t->picked.n;
 	return err;
+}
+
+/* Some series, from one view; what was written leaves when it is closed. */
+static int write_some(struct totals *t, struct store *s, size_t first, size_t n, bool *ret_partial)
+{
+	struct view *v;
+	int err = view_open(s, &v);
+
+	if (err < 0)
+		return err;
+	err = view_totals(v, t->rid, t->picked.sids + first, n, total_row, t, ret_partial);
+	view_close(v);
+	if (err == 0)
+		empty_until(t, first + n);
+	return err == 0 ? out_flush(&t->o) : err;
 }
 
 int handle_metrics(struct ctx *c)
 {
 	static const char *const known[] = { NULL };
 	struct totals t = { 0 };
-	struct scan s = { .store = c->store,
-			  .every_ns = SCAN_WHOLE,
-			  .fields = WANT_ALL,
-			  .row = total_row,
-			  .pause = total_pause,
-			  .arg = &t };
 	bool partial = false;
 	int err = params_check(&c->params, known, c->f);
 
@@ -153,14 +150,16 @@ int handle_metrics(struct ctx *c)
 	t.o.hold = true;
 	picked_init(&t.picked);
 	if (err == 0)
-		err = totals_plan(&t, c, &s);
+		err = pick_series(&t, c);
 	if (err == 0)
 		err = out_begin(&t.o, 200, "application/json", NULL);
 	out_raw(&t.o, "{\"metrics\":[");
-	if (err == 0)
-		err = scan_run(&s, &partial);
+	for (size_t i = 0; i < t.picked.n && err == 0; i += AT_ONCE) {
+		size_t n = t.picked.n - i < AT_ONCE ? t.picked.n - i : AT_ONCE;
+
+		err = write_some(&t, c->store, i, n, &partial);
+	}
 	if (err == 0) {
-		empty_until(&t, t.picked.n);
 		out_raw(&t.o, "],\"partial\":");
 		out_bool(&t.o, partial);
 		out_raw(&t.o, "}\n");

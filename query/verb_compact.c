@@ -13,12 +13,12 @@
 static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
     "\n"
-    "Seals the hours and days that ended by TIME (now) into parts, with all that came late for them,\n"
-    "and drops what the parts hold from the hot store.  For a directory that nobody serves: a server\n"
-    "compacts by itself.  Answers stay the same, to the last bit.\n"
+    "Seals what ended by TIME (now) into parts of every tier, with all that came late, drops what the\n"
+    "parts hold from the hot store, and parts that are past the time their project keeps them.  For a\n"
+    "directory that nobody serves: a server compacts by itself.  Answers stay the same, to the last bit.\n"
     "\n"
     "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
-    "  --dry-run      only tell what would be sealed\n"
+    "  --dry-run      only tell what would be sealed and dropped next\n"
     "\n"
     "example: astraml compact --data ./data\n";
 
@@ -35,17 +35,20 @@ static void print_report(const struct target *t, const struct compact_report *r)
 	char bytes[SHORT_TEXT_MAX];
 
 	if (t->json) {
-		printf("{\"parts\":%llu,\"buckets\":%llu,\"bytes\":%llu,\"replaced\":%llu,\"flushes\":%llu,"
-		       "\"failed\":%llu}\n",
+		printf("{\"parts\":%llu,\"buckets\":%llu,\"bytes\":%llu,\"replaced\":%llu,\"dropped\":%llu,"
+		       "\"flushes\":%llu,\"failed\":%llu}\n",
 		       (unsigned long long)r->parts, (unsigned long long)r->buckets,
 		       (unsigned long long)r->bytes, (unsigned long long)r->replaced,
-		       (unsigned long long)r->flushes, (unsigned long long)r->failed);
+		       (unsigned long long)r->dropped, (unsigned long long)r->flushes,
+		       (unsigned long long)r->failed);
 		return;
 	}
 	short_bytes(r->bytes, bytes);
-	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu flushes dropped\n",
+	printf("%llu parts made, %llu buckets, %s; %llu older parts taken in; %llu parts and %llu flushes "
+	       "dropped\n",
 	       (unsigned long long)r->parts, (unsigned long long)r->buckets, bytes,
-	       (unsigned long long)r->replaced, (unsigned long long)r->flushes);
+	       (unsigned long long)r->replaced, (unsigned long long)r->dropped,
+	       (unsigned long long)r->flushes);
 }
 
 static int compact(const struct target *t, int64_t until_ns, bool dry_run)

@@ -71,19 +71,26 @@ int caller_may(const struct caller *c, const char *project, enum role least, str
 struct compact_report {
 	uint64_t parts, buckets, bytes; /* made */
 	uint64_t replaced;              /* parts taken into these */
+	uint64_t dropped;               /* parts past their time */
 	uint64_t flushes;               /* whose blocks went */
 	uint64_t failed;                /* slots that could not be sealed; the log says why */
 };
 
-/* Flushes what is in memory, seals every hour and day that ended by until_ns, with all that came late,
- * and drops blocks that are folded.  dry_run: only tells what it would seal.  tell (may be NULL) gets
- * a sentence for each slot.  The store was opened for writing; beside the compactor's thread or
- * without one. */
+/* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
+ * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
+ * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot.  The store
+ * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret);
 
 /* ---- health ---- */
+
+/* Of the parts of a tier: its width, 0 for windows as recorded, INT64_MAX for totals. */
+struct tier_stats {
+	int64_t tier_ns;
+	uint64_t parts, buckets, bytes;
+};
 
 struct store_stats {
 	uint64_t runs, series, open_buckets, open_bytes;
@@ -99,6 +106,11 @@ struct store_stats {
 	bool disk_full, broken; /* broken: a commit failed for no want of room; restart */
 };
 int store_stats(struct store *s, struct store_stats *ret);
+
+/* The tiers that a project (NULL: any) has parts of, by rising width; at most TIERS_MAX are told.
+ * ERR_NOT_FOUND: no such project. */
+#define TIERS_MAX 16
+int store_tiers(struct store *s, const char *project, struct tier_stats ret[TIERS_MAX], size_t *ret_n);
 
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);

@@ -48,7 +48,7 @@ struct block_want {
 	const uint32_t *sids; /* NULL: all */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
-	unsigned fields; /* bucket.h */
+	unsigned fields; /* bucket.h; 0: all */
 };
 extern const struct block_want block_want_all;
 int block_read_some(struct span body, size_t count, const struct block_want *want, block_fn fn, void *arg);

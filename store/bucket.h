@@ -43,14 +43,15 @@ struct bucket {
 	struct bucket_rare *rare; /* owned; NULL while every sample is finite */
 };
 
-/* What a reader wants of buckets, beside their counts.  Of those that are merged the others mean nothing;
- * first and last are wanted with their times and steps, by which they are ordered. */
+/* What a reader wants of buckets, beside their counts; 0 stands for all of it.  Of those that are merged the
+ * others mean nothing; first and last are wanted with their times and steps, by which they are ordered. */
 enum {
 	WANT_TIMES = 1,  /* of first and last */
 	WANT_STEPS = 2,  /* of first and last; least and greatest */
 	WANT_VALUES = 4, /* min, max; those of first and last */
 	WANT_SUM = 8,
 	WANT_RARE = 16,
+	WANT_COUNT = 32, /* nothing but that */
 	WANT_ALL = WANT_TIMES | WANT_STEPS | WANT_VALUES | WANT_SUM | WANT_RARE,
 };
 

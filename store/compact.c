@@ -1,260 +1,97 @@
-#include "store/compact.h"
-
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "store/base/duration.h"
 #include "store/base/log.h"
+#include "store/compactor.h"
 #include "store/file.h"
-#include "store/flush.h"
 #include "store/parts.h"
-#include "store/slot.h"
+#include "store/project.h"
 #include "store/turn.h"
 
-#define DROP_BLOCKS 1000
-#define NICE        10
+#define NICE 10
 
-/* A flush whose blocks are there, and what is in them. */
-struct known {
-	uint64_t number;
-	int64_t seen_ns;
-	struct agenda_hour *hours; /* by rising from */
-	size_t n_hours, cap;
-	bool droppable; /* the journal no longer needs its row */
-	bool damaged;   /* a block could not be read: it stays */
-};
+/* ---- what its files share ---- */
 
-struct compactor {
-	struct store *store;
-	pthread_t thread;
-	bool started;
-	atomic_bool stop;
-	pthread_mutex_t lock; /* one at a time seals and drops */
-	pthread_mutex_t nap_lock;
-	pthread_cond_t nap;
-	struct known *known; /* by rising number */
-	size_t n_known, known_cap;
-	int64_t *bad; /* slots that cannot be sealed */
-	size_t n_bad;
-};
-
-/* ---- what is flushed ---- */
-
-static int add_hour(struct known *k, int64_t start_ns)
+void slot_text(const struct project *p, const struct part_id *slot, char *ret)
 {
-	int64_t from = window_start(start_ns, AGENDA_HOUR_NS);
-	size_t at = k->n_hours;
+	char from[CLOCK_TEXT_MAX], length[DURATION_TEXT_MAX], tier[TIER_NAME_MAX];
 
-	while (at > 0 && k->hours[at - 1].from_ns > from)
-		at--;
-	if (at > 0 && k->hours[at - 1].from_ns == from) {
-		k->hours[at - 1].buckets++;
-		return 0;
-	}
-	if (k->n_hours == k->cap) {
-		size_t cap = k->cap ? k->cap * 2 : 4;
-		struct agenda_hour *p = realloc(k->hours, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		k->hours = p;
-		k->cap = cap;
-	}
-	memmove(k->hours + at + 1, k->hours + at, (k->n_hours - at) * sizeof(*k->hours));
-	k->hours[at] = (struct agenda_hour){ from, 1 };
-	k->n_hours++;
-	return 0;
+	clock_format(slot->from_ns, from);
+	duration_print(slot->to_ns - slot->from_ns, length);
+	tier_name(slot->tier_ns, tier);
+	snprintf(ret, SLOT_TEXT_MAX, "project %s, tier %s, %s from %s", p->name, tier, length, from);
 }
 
-static int hour_of_bucket(void *arg, struct block_key key, const struct bucket *b)
+void task_tell(const struct task *task, const char *format, ...)
 {
-	(void)b;
-	return add_hour(arg, key.start_ns);
+	char text[SLOT_TEXT_MAX + 80];
+	va_list args;
+
+	if (!task->tell)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	task->tell(task->arg, text);
 }
 
-static int read_block(struct known *k, struct span key, struct span value)
+bool is_bad(const struct compactor *c, const struct part_id *slot)
 {
-	struct stored s;
-	int err = stored_open(key, value, KIND_BLOCK, &s);
-
-	if (err == 0)
-		err = block_read(s.body, s.count, hour_of_bucket, k);
-	if (err == ERR_CORRUPT) {
-		k->damaged = true;
-		return 0;
-	}
-	return err;
+	for (size_t i = 0; i < c->n_bad; i++)
+		if (c->bad[i].pid == slot->pid && c->bad[i].tier_ns == slot->tier_ns &&
+		    c->bad[i].from_ns == slot->from_ns)
+			return true;
+	return false;
 }
 
-/* Which hours the flush has buckets of. */
-static int read_hours(struct kv_txn *t, struct known *k)
+void note_bad(struct compactor *c, const struct project *p, const struct part_id *slot)
 {
-	uint8_t at[BLOCK_KEY_BYTES];
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_BLOCK, &c), moved;
+	struct agenda_slot *all = realloc(c->bad, (c->n_bad + 1) * sizeof(*all));
+	char text[SLOT_TEXT_MAX];
 
-	if (err < 0)
-		return err;
-	moved = kv_seek(c, block_key_of(k->number, 0, INT64_MIN, at), &key, &value);
-	for (; moved == 0 && err == 0 && key.len == BLOCK_KEY_BYTES && get_be64(key.data) == k->number;
-	     moved = kv_next(c, &key, &value))
-		err = read_block(k, key, value);
-	kv_cursor_close(c);
-	return err;
+	slot_text(p, slot, text);
+	log_warn("compact: %s stays as it is, something in it is damaged; run astraml verify", text);
+	if (!all)
+		return;
+	c->bad = all;
+	c->bad[c->n_bad++] = (struct agenda_slot){ slot->pid, slot->tier_ns, slot->from_ns };
 }
 
-static struct known *find_known(struct compactor *c, uint64_t number)
-{
-	for (size_t i = 0; i < c->n_known; i++)
-		if (c->known[i].number == number)
-			return &c->known[i];
-	return NULL;
-}
-
-static int learn(struct compactor *c, struct kv_txn *t, uint64_t number, struct known **ret)
-{
-	struct known k = { .number = number, .seen_ns = clock_now_ns() };
-	int err = read_hours(t, &k);
-
-	if (err == 0 && c->n_known == c->known_cap) {
-		size_t cap = c->known_cap ? c->known_cap * 2 : 64;
-		struct known *p = realloc(c->known, cap * sizeof(*p));
-
-		err = p ? 0 : ERR_NOMEM;
-		if (p) {
-			c->known = p;
-			c->known_cap = cap;
-		}
-	}
-	if (err < 0) {
-		free(k.hours);
-		return err;
-	}
-	if (k.damaged)
-		log_warn("compact: a block of flush %llu is damaged; the flush stays in the hot store",
-			 (unsigned long long)number);
-	c->known[c->n_known] = k;
-	*ret = &c->known[c->n_known++];
-	return 0;
-}
-
-/* One flush after the one numbered after; *ret_number 0: no more.  A snapshot each: to read all the blocks
- * of one takes some time. */
-static int look_at_flush(struct compactor *c, uint64_t after, uint64_t *ret_number)
-{
-	struct span key, value;
-	struct kv_cursor *cursor;
-	struct flush_row row;
-	struct state state;
-	struct known *k;
-	struct kv_txn *t;
-	uint8_t at[8];
-	int err = kv_begin(c->store->kv, false, &t);
-
-	if (err < 0)
-		return err;
-	*ret_number = 0;
-	put_be64(at, after + 1);
-	err = state_get(t, &state);
-	if (err == 0)
-		err = kv_cursor_open(t, KV_FLUSH, &cursor);
-	if (err == 0) {
-		err = kv_seek(cursor, span_of(at, 8), &key, &value);
-		if (err == 0)
-			err = flush_row_decode(key, value, &row);
-		kv_cursor_close(cursor);
-	}
-	if (err == 0 && row.number <= state.flush) {
-		k = find_known(c, row.number);
-		err = k ? 0 : learn(c, t, row.number, &k);
-		if (err == 0) {
-			k->droppable = row.upto <= state.trimmed;
-			*ret_number = row.number;
-		}
-	}
-	kv_abort(t);
-	return err == ERR_NOT_FOUND ? 0 : err;
-}
-
-static int look(struct compactor *c)
-{
-	uint64_t number = 0;
-	int err = 0;
-
-	do
-		err = look_at_flush(c, number, &number);
-	while (err == 0 && number && !atomic_load(&c->stop));
-	return err;
-}
-
-/* ---- the plan ---- */
-
-struct picture {
-	struct agenda_part *parts;
-	struct agenda_flush *flushes;
-	struct agenda_state state;
-};
-
-static void picture_release(struct picture *p)
-{
-	free(p->parts);
-	free(p->flushes);
-}
-
-static int picture_parts(struct compactor *c, struct picture *p)
+int ids_in_slot(struct store *s, const struct part_id *slot, struct part_id **ret, size_t *ret_n)
 {
 	struct manifest m = { 0 };
+	struct part_id *ids = NULL;
 	struct kv_txn *t;
-	int err = kv_begin(c->store->kv, false, &t);
+	size_t n = 0;
+	int err = kv_begin(s->kv, false, &t);
 
 	if (err < 0)
 		return err;
-	err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+	err = manifest_read_all(t, &m);
 	if (err == 0) {
-		p->parts = malloc((m.n + 1) * sizeof(*p->parts));
-		err = p->parts ? 0 : ERR_NOMEM;
+		ids = malloc((m.n + 1) * sizeof(*ids));
+		err = ids ? 0 : ERR_NOMEM;
 	}
-	for (size_t i = 0; err == 0 && i < m.n; i++)
-		p->parts[i] = (struct agenda_part){ m.rows[i].id.from_ns, m.rows[i].id.to_ns, m.rows[i].upto,
-						    m.rows[i].summary.buckets };
-	p->state.parts = p->parts;
-	p->state.n_parts = m.n;
+	for (size_t i = 0; err == 0 && i < m.n; i++) {
+		const struct part_id *id = &m.rows[i].id;
+
+		if (id->pid == slot->pid && id->tier_ns == slot->tier_ns && id->from_ns < slot->to_ns &&
+		    id->to_ns > slot->from_ns)
+			ids[n++] = *id;
+	}
+	*ret = ids;
+	*ret_n = n;
 	manifest_release(&m);
 	kv_abort(t);
 	return err;
 }
 
-static int take_picture(struct compactor *c, struct picture *p)
-{
-	int err;
-
-	*p = (struct picture){ 0 };
-	err = picture_parts(c, p);
-	if (err == 0) {
-		p->flushes = malloc((c->n_known + 1) * sizeof(*p->flushes));
-		err = p->flushes ? 0 : ERR_NOMEM;
-	}
-	for (size_t i = 0; err == 0 && i < c->n_known; i++) {
-		const struct known *k = &c->known[i];
-
-		p->flushes[i] = (struct agenda_flush){ k->number, k->seen_ns, k->hours, k->n_hours };
-	}
-	p->state.flushes = p->flushes;
-	p->state.n_flushes = c->n_known;
-	if (err < 0)
-		picture_release(p);
-	return err;
-}
-
-/* ---- sealing ---- */
-
-static int publish(void *arg, struct kv_txn *t) { return manifest_replace(t, arg); }
-
-/* The files of parts that were taken in; readers that have them open keep them. */
-static void unlink_old(struct store *s, const struct part_id *ids, size_t n)
+void unlink_parts(struct store *s, const struct part_id *ids, size_t n)
 {
 	char path[FILE_PATH_MAX];
 
@@ -263,219 +100,99 @@ static void unlink_old(struct store *s, const struct part_id *ids, size_t n)
 			unlink(path);
 }
 
-static int ids_in_slot(struct store *s, const struct agenda_job *job, struct part_id **ret, size_t *ret_n)
+/* ---- projects ---- */
+
+int picture_take(const struct compactor *c, const struct project *p, struct picture *ret)
 {
-	struct manifest m = { 0 };
-	struct part_id *ids = NULL;
+	struct picture picture = { .project = *p };
+	struct kv_txn *t;
+	int err = kv_begin(c->store->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = manifest_read(t, p->pid, INT64_MIN, INT64_MAX, &picture.state.parts);
+	manifest_detach(&picture.state.parts);
+	kv_abort(t);
+	if (err == 0)
+		err = flushes_of(&c->flushes, p->pid, &picture.flushes);
+	if (err < 0) {
+		picture_release(&picture);
+		return err;
+	}
+	picture.state.flushes = picture.flushes;
+	picture.state.n_flushes = c->flushes.n;
+	picture.state.bad = c->bad;
+	picture.state.n_bad = c->n_bad;
+	*ret = picture;
+	return 0;
+}
+
+void picture_release(struct picture *p)
+{
+	manifest_release(&p->state.parts);
+	free(p->flushes);
+}
+
+struct projects {
+	struct project *all;
+	size_t n, cap;
+};
+
+static int add_project(void *arg, const struct project *p)
+{
+	struct projects *ps = arg;
+
+	if (ps->n == ps->cap) {
+		size_t cap = ps->cap ? ps->cap * 2 : 16;
+		struct project *all = realloc(ps->all, cap * sizeof(*all));
+
+		if (!all)
+			return ERR_NOMEM;
+		ps->all = all;
+		ps->cap = cap;
+	}
+	ps->all[ps->n++] = *p;
+	return 0;
+}
+
+static int find_projects(struct store *s, struct projects *ret)
+{
 	struct kv_txn *t;
 	int err = kv_begin(s->kv, false, &t);
 
 	if (err < 0)
 		return err;
-	err = manifest_read(t, 0, job->from_ns, job->to_ns, &m);
-	if (err == 0) {
-		ids = malloc((m.n + 1) * sizeof(*ids));
-		err = ids ? 0 : ERR_NOMEM;
-	}
-	for (size_t i = 0; err == 0 && i < m.n; i++)
-		ids[i] = m.rows[i].id;
-	*ret = ids;
-	*ret_n = m.n;
-	manifest_release(&m);
+	err = projects_read(t, add_project, ret);
 	kv_abort(t);
 	return err;
 }
 
-static int seal_and_publish(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
-{
-	struct store *s = c->store;
-	struct part_id *old = NULL;
-	struct part_row row;
-	struct buf runs;
-	size_t n_old = 0;
-	int err;
-
-	buf_init(&runs, (size_t)64 * 1024 * 1024);
-	err = ids_in_slot(s, job, &old, &n_old);
-	if (err == 0)
-		err = slot_seal(s, job, &c->stop, &row, &runs);
-	if (err == 0)
-		err = writer_errand(s, publish, &row);
-	if (err == 0) {
-		unlink_old(s, old, n_old);
-		report->parts++;
-		report->replaced += n_old;
-		report->buckets += row.summary.buckets;
-		report->bytes += row.summary.bytes;
-	}
-	free(old);
-	buf_release(&runs);
-	return err;
-}
-
-static void slot_text(const struct agenda_job *j, char *ret, size_t max)
-{
-	char from[CLOCK_TEXT_MAX];
-
-	clock_format(j->from_ns, from);
-	snprintf(ret, max, "%s from %s", j->to_ns - j->from_ns == AGENDA_DAY_NS ? "the day" : "the hour",
-		 from);
-}
-
-static bool is_bad(const struct compactor *c, const struct agenda_job *job)
-{
-	for (size_t i = 0; i < c->n_bad; i++)
-		if (c->bad[i] == job->from_ns)
-			return true;
-	return false;
-}
-
-static void note_bad(struct compactor *c, const struct agenda_job *job)
-{
-	int64_t *p = realloc(c->bad, (c->n_bad + 1) * sizeof(*p));
-	char slot[80];
-
-	slot_text(job, slot, sizeof(slot));
-	log_warn("compact: %s stays as it is, something in it is damaged; run astraml verify", slot);
-	if (!p)
-		return;
-	c->bad = p;
-	c->bad[c->n_bad++] = job->from_ns;
-}
-
-struct task {
-	const struct agenda_policy *policy;
-	int64_t now_ns;
-	bool dry_run;
-	compact_fn tell;
-	void *arg;
-	struct compact_report *report;
-};
-
-static void tell_job(const struct task *task, const struct agenda_job *job)
-{
-	char slot[80], text[200];
-
-	if (!task->tell)
-		return;
-	slot_text(job, slot, sizeof(slot));
-	snprintf(text, sizeof(text), "%s: %llu buckets, %llu parts", slot, (unsigned long long)job->pending,
-		 (unsigned long long)job->parts);
-	task->tell(task->arg, text);
-}
-
-static int do_job(struct compactor *c, const struct task *task, const struct agenda_job *job)
-{
-	int err;
-
-	if (is_bad(c, job))
-		return 0;
-	tell_job(task, job);
-	if (task->dry_run)
-		return 0;
-	err = seal_and_publish(c, job, task->report);
-	if (err == ERR_CORRUPT) {
-		note_bad(c, job);
-		task->report->failed++;
-		return 0;
-	}
-	return err;
-}
-
-static int do_jobs(struct compactor *c, const struct task *task)
-{
-	struct agenda_job *jobs = NULL;
-	struct picture p;
-	size_t n = 0;
-	int err = take_picture(c, &p);
-
-	if (err < 0)
-		return err;
-	err = agenda_jobs(&p.state, task->policy, task->now_ns, &jobs, &n);
-	for (size_t i = 0; i < n && err == 0; i++)
-		err = do_job(c, task, &jobs[i]);
-	free(jobs);
-	picture_release(&p);
-	return err;
-}
-
-/* ---- dropping ---- */
-
-struct drop {
-	uint64_t number;
-	bool more;
-};
-
-/* Some blocks of a flush, and its row with the last. */
-static int drop_some(void *arg, struct kv_txn *t)
-{
-	struct drop *d = arg;
-	uint8_t at[BLOCK_KEY_BYTES];
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_BLOCK, &c), moved = 0;
-
-	if (err < 0)
-		return err;
-	d->more = true;
-	for (size_t n = 0; n < DROP_BLOCKS && err == 0 && d->more; n++) {
-		moved = kv_seek(c, block_key_of(d->number, 0, INT64_MIN, at), &key, &value);
-		d->more = moved == 0 && get_be64(key.data) == d->number;
-		if (d->more)
-			err = kv_cursor_del(c);
-	}
-	kv_cursor_close(c);
-	if (err == 0 && moved < 0 && moved != ERR_NOT_FOUND)
-		err = moved;
-	if (err < 0 || d->more)
-		return err;
-	put_be64(at, d->number);
-	err = kv_del(t, KV_FLUSH, span_of(at, 8));
-	return err == ERR_NOT_FOUND ? 0 : err;
-}
-
-static void forget(struct compactor *c, size_t i)
-{
-	free(c->known[i].hours);
-	memmove(c->known + i, c->known + i + 1, (c->n_known - i - 1) * sizeof(*c->known));
-	c->n_known--;
-}
-
-static int drop_folded(struct compactor *c, struct compact_report *report)
-{
-	struct picture p;
-	int err = take_picture(c, &p);
-
-	if (err < 0)
-		return err;
-	for (size_t i = c->n_known; i-- > 0 && err == 0 && !atomic_load(&c->stop);) {
-		struct drop d = { .number = c->known[i].number, .more = true };
-
-		if (!c->known[i].droppable || c->known[i].damaged || !agenda_folded(&p.state, &p.flushes[i]))
-			continue;
-		while (err == 0 && d.more)
-			err = writer_errand(c->store, drop_some, &d);
-		if (err == 0) {
-			forget(c, i);
-			report->flushes++;
-		}
-	}
-	picture_release(&p);
-	return err;
-}
-
 /* ---- life ---- */
+
+static int compact_all(struct compactor *c, const struct task *task)
+{
+	struct projects ps = { 0 };
+	int err = find_projects(c->store, &ps);
+
+	for (size_t i = 0; i < ps.n && err == 0; i++) {
+		err = compact_seal(c, task, &ps.all[i]);
+		if (err == 0)
+			err = compact_expire(c, task, &ps.all[i]);
+	}
+	if (err == 0 && !task->dry_run)
+		err = compact_drop_folded(c, task, ps.all, ps.n);
+	free(ps.all);
+	return err;
+}
 
 static int compact(struct compactor *c, const struct task *task)
 {
 	int err;
 
 	pthread_mutex_lock(&c->lock);
-	err = look(c);
+	err = flushes_look(&c->flushes, c->store, &c->stop);
 	if (err == 0)
-		err = do_jobs(c, task);
-	if (err == 0 && !task->dry_run)
-		err = drop_folded(c, task->report);
+		err = compact_all(c, task);
 	pthread_mutex_unlock(&c->lock);
 	return err;
 }
@@ -483,9 +200,11 @@ static int compact(struct compactor *c, const struct task *task)
 static void compact_by_clock(struct compactor *c)
 {
 	const struct store_options *o = &c->store->options;
-	struct agenda_policy policy = { o->settle_ns, o->late_ns };
 	struct compact_report report = { 0 };
-	struct task task = { .policy = &policy, .now_ns = clock_now_ns(), .report = &report };
+	struct task task = { .until_ns = clock_now_ns(),
+			     .settle_ns = o->settle_ns,
+			     .late_ns = o->late_ns,
+			     .report = &report };
 	int err = compact(c, &task);
 
 	if (err < 0 && err != ERR_GONE && err != ERR_BUSY)
@@ -550,9 +269,7 @@ void compactor_free(struct compactor *c)
 {
 	if (!c)
 		return;
-	while (c->n_known)
-		forget(c, c->n_known - 1);
-	free(c->known);
+	flushes_release(&c->flushes);
 	free(c->bad);
 	free(c);
 }
@@ -591,10 +308,11 @@ static void flush_all(struct store *s)
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
 		  struct compact_report *ret)
 {
-	struct agenda_policy at_once = { 0, 0 };
 	struct compact_report report = { 0 };
-	struct task task = { &at_once, until_ns, dry_run, tell, arg, &report };
-	uint64_t made;
+	struct task task = {
+		.until_ns = until_ns, .dry_run = dry_run, .tell = tell, .arg = arg, .report = &report
+	};
+	uint64_t done;
 	int err = 0;
 
 	if (!s->compactor)
@@ -602,9 +320,9 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 	if (!dry_run)
 		flush_all(s);
 	do {
-		made = report.parts;
+		done = report.parts + report.dropped;
 		err = compact(s->compactor, &task);
-	} while (err == 0 && report.parts > made);
+	} while (err == 0 && report.parts + report.dropped > done);
 	*ret = report;
 	return err;
 }

@@ -1,9 +1,10 @@
 /*
- * compact.h - the compactor: a thread that turns closed slots into parts, and drops what they hold.
+ * compact.h - the compactor: a thread that turns closed slots into parts, these into coarser ones, and
+ * drops what others hold or what is past its time.
  *
- * It looks now and then at what is flushed (agenda.h), seals what is due (slot.h), has the writer
- * publish it in one small transaction, removes the files of the parts that were taken in, and has the
- * writer drop the blocks of flushes that are folded, a thousand at a time.
+ * It looks now and then at what is flushed, and project by project seals what is due (agenda.h, slot.h)
+ * and drops what no longer serves (expiry.h), each with one small transaction of the writer; files go
+ * after the rows that named them.  Blocks of flushes that are folded go a thousand at a time.
  *
  * A slot whose sources are damaged is left as it is, and told once; it is served as before.
  */

@@ -1,7 +1,7 @@
 // clang-format off: tables
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
- * (journal.h); files in parts/ are part.h's.  All that 1.0 wrote is read.
+ * (journal.h); files in parts/ are part.h's.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -23,7 +23,7 @@
  *   database  key                                     value (kind)
  *   meta      "state"                                 STATE: see store.h, struct state
  *   meta      "parts"                                 STATE: number u64 of the newest part
- *   project   name                                    PROJECT: created i64
+ *   project   name                                    PROJECT: see project.h
  *   run       rid u32                                 RUN: see run.c
  *   runid     project, 0x00, id                       RUNID: rid u32
  *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,
@@ -40,7 +40,7 @@
  *   logseq    rid u32                                 LOGSEQ: next sequence u64
  *   logseal   rid u32                                 LOGSEAL: see seal.h
  *   token     hash [32]                               TOKEN: role u8, created i64, project s
- *   part      tier u64, from i64                      PART: see manifest.h
+ *   part      pid u32, tier u64, from i64             PART: see manifest.h
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
@@ -49,9 +49,9 @@
  *     done flush has upto >= b and floor >= e.  Batches <= state.trimmed hold only such samples.
  *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.
  *  5. Keys of journal, flush, block, idemage only rise: they are appended, and trimmed on the left.
- *  6. A bucket of flush F counts exactly when no part of the manifest covers its start with upto >= F.
- *     Parts of a tier do not overlap.  A flush's row stays while its upto > state.trimmed, for
- *     invariant 3, also when its blocks are folded and gone.
+ *  6. A bucket of flush F counts exactly when the finest part of its project that covers its start, if
+ *     there is one, has upto < F (cover.h).  Parts of a project's tier do not overlap.  A flush's row
+ *     stays while its upto > state.trimmed, for invariant 3, also when its blocks are folded and gone.
  *
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.

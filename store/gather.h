@@ -1,25 +1,53 @@
 /*
- * gather.h - buckets that are stored, in parts and in flushed blocks, partials of one window merged.
+ * gather.h - buckets that are stored, in parts and in flushed blocks, as one snapshot has them.
  *
- * For the files of store/ alone: view_buckets (read.h) adds what memory holds, the compactor takes
- * what a slot is to be made of.
+ * For the files of store/ alone: windows.c adds what memory holds, the compactor takes what a slot is
+ * to be made of.
  */
 #ifndef STORE_GATHER_H
 #define STORE_GATHER_H
 
+#include "store/cover.h"
+#include "store/found.h"
 #include "store/store.h"
 
-struct gather_range {
-	uint32_t rid;         /* of these series; 0: of several runs */
-	const uint32_t *sids; /* rising */
-	size_t n_sids;
-	int64_t from_ns, to_ns;
-	uint64_t upto; /* flushes up to here; 0: all that are done */
+struct gather {
+	/* asked for; found is initialised */
+	uint32_t pid;           /* of that project's runs */
+	uint32_t rid;           /* of this run; 0: of several */
+	int64_t from_ns, to_ns; /* windows that start in [from, to) */
+	int64_t width_ns;       /* merged into windows of that, which from and to are multiples of;
+				   TIER_RECORDED: as fine as they are kept; TIER_WHOLE: into one */
+	int64_t finer_than_ns;  /* from parts of finer tiers than that, and no blocks; 0: from all */
+	uint64_t upto;          /* flushes up to here; 0: all that are done */
+	unsigned fields;        /* of buckets in parts (bucket.h); 0: all */
+	bool may_hold;          /* gather_tell tells what is found, nobody else looks at it */
+	int64_t recorded_ns;    /* width of the run's windows, for may_hold */
+	struct found found;
+	/* answered */
+	bool partial; /* a damaged block or part had to be left out */
+	/* gather.c's own */
+	struct manifest parts;
+	int64_t read_from_ns, read_to_ns;
+	uint64_t flush; /* being read */
+	struct store *store;
+	struct gather_held *held; /* instead of `found` */
+	size_t n_held, held_cap;
 };
 
-/* Merged buckets of windows that start in [from, to), by series and time.  *ret_partial is set when a
- * damaged block or part had to be left out.  ERR_GONE: a part went away since t began; begin anew. */
-int gather_stored(struct store *s, struct kv_txn *t, const struct gather_range *range, block_fn fn, void *arg,
-		  bool *ret_partial);
+void gather_release(struct gather *g); /* found too */
+
+/* Finds all that t's snapshot has stored.  What is found already is from memory, which stands for the
+ * same state, and may begin NS_PER_DAY before from and end as much after to.  ERR_GONE: a part went away
+ * since t began; gather_again, with a new snapshot. */
+int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g);
+void gather_again(struct gather *g);
+
+/* Tells what was found, as found_tell.  What parts alone hold, in order and in windows of the width that
+ * was asked for, is read only now, and need not be kept, sorted and merged. */
+int gather_tell(struct gather *g, block_fn fn, void *arg);
+
+/* Finds what these parts hold, and no more. */
+int gather_rows(struct store *s, struct gather *g, const struct part_row *rows, size_t n);
 
 #endif

@@ -21,6 +21,47 @@
 #define WINDOW_DEFAULT_NS (30 * NS_PER_S)
 #define RUN_LOST_AFTER_NS (90 * NS_PER_S)
 
+/* ---- projects ---- */
+
+#define POLICY_TIERS_MAX 8
+#define KEEP_FOREVER     INT64_MAX
+
+/* Buckets of that width are kept so long; age counts from the later of a window's end and its arrival. */
+struct policy_tier {
+	int64_t every_ns, keep_ns;
+};
+
+enum policy_field {
+	POLICY_WINDOW = 1,
+	POLICY_GRACE = 2,
+	POLICY_RAW_KEEP = 4,
+	POLICY_LOG_KEEP = 8,
+	POLICY_TIERS = 16,
+};
+#define POLICY_ALL 31
+
+/* How a project wants its data kept. */
+struct policy {
+	unsigned set;      /* enum policy_field: chosen by the project; the rest is policy_default */
+	int64_t window_ns; /* of runs to come */
+	int64_t grace_ns;  /* after a window's end */
+	int64_t raw_keep_ns, log_keep_ns;           /* 0: not at all */
+	struct policy_tier tiers[POLICY_TIERS_MAX]; /* rising, each divides the next; the first stands for
+						       windows as recorded, whatever their width */
+	size_t n_tiers;
+};
+
+extern const struct policy policy_default;
+
+struct project {
+	uint32_t pid; /* its number in this store */
+	char name[ID_MAX + 1];
+	int64_t created_ns;
+	struct policy policy;
+};
+
+/* ---- runs ---- */
+
 enum run_state {
 	RUN_QUEUED = 1,
 	RUN_RUNNING,
@@ -74,6 +115,7 @@ struct log_record {
 
 struct run {
 	uint32_t rid; /* number of the run in this store; never reused */
+	uint32_t pid; /* of its project */
 	char project[ID_MAX + 1], id[ID_MAX + 1];
 	enum run_state state; /* RUN_LOST already taken into account */
 	bool imported, has_exit_code;
@@ -82,6 +124,7 @@ struct run {
 	int64_t created_ns;           /* when the store learnt of it */
 	int64_t started_ns, ended_ns; /* 0: not yet */
 	int64_t heartbeat_ns;         /* last live ingest, to about 10 s; 0: never */
+	int64_t deleted_ns;           /* 0: it is there */
 	struct buf spec_json;         /* owned; the effective spec as the API made it: opaque here */
 };
 

@@ -1,12 +1,12 @@
 /*
  * part.h - sealed parts: immutable files of buckets, series-major.
  *
- * A part holds the buckets of a tier and a slot of time [from, to) that flushes up to one have
- * brought, each window once.  It is made aside, synced, compared with what it was made from, and
+ * A part holds the buckets of a project, a tier and a slot of time [from, to) that flushes up to one
+ * have brought, each window once.  It is made aside, synced, compared with what it was made from, and
  * never changes; the manifest (manifest.h) says which parts count.
  *
- *   header   "ASTRPART", u8 FORMAT_MAJOR, u8 PART_METRICS, u16 0, u32 0, i64 tier (width of the windows in
- *            ns, 0: as recorded), i64 from, i64 to, u64 number, u32 CRC-32C of all that
+ *   header   "ASTRPART", u8 FORMAT_MAJOR, u8 PART_METRICS, u16 0, u32 pid, i64 tier (tier.h), i64 from,
+ *            i64 to, u64 number, u32 CRC-32C of all that
  *   blocks   by rising (sid, start), see partblock.h
  *   index    u8 STORED_MAGIC, u8 KIND_PART_INDEX, u8 FORMAT_MAJOR, u8 codec, u32 length decoded, u32 length
  *            as stored, u32 CRC-32C of these 12 bytes, the index's offset (le64) and the body; body:
@@ -31,7 +31,8 @@
 #define PART_FOOTER_BYTES 32
 
 struct part_id {
-	int64_t tier_ns; /* 0: windows as recorded */
+	uint32_t pid;    /* of the project whose runs it holds */
+	int64_t tier_ns; /* tier.h */
 	int64_t from_ns, to_ns;
 	uint64_t number; /* of the store's parts, never given twice */
 };

@@ -36,8 +36,9 @@ static int read_header(struct part *p, uint8_t *header)
 		return ERR_CORRUPT;
 	if (header[8] > FORMAT_MAJOR)
 		return ERR_VERSION;
-	p->id = (struct part_id){ (int64_t)get_le64(header + 16), (int64_t)get_le64(header + 24),
-				  (int64_t)get_le64(header + 32), get_le64(header + 40) };
+	p->id = (struct part_id){ get_le32(header + 12), (int64_t)get_le64(header + 16),
+				  (int64_t)get_le64(header + 24), (int64_t)get_le64(header + 32),
+				  get_le64(header + 40) };
 	return header[9] == PART_METRICS && p->id.from_ns < p->id.to_ns ? 0 : ERR_CORRUPT;
 }
 

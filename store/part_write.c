@@ -52,6 +52,7 @@ static void put_header(struct part_writer *w)
 	memcpy(p, part_magic, sizeof(part_magic));
 	p[8] = FORMAT_MAJOR;
 	p[9] = PART_METRICS;
+	put_le32(p + 12, w->id.pid);
 	put_le64(p + 16, (uint64_t)w->id.tier_ns);
 	put_le64(p + 24, (uint64_t)w->id.from_ns);
 	put_le64(p + 32, (uint64_t)w->id.to_ns);

@@ -72,7 +72,8 @@ static int open_row(struct parts *p, const struct part_row *row, struct part **r
 	if (err < 0)
 		return err;
 	id = part_id(part);
-	if (id.number != row->id.number || id.from_ns != row->id.from_ns || id.to_ns != row->id.to_ns ||
+	if (id.number != row->id.number || id.pid != row->id.pid || id.tier_ns != row->id.tier_ns ||
+	    id.from_ns != row->id.from_ns || id.to_ns != row->id.to_ns ||
 	    part_summary(part).crc != row->summary.crc || part_summary(part).bytes != row->summary.bytes) {
 		part_close(part);
 		return ERR_CORRUPT;
@@ -222,8 +223,8 @@ static int rows_of(struct kv *kv, struct manifest *ret)
 	if (err < 0)
 		return err;
 	err = manifest_read_all(t, ret);
-	for (size_t i = 0; err == 0 && i < ret->n; i++)
-		ret->rows[i].runs = span_of(NULL, 0); /* the transaction ends */
+	if (err == 0)
+		manifest_detach(ret);
 	kv_abort(t);
 	return err;
 }

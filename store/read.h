@@ -19,6 +19,9 @@ struct view;
 int view_open(struct store *s, struct view **ret);
 void view_close(struct view *v); /* NULL is fine */
 
+/* ERR_NOT_FOUND. */
+int view_project(struct view *v, const char *name, struct project *ret);
+
 /* Runs.  ret is to be released. */
 int view_run(struct view *v, const char *project, const char *id, struct run *ret);
 
@@ -35,13 +38,31 @@ typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
- * the order of sids[], then by time; one bucket per window, complete as far as this view knows in the
- * fields that are asked for (bucket.h).
+ * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
+ * Where the windows that were recorded are no longer kept they are as wide as the finest that are.
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
  * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
-		 int64_t to_ns, unsigned fields, bucket_fn fn, void *arg, bool *ret_partial);
+		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
+
+/* From now on the callers of view_buckets and view_windows look only at these fields (bucket.h; 0: all). */
+void view_fields(struct view *v, unsigned fields);
+
+/* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
+ * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
+ * same to the last bit. */
+int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
+		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
+
+/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
+ * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
+int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
+
+/* One bucket for each series that has any sample: of its whole life, also of times of which no windows
+ * are kept.  start_ns is 0.  Memory is proportional to the series. */
+int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
+		bool *ret_partial);
 
 /* Least and greatest start of windows of the run that may hold samples; ERR_NOT_FOUND: none. */
 int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t *ret_to_ns);

@@ -10,6 +10,8 @@
 
 enum { FLAG_IMPORTED = 1, FLAG_EXIT_CODE = 2 };
 
+#define FIXED_BYTES 58
+
 static int add_span(struct buf *out, struct span s)
 {
 	int err = buf_add_varint(out, s.len);
@@ -19,7 +21,7 @@ static int add_span(struct buf *out, struct span s)
 
 int run_encode(const struct run *r, struct buf *out)
 {
-	uint8_t fixed[46];
+	uint8_t fixed[FIXED_BYTES];
 	int err;
 
 	fixed[0] = (uint8_t)r->state;
@@ -30,6 +32,8 @@ int run_encode(const struct run *r, struct buf *out)
 	put_le64(fixed + 22, (uint64_t)r->started_ns);
 	put_le64(fixed + 30, (uint64_t)r->ended_ns);
 	put_le64(fixed + 38, (uint64_t)r->heartbeat_ns);
+	put_le64(fixed + 46, (uint64_t)r->deleted_ns);
+	put_le32(fixed + 54, r->pid);
 	err = buf_add(out, fixed, sizeof(fixed));
 	if (err == 0)
 		err = add_span(out, span_str(r->project));
@@ -68,6 +72,8 @@ int run_decode(uint32_t rid, struct span body, struct run *ret)
 	run.started_ns = (int64_t)read_le64(&r);
 	run.ended_ns = (int64_t)read_le64(&r);
 	run.heartbeat_ns = (int64_t)read_le64(&r);
+	run.deleted_ns = (int64_t)read_le64(&r);
+	run.pid = read_le32(&r);
 	read_id(&r, run.project);
 	read_id(&r, run.id);
 	spec = read_lenspan(&r);
@@ -94,6 +100,21 @@ int run_get(struct kv_txn *t, uint32_t rid, struct run *ret)
 	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
 
 	return err < 0 ? err : run_decode(rid, s.body, ret);
+}
+
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns)
+{
+	uint8_t key[4];
+	struct stored s;
+	int err = stored_get(t, KV_RUN, KIND_RUN, rid_key(rid, key), &s);
+
+	if (err < 0)
+		return err;
+	if (s.body.len < FIXED_BYTES)
+		return ERR_CORRUPT;
+	*ret_window_ns = (int64_t)get_le64(s.body.data + 6);
+	*ret_pid = get_le32(s.body.data + 54);
+	return 0;
 }
 
 int run_put(struct kv_txn *t, const struct run *r)
@@ -225,6 +246,7 @@ int runs_add(struct runs *rs, const struct run *r)
 	if (!e)
 		return ERR_NOMEM;
 	e->rid = r->rid;
+	e->pid = r->pid;
 	e->window_ns = r->window_ns;
 	e->heartbeat_ns = r->heartbeat_ns;
 	e->state = r->state;

@@ -3,7 +3,7 @@
  *
  * Row (kind RUN), key rid:
  *   u8 state, u8 flags (1 imported, 2 has exit code), i32 exit code, i64 window, created, started,
- *   ended, heartbeat; project s, id s, spec JSON s
+ *   ended, heartbeat, deleted; u32 pid; project s, id s, spec JSON s
  */
 #ifndef STORE_RUN_H
 #define STORE_RUN_H
@@ -23,6 +23,9 @@ int run_decode(uint32_t rid, struct span body, struct run *ret);
 int run_get(struct kv_txn *t, uint32_t rid, struct run *ret);
 int run_put(struct kv_txn *t, const struct run *r);
 
+/* The run's project and window alone, at little cost. */
+int run_owner(struct kv_txn *t, uint32_t rid, uint32_t *ret_pid, int64_t *ret_window_ns);
+
 /* rid by name.  ERR_NOT_FOUND. */
 int run_lookup(struct kv_txn *t, const char *project, const char *id, uint32_t *ret_rid);
 int run_put_name(struct kv_txn *t, const struct run *r);
@@ -33,7 +36,7 @@ enum run_state run_state_at(const struct run *r, int64_t now_ns);
 /* ---- runs in memory: written by the writer thread, read by all ---- */
 
 struct run_entry {
-	uint32_t rid;
+	uint32_t rid, pid;
 	int64_t window_ns;
 	char project[ID_MAX + 1], id[ID_MAX + 1];
 	/* the writer's own */

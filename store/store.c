@@ -16,6 +16,7 @@
 #include "store/file.h"
 #include "store/flush.h"
 #include "store/parts.h"
+#include "store/project.h"
 #include "store/seal.h"
 
 #define MIB ((size_t)1024 * 1024)
@@ -252,7 +253,7 @@ static int sum_flushes(struct kv_txn *t, const struct state *state, struct store
 static int sum_parts(struct kv_txn *t, struct store_stats *st)
 {
 	struct manifest m;
-	int err = manifest_read(t, 0, INT64_MIN, INT64_MAX, &m);
+	int err = manifest_read_all(t, &m);
 
 	if (err < 0)
 		return err;
@@ -296,6 +297,62 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	st->free_pages = k.free_pages;
 	st->map_bytes = k.map_bytes;
 	return 0;
+}
+
+/* The tier's place in the list, by rising width, made when it is new; NULL: no room. */
+static struct tier_stats *tier_place(struct tier_stats *all, size_t *n, int64_t tier_ns)
+{
+	size_t i = 0;
+
+	while (i < *n && all[i].tier_ns < tier_ns)
+		i++;
+	if (i < *n && all[i].tier_ns == tier_ns)
+		return &all[i];
+	if (*n == TIERS_MAX)
+		return NULL;
+	memmove(all + i + 1, all + i, (*n - i) * sizeof(*all));
+	++*n;
+	all[i] = (struct tier_stats){ .tier_ns = tier_ns };
+	return &all[i];
+}
+
+static int sum_tiers(struct kv_txn *t, uint32_t pid, struct tier_stats *all, size_t *n)
+{
+	struct manifest m;
+	int err = manifest_read_all(t, &m);
+
+	if (err < 0)
+		return err;
+	*n = 0;
+	for (size_t i = 0; i < m.n; i++) {
+		const struct part_row *row = &m.rows[i];
+		struct tier_stats *tier =
+		    pid && row->id.pid != pid ? NULL : tier_place(all, n, row->id.tier_ns);
+
+		if (!tier)
+			continue;
+		tier->parts++;
+		tier->buckets += row->summary.buckets;
+		tier->bytes += row->summary.bytes;
+	}
+	manifest_release(&m);
+	return 0;
+}
+
+int store_tiers(struct store *s, const char *project, struct tier_stats ret[TIERS_MAX], size_t *ret_n)
+{
+	struct project p = { 0 };
+	struct kv_txn *t;
+	int err = kv_begin(s->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	if (project)
+		err = project_get(t, project, &p);
+	if (err == 0)
+		err = sum_tiers(t, p.pid, ret, ret_n);
+	kv_abort(t);
+	return err;
 }
 
 bool store_broken(struct store *s) { return atomic_load(&s->broken); }

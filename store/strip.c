@@ -678,7 +678,8 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 	      const struct block_want *want, block_fn fn, void *arg)
 {
 	/* a sum is foretold by the values */
-	unsigned fields = want->fields | (want->fields & WANT_SUM ? WANT_VALUES : 0);
+	unsigned some = want->fields ? want->fields : WANT_ALL;
+	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
 	struct coder c = { .s = s, .in = in, .fields = fields };
 	int err;
 

@@ -9,6 +9,7 @@
 #include "store/idempotency.h"
 #include "store/logs.h"
 #include "store/producer.h"
+#include "store/project.h"
 #include "store/seal.h"
 
 #define TRIM_CHUNKS        64
@@ -39,11 +40,10 @@ static int recall_creation(struct turn *t, struct creation *c)
 static int put_creation(struct store *s, struct turn *t, struct creation *c, struct run *run)
 {
 	struct idempotent a = { .created_ns = t->now_ns, .content_hash = c->content_hash, .rid = run->rid };
-	uint8_t created[8];
-	int err;
+	struct project project;
+	int err = project_ensure(t->txn, run->project, t->now_ns, &project);
 
-	put_le64(created, (uint64_t)t->now_ns);
-	err = stored_put(t->txn, KV_PROJECT, KIND_PROJECT, span_str(run->project), span_of(created, 8));
+	run->pid = project.pid;
 	if (err == 0)
 		err = run_put(t->txn, run);
 	if (err == 0)

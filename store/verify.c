@@ -10,6 +10,8 @@
 #include "store/logs.h"
 #include "store/parts.h"
 #include "store/producer.h"
+#include "store/project.h"
+#include "store/tiercheck.h"
 
 struct verify {
 	struct store *store;
@@ -108,24 +110,6 @@ static int walk_part(const struct part *part, struct part_walk *w)
 	return err == 0 && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
 }
 
-/* Whether the newest snapshot names the part too: one whose successor was published while we walk may
- * go. */
-static bool still_there(struct verify *v, const struct part_row *row)
-{
-	struct manifest m = { 0 };
-	bool there = false;
-	struct kv_txn *t;
-
-	if (kv_begin(v->store->kv, false, &t) < 0)
-		return true;
-	if (manifest_read(t, row->id.tier_ns, row->id.from_ns, row->id.to_ns, &m) == 0)
-		for (size_t i = 0; i < m.n; i++)
-			there |= m.rows[i].id.number == row->id.number;
-	manifest_release(&m);
-	kv_abort(t);
-	return there;
-}
-
 static int check_part(struct verify *v, struct span key, struct span value)
 {
 	struct part_row row;
@@ -135,8 +119,8 @@ static int check_part(struct verify *v, struct span key, struct span value)
 
 	if (err == 0)
 		err = parts_get(v->store->parts, &row, &part);
-	if (err == ERR_NOT_FOUND && !still_there(v, &row))
-		return 0;
+	if (err == ERR_NOT_FOUND && !manifest_counts(v->store->kv, &row.id))
+		return 0; /* its successor was published while we walk */
 	if (err < 0)
 		return err;
 	err = walk_part(part, &w);
@@ -218,12 +202,15 @@ static const enum kind kinds[KV_DBS] = {
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
+	struct project project;
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
 
 	if (err < 0)
 		return err;
 	switch (db) {
+	case KV_PROJECT:
+		return project_decode(key, s.body, &project);
 	case KV_RUN:
 		return check_run(v, key, &s);
 	case KV_SERIES:
@@ -282,6 +269,16 @@ static int count_entry(void *arg, uint64_t batch, const struct journal_record *r
 	return 0;
 }
 
+static void tell_part(void *arg, const char *file, const char *what)
+{
+	struct verify *v = arg;
+	char text[256];
+
+	snprintf(text, sizeof(text), "part %s: %s", file, what);
+	v->troubles++;
+	v->fn(v->arg, text);
+}
+
 static int walk_all(struct verify *v)
 {
 	struct kv_stat stat;
@@ -299,7 +296,7 @@ static int walk_all(struct verify *v)
 		err = walk(v, (enum kv_db)db);
 	if (err == 0 && journal_read(v->txn, v->state.trimmed, 0, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
-	return err;
+	return err < 0 ? err : tiercheck(v->store, v->txn, tell_part, v);
 }
 
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)

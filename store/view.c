@@ -7,6 +7,7 @@
 
 #include "store/base/bytes.h"
 #include "store/logs.h"
+#include "store/project.h"
 
 int view_open(struct store *s, struct view **ret)
 {
@@ -34,6 +35,11 @@ void view_close(struct view *v)
 }
 
 /* ---- runs and series ---- */
+
+int view_project(struct view *v, const char *name, struct project *ret)
+{
+	return strlen(name) > ID_MAX ? ERR_NOT_FOUND : project_get(v->txn, name, ret);
+}
 
 int view_run(struct view *v, const char *project, const char *id, struct run *ret)
 {

@@ -10,6 +10,7 @@
 struct view {
 	struct store *store;
 	struct kv_txn *txn;
+	unsigned fields; /* view_fields */
 };
 
 #endif

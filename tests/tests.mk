@@ -18,18 +18,21 @@ san_tests := $(filter tests/crash/test_kill.py $(addprefix tests/e2e/,test_inges
 recorder := $(B)/tests/crash/recorder.so
 check_image := $(B)/tests/crash/check_image
 crash_tools := $(if $(SAN),,$(recorder) $(check_image))
+clock_shift := $(B)/tests/e2e/clock_shift.so
 
-# it is loaded into the server, which is not built with a sanitizer then
+# they are loaded into the server; never built with a sanitizer themselves
 $(recorder): tests/crash/recorder.c
+$(clock_shift): tests/e2e/clock_shift.c
+$(recorder) $(clock_shift):
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(C_FLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
+	$(call say,CC,$<)$(CC) $(filter-out -fsanitize%,$(C_FLAGS)) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
 $(check_image): $(B)/tests/crash/check_image.c.o $(libs_store)
 	$(call link)
 
 c_tests := $(test_programs) $(fuzzers)
 
 .PHONY: test test-programs test-only check-long fuzz libfuzzers
-test-programs: all $(c_tests) $(crash_tools)
+test-programs: all $(c_tests) $(crash_tools) $(clock_shift)
 
 # what one variant runs; the long ones first, so that two at a time end together
 test-only: test-programs

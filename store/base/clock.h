@@ -12,6 +12,7 @@
 
 #define NS_PER_S  INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
+#define NS_PER_DAY (86400 * NS_PER_S)
 
 int64_t clock_now_ns(void);  /* wall clock */
 int64_t clock_mono_ns(void); /* for deadlines and durations; never jumps */

@@ -95,8 +95,8 @@ static int dump_run(struct seen *s)
 			return 0;
 	}
 	if (err == 0)
-		err = view_buckets(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, WANT_ALL, on_bucket,
-				   s, &partial);
+		err = view_buckets(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, on_bucket, s,
+				   &partial);
 	if (partial)
 		printf("trouble an answer about run %s is partial\n", s->id[s->run]);
 	return err;

@@ -288,6 +288,28 @@ def cli(*arguments, stdin=b"", timeout=None, env=None):
                           timeout=timeout or DEADLINE_S, env=program_environment(**(env or {})))
 
 
+class Clock:
+    """Another time of day for the programs that get its environment; move(s) puts it ahead."""
+
+    def __init__(self, ahead_s=0):
+        self.path = os.path.join(scratch(), "clock")
+        with open(self.path, "wb") as f:
+            f.write(bytes(8))
+        self.ahead_ns = 0
+        self.environment = {"LD_PRELOAD": os.path.join(BUILD, "tests/e2e/clock_shift.so"),
+                            "ASTRAML_CLOCK_SHIFT": self.path,
+                            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        self.move(ahead_s)
+
+    def move(self, seconds):
+        self.ahead_ns += int(seconds * NS)
+        with open(self.path, "r+b") as f:
+            f.write(self.ahead_ns.to_bytes(8, "little", signed=True))
+
+    def now_ns(self):
+        return time.time_ns() + self.ahead_ns
+
+
 class Server:
     """`astraml serve` on a directory.  As a context manager it must end well: SIGTERM, exit 0.
     until=after_all: it lives on for the tests to come."""

@@ -36,8 +36,14 @@ def same(got, want, what):
             equal(g, w, f"{what}: {run}")
 
 
-def parts(data):
-    return sorted(os.listdir(os.path.join(data, "parts")))
+def parts(data, tier="*"):
+    """Names of the files, or of those of one tier."""
+    return sorted(glob.glob(f"metrics-*-{tier}-*.part", root_dir=os.path.join(data, "parts")))
+
+
+def number_of(name):
+    """The part's: metrics-PROJECT-TIER-FROM-LENGTH-NUMBER.part."""
+    return int(name.split("-")[5].split(".")[0])
 
 
 def compact(data, *arguments):
@@ -95,15 +101,16 @@ def test_late_data_meets_its_part():
         for server in (eager, lazy):
             fill(server, random.Random(_round), 3000, 3)
         same(answers(eager.data), answers(lazy.data), f"round {_round}")
-    numbers = [int(name.split("-")[3].split(".")[0]) for name in wait_for(lambda: parts(eager.data), "parts")]
-    check(max(numbers) > 3, "parts were not replaced by their successors", numbers)
+    numbers = [number_of(name) for name in wait_for(lambda: parts(eager.data), "parts")]
+    check(max(numbers) > 12, "parts were not replaced by their successors", numbers)
     ok("verify", "--data", eager.data)
     eager.stop()
     lazy.stop()
     same(answers(eager.data), answers(lazy.data), "stopped")
     for data in (eager.data, lazy.data):
         compact(data)
-        equal(len(parts(data)), 3, "a part for each day")
+        equal([len(parts(data, tier)) for tier in ("recorded", "5m")], [3, 3], "a part for each day")
+        check(parts(data, "1h") and parts(data, "1d"), "coarser parts", parts(data))
     same(answers(eager.data), answers(lazy.data), "compacted")
 
 
@@ -112,9 +119,11 @@ def test_until():
         server.client().create_run("r")
         fill(server, random.Random(5), 2000, 3)
     before = answers(server.data)
-    equal(compact(server.data, "--until", str((OLD + 2 * DAY) // 1_000_000))["parts"], 2, "days that ended by then")
+    compact(server.data, "--until", str((OLD + 2 * DAY) // 1_000_000))
+    equal([len(parts(server.data, tier)) for tier in ("recorded", "5m")], [2, 2], "days that ended by then")
     same(answers(server.data), before, "two days sealed, one in blocks")
-    equal(compact(server.data)["parts"], 1, "the rest")
+    compact(server.data)
+    equal([len(parts(server.data, tier)) for tier in ("recorded", "5m")], [3, 3], "the rest")
     same(answers(server.data), before, "all sealed")
     equal(cli("compact", "--until", "soon", "--data", server.data).returncode, 2, "--until soon")
 
@@ -144,7 +153,7 @@ def test_damaged_and_lost_parts():
     compact(data)
     whole = json.loads(ok("get", "r", "*", "--json", "--data", data))
     equal(whole["partial"], False, "partial")
-    path = os.path.join(data, "parts", parts(data)[0])
+    path = os.path.join(data, "parts", parts(data, "recorded")[0])
     with open(path, "rb") as f:
         good = f.read()
     for at in (len(good) // 3, 3, len(good) - 20):  # a block; the header; the footer

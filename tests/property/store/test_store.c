@@ -272,9 +272,7 @@ static void check_all(struct world *w, struct store *s)
 			expected += start >= from && start < to && bucket_samples(&w->oracle[i][j]) > 0;
 		}
 	assert_int_equal(view_open(s, &v), 0);
-	assert_int_equal(view_buckets(v, w->run.rid, w->sids, n, from, to, WANT_ALL, check_bucket, &c,
-				      &partial),
-			 0);
+	assert_int_equal(view_buckets(v, w->run.rid, w->sids, n, from, to, check_bucket, &c, &partial), 0);
 	view_close(v);
 	assert_false(partial);
 	assert_int_equal(c.seen, expected);

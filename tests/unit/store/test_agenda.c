@@ -14,20 +14,24 @@
 #define MINUTE (60 * NS_PER_S)
 #define DAY    (INT64_C(20000) * AGENDA_DAY_NS)
 
-static const struct agenda_policy policy = { 10 * MINUTE, 15 * MINUTE };
+/* One tier: of others see below. */
+static const struct policy fine = { .tiers = { { 30 * NS_PER_S, KEEP_FOREVER } }, .n_tiers = 1 };
+static struct policy policy;
 
-static struct agenda_part parts[32];
+static struct part_row parts[64];
 static struct agenda_flush flushes[32];
 static struct agenda_hour hours[32];
-static size_t n_parts, n_flushes;
+static struct agenda_slot bad[4];
+static size_t n_parts, n_flushes, n_bad;
 static struct agenda_job *jobs;
 static size_t n_jobs;
 
 static int start(void **state)
 {
 	(void)state;
-	n_parts = n_flushes = n_jobs = 0;
+	n_parts = n_flushes = n_bad = n_jobs = 0;
 	jobs = NULL;
+	policy = fine;
 	return 0;
 }
 
@@ -40,26 +44,33 @@ static int stop(void **state)
 
 static void part(int64_t from, int64_t to, uint64_t upto, uint64_t buckets)
 {
-	parts[n_parts++] = (struct agenda_part){ from, to, upto, buckets };
+	parts[n_parts] = (struct part_row){ .id = { 1, TIER_RECORDED, from, to, n_parts + 1 },
+					    .summary = { .buckets = buckets },
+					    .upto = upto };
+	n_parts++;
 }
 
 /* A flush of one hour. */
 static void flush(uint64_t number, int64_t hour, uint64_t buckets, int64_t seen)
 {
-	hours[n_flushes] = (struct agenda_hour){ hour, buckets };
+	hours[n_flushes] = (struct agenda_hour){ 1, hour, buckets };
 	flushes[n_flushes] = (struct agenda_flush){ number, seen, &hours[n_flushes], 1 };
 	n_flushes++;
 }
 
-static struct agenda_state all(void) { return (struct agenda_state){ parts, n_parts, flushes, n_flushes }; }
+static struct agenda_state all(void)
+{
+	return (struct agenda_state){ { parts, n_parts, 0 }, flushes, n_flushes, bad, n_bad };
+}
 
 static size_t plan(int64_t now)
 {
+	const struct agenda_rules rules = { 10 * MINUTE, 15 * MINUTE, &policy };
 	struct agenda_state s = all();
 
 	free(jobs);
 	jobs = NULL;
-	assert_int_equal(agenda_jobs(&s, &policy, now, &jobs, &n_jobs), 0);
+	assert_int_equal(agenda_jobs(&s, &rules, 1, now, &jobs, &n_jobs), 0);
 	return n_jobs;
 }
 
@@ -152,7 +163,7 @@ static void test_part_wider_than_the_slot(void **state)
 
 static void test_folded(void **state)
 {
-	struct agenda_hour two[2] = { { DAY, 1 }, { DAY + 30 * AGENDA_HOUR_NS, 1 } };
+	struct agenda_hour two[2] = { { 1, DAY, 1 }, { 1, DAY + 30 * AGENDA_HOUR_NS, 1 } };
 	struct agenda_flush f = { 5, DAY, two, 2 }, empty = { 6, DAY, NULL, 0 };
 	struct agenda_state s;
 

@@ -76,7 +76,7 @@ static void make_buckets(uint64_t seed, uint32_t n_series, size_t n, bool any)
 
 static struct part_summary write_part(const char *to)
 {
-	struct part_id id = { 0, FROM, FROM + HOUR, 7 };
+	struct part_id id = { 0, 0, FROM, FROM + HOUR, 7 };
 	struct part_summary summary;
 	struct part_writer *w;
 

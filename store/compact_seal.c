@@ -1,0 +1,79 @@
+#include <stdlib.h>
+
+#include "store/compactor.h"
+#include "store/slot.h"
+#include "store/turn.h"
+
+static int publish(void *arg, struct kv_txn *t)
+{
+	struct part_row *row = arg;
+
+	return row->summary.buckets ? manifest_replace(t, row) : manifest_remove(t, &row->id);
+}
+
+static int seal_and_publish(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
+{
+	const struct part_id slot = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 };
+	struct store *s = c->store;
+	struct part_id *old = NULL;
+	struct part_row row;
+	struct buf runs;
+	size_t n_old = 0;
+	int err;
+
+	buf_init(&runs, (size_t)64 * 1024 * 1024);
+	err = ids_in_slot(s, &slot, &old, &n_old);
+	if (err == 0)
+		err = slot_seal(s, job, &c->stop, &row, &runs);
+	if (err == 0)
+		err = writer_errand(s, publish, &row);
+	if (err == 0) {
+		unlink_parts(s, old, n_old);
+		report->parts += row.summary.buckets > 0;
+		report->replaced += n_old;
+		report->buckets += row.summary.buckets;
+		report->bytes += row.summary.bytes;
+	}
+	free(old);
+	buf_release(&runs);
+	return err;
+}
+
+static int do_job(struct compactor *c, const struct task *task, const struct project *p,
+		  const struct agenda_job *job)
+{
+	const struct part_id slot = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 };
+	char text[SLOT_TEXT_MAX];
+	int err;
+
+	slot_text(p, &slot, text);
+	task_tell(task, "%s: %llu buckets, %llu parts", text, (unsigned long long)job->pending,
+		  (unsigned long long)job->parts);
+	if (task->dry_run)
+		return 0;
+	err = seal_and_publish(c, job, task->report);
+	if (err == ERR_CORRUPT) {
+		note_bad(c, p, &slot);
+		task->report->failed++;
+		return 0;
+	}
+	return err;
+}
+
+int compact_seal(struct compactor *c, const struct task *task, const struct project *p)
+{
+	const struct agenda_rules rules = { task->settle_ns, task->late_ns, &p->policy };
+	struct agenda_job *jobs = NULL;
+	struct picture picture;
+	size_t n = 0;
+	int err = picture_take(c, p, &picture);
+
+	if (err < 0)
+		return err;
+	err = agenda_jobs(&picture.state, &rules, p->pid, task->until_ns, &jobs, &n);
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = do_job(c, task, p, &jobs[i]);
+	free(jobs);
+	picture_release(&picture);
+	return err;
+}

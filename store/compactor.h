@@ -1,0 +1,75 @@
+/*
+ * compactor.h - the inside of compact.h's struct compactor, for the files of the compactor alone.
+ *
+ *   compact.c       its life: by the clock, and on demand
+ *   flushed.c       what is flushed
+ *   agenda.c        what is to be made of it, expiry.c what may go (pure)
+ *   compact_seal.c  parts made and published
+ *   compact_drop.c  blocks that are folded, and parts that no longer serve
+ */
+#ifndef STORE_COMPACTOR_H
+#define STORE_COMPACTOR_H
+
+#include "store/compact.h"
+#include "store/expiry.h"
+#include "store/flushed.h"
+
+struct compactor {
+	struct store *store;
+	pthread_t thread;
+	bool started;
+	atomic_bool stop;
+	pthread_mutex_t lock; /* one at a time seals and drops; of all below */
+	pthread_mutex_t nap_lock;
+	pthread_cond_t nap;
+	struct flushes flushes;
+	struct agenda_slot *bad;
+	size_t n_bad;
+};
+
+/* What one round is to do, and did. */
+struct task {
+	int64_t until_ns; /* slots that ended by then are sealed */
+	int64_t settle_ns, late_ns;
+	bool dry_run;
+	compact_fn tell; /* may be NULL */
+	void *arg;
+	struct compact_report *report;
+};
+
+/* What a project has now; flushes are borrowed from the compactor. */
+struct picture {
+	struct project project;
+	struct agenda_state state;
+	struct agenda_flush *flushes;
+};
+int picture_take(const struct compactor *c, const struct project *p, struct picture *ret);
+void picture_release(struct picture *p);
+
+/* compact_seal.c: everything that is due in a project. */
+int compact_seal(struct compactor *c, const struct task *task, const struct project *p);
+
+/* compact_drop.c: parts of a project that no longer serve; then blocks that all projects have folded. */
+int compact_expire(struct compactor *c, const struct task *task, const struct project *p);
+int compact_drop_folded(struct compactor *c, const struct task *task, const struct project *projects,
+			size_t n_projects);
+
+/* ---- what they share ---- */
+
+/* "project default, tier 5m, 1d from 2025-07-06T00:00:00Z". */
+#define SLOT_TEXT_MAX 192
+void slot_text(const struct project *p, const struct part_id *slot, char *ret);
+
+void task_tell(const struct task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The slot is left as it is from now on, and that is told. */
+void note_bad(struct compactor *c, const struct project *p, const struct part_id *slot);
+bool is_bad(const struct compactor *c, const struct part_id *slot);
+
+/* The parts of a tier in a slot, as they are now; the array is the caller's to free. */
+int ids_in_slot(struct store *s, const struct part_id *slot, struct part_id **ret, size_t *ret_n);
+
+/* Files of parts that no longer count; readers that have them open keep them. */
+void unlink_parts(struct store *s, const struct part_id *ids, size_t n);
+
+#endif
