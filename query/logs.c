@@ -130,7 +130,7 @@ static int follow_start(struct store *s, const struct log_ask *a, uint32_t rid, 
 		return fault_default(f, err);
 	err = log_reader_init(r, a, rid, v);
 	view_close(v);
-	r->from_seq = from;
+	r->from_seq = r->edge = from;
 	return err < 0 ? fault_default(f, err) : 0;
 }
 

@@ -9,19 +9,47 @@
 #define SLOT           '0' /* stands in a template for a run of digits */
 #define RUN_DIGITS_MAX 18  /* so that a run fits 63 bits */
 
-enum column { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
+#define FEW_SEGMENTS 8 /* a template with less has its columns in FEW, all together */
+#define CLASSES      4 /* of columns, by their longest run */
+#define CLASS_BITS   2
+#define CLASS_FEW    CLASSES /* FEW as one of the frames of numbers */
+
+/* The most digits of each class. */
+static const unsigned class_digits[CLASSES] = { 3, 6, 9, RUN_DIGITS_MAX };
+
+enum column_kind { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
 
 static inline bool is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 
+static const uint64_t powers_of_ten[RUN_DIGITS_MAX + 1] = {
+	1,
+	10,
+	100,
+	1000,
+	10000,
+	100000,
+	1000000,
+	10000000,
+	100000000,
+	1000000000,
+	10000000000,
+	100000000000,
+	1000000000000,
+	10000000000000,
+	100000000000000,
+	1000000000000000,
+	10000000000000000,
+	100000000000000000,
+	1000000000000000000,
+};
+
+/* At least 1; more than RUN_DIGITS_MAX for what no run has. */
 static inline unsigned digits_of(uint64_t v)
 {
-	unsigned n = 1;
+	/* 1233 / 4096 is log10(2) from below, near enough for 64 bits */
+	unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
 
-	while (v >= 10) {
-		v /= 10;
-		n++;
-	}
-	return n;
+	return n > RUN_DIGITS_MAX ? n + 1 : n + (v >= powers_of_ten[n]) + (v == 0);
 }
 
 /* The last `digits` digits of v, with zeros in front. */
