@@ -15,7 +15,7 @@
 #define LEVEL           3
 #define FRAME_PLAIN_MAX 64  /* bytes that are not worth a frame of zstd */
 #define TRIGRAMS_SHARE  128 /* of the packed form */
-#define TRIGRAMS_LEAST  64  /* bytes; a set of less is full */
+#define TRIGRAMS_LEAST  8   /* bytes; a block that makes less is opened as fast */
 
 struct template
 {
