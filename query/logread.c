@@ -20,8 +20,7 @@ void out_log_origin(struct out *o, const struct log_record *r)
 
 void out_log_text(struct out *o, const struct log_record *r)
 {
-	out_string(o, r->text);
-	if (utf8_valid(r->text))
+	if (out_string(o, r->text))
 		return;
 	out_raw(o, ",\"text_base64\":");
 	out_base64(o, r->text);

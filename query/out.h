@@ -76,8 +76,9 @@ void out_i64(struct out *o, int64_t v);
 /* Shortest round-trip; "NaN", "Infinity", "-Infinity" as strings. */
 void out_double(struct out *o, double v);
 
-/* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part. */
-void out_string(struct out *o, struct span s);
+/* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part, and false is
+ * returned. */
+bool out_string(struct out *o, struct span s);
 void out_time(struct out *o, int64_t t_ns);           /* a string, RFC 3339 */
 void out_base64(struct out *o, struct span s);        /* a string */
 void out_fault(struct out *o, const struct fault *f); /* the object {"code",...}, no request id */
@@ -87,6 +88,5 @@ static inline void out_bool(struct out *o, bool v) { out_raw(o, v ? "true" : "fa
 /* Length of the UTF-8 sequence at s (1 to 4), or 0 when there is none; *ret_bad is then how many
  * bytes one U+FFFD stands for. */
 size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad);
-bool utf8_valid(struct span s);
 
 #endif

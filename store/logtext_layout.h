@@ -55,10 +55,17 @@ static inline unsigned digits_of(uint64_t v)
 /* The last `digits` digits of v, with zeros in front. */
 static inline void print_run(uint8_t *out, uint64_t v, unsigned digits)
 {
-	while (digits--) {
-		out[digits] = (uint8_t)('0' + v % 10);
-		v /= 10;
+	static const char two_digits[] =
+	    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
+	    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
+	    "767778798081828384858687888990919293949596979899";
+
+	for (; digits >= 2; v /= 100) {
+		digits -= 2;
+		memcpy(out + digits, &two_digits[v % 100 * 2], 2);
 	}
+	if (digits)
+		*out = (uint8_t)('0' + v % 10);
 }
 
 #endif

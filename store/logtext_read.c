@@ -244,10 +244,15 @@ int logtext_need_segments(struct logtext *x)
 
 /* ---- texts ---- */
 
-static size_t length_of(const struct logtext *x, const struct template *t, uint32_t nth)
+#define ROUGH_MAX (64 * 1024) /* bytes that may be reserved in vain */
+
+/* At least the bytes of a segment: exactly where the most would be many. */
+static size_t room_of(const struct logtext *x, const struct template *t, uint32_t nth)
 {
 	size_t len = t->text.len - t->slots;
 
+	if (t->text.len <= ROUGH_MAX / RUN_DIGITS_MAX)
+		return len + (size_t)t->slots * RUN_DIGITS_MAX;
 	for (size_t i = 0, run = t->first_run + nth; i < t->slots; i++, run += t->count)
 		len += x->digits[run];
 	return len;
@@ -257,26 +262,24 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 {
 	struct template *t = &x->templates[s->template];
 	const uint8_t *at = t->text.data, *end = at + t->text.len;
-	int err = logtext_need_columns(x, t);
-	size_t run;
+	int err = t->decoded ? 0 : logtext_need_columns(x, t);
 	uint8_t *to;
+	size_t run;
 
 	if (err == 0)
-		err = buf_reserve(out, length_of(x, t, s->nth));
+		err = buf_reserve(out, room_of(x, t, s->nth));
 	if (err < 0)
 		return err;
-	run = t->first_run + s->nth;
 	to = out->data + out->len;
-	for (; at < end; at++) {
-		if (*at != SLOT) {
-			*to++ = *at;
-			continue;
-		}
+	run = t->first_run + s->nth; /* known with the columns */
+	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, at++) {
+		while (*at != SLOT)
+			*to++ = *at++;
 		print_run(to, x->values[run], x->digits[run]);
 		to += x->digits[run];
-		run += t->count;
 	}
-	out->len = (size_t)(to - out->data);
+	memcpy(to, at, (size_t)(end - at));
+	out->len = (size_t)(to + (end - at) - out->data);
 	return 0;
 }
 
