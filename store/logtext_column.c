@@ -108,19 +108,49 @@ static int set_digits(const uint64_t *values, uint8_t *digits, size_t n, uint8_t
 	return bad ? ERR_CORRUPT : 0;
 }
 
+/* The 7 bits of each of the low n bytes of x, together; n is 1 to 8. */
+static uint64_t join_sevens(uint64_t x, unsigned n)
+{
+	x &= ~UINT64_C(0) >> (64 - 8 * n);
+	x = (x & 0x007f007f007f007f) | (x & 0x7f007f007f007f00) >> 1;
+	x = (x & 0x00003fff00003fff) | (x & 0x3fff00003fff0000) >> 2;
+	return (x & 0x000000000fffffff) | (x & 0x0fffffff00000000) >> 4;
+}
+
+/* n varints in a row: as read_varint, without a branch for each of their bytes. */
+static void read_varints(struct reader *r, uint64_t *to, size_t n)
+{
+	size_t i = 0;
+
+	for (; i < n && !r->bad && r->end - r->p >= 8; i++) {
+		uint64_t x = get_le64(r->p), ends = ~x & 0x8080808080808080;
+		unsigned bytes;
+
+		if (!ends)
+			to[i] = read_varint(r);
+		if (!ends)
+			continue;
+		bytes = (unsigned)__builtin_ctzll(ends) / 8 + 1;
+		to[i] = join_sevens(x, bytes);
+		r->p += bytes;
+	}
+	for (; i < n; i++)
+		to[i] = read_varint(r);
+}
+
 static int read_values(struct reader *r, enum column_kind kind, uint64_t *values, uint8_t *digits, size_t n)
 {
 	uint8_t width = read_u8(r);
-	uint64_t v = read_varint(r);
 
-	values[0] = v;
-	for (size_t i = 1; i < n; i++) {
-		if (kind == COLUMN_PLAIN)
-			v = read_varint(r);
-		else if (kind == COLUMN_DELTA)
-			v += (uint64_t)read_zigzag(r);
-		values[i] = v;
+	if (kind == COLUMN_SAME) {
+		values[0] = read_varint(r);
+		for (size_t i = 1; i < n; i++)
+			values[i] = values[0];
+	} else {
+		read_varints(r, values, n);
 	}
+	for (size_t i = 1; i < n && kind == COLUMN_DELTA; i++)
+		values[i] = values[i - 1] + (uint64_t)unzigzag(values[i]);
 	return set_digits(values, digits, n, width);
 }
 

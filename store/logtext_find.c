@@ -14,12 +14,28 @@
 
 #define NEEDLE_MAX 512
 
+/* v / 10^n for v < 2^60 by a multiplication: 2^64 * 2^shift / 10^n, rounded up, is off by less than
+ * 2^(shift + 1) / 10^n, which v makes no more than an eighth of a whole. */
+struct divisor {
+	uint64_t power, factor;
+	unsigned shift;
+};
+
+/* Where a needle's run lies in it decides what it may be of a text's run. */
+enum place { PLACE_INSIDE, PLACE_FIRST, PLACE_LAST, PLACE_ALONE };
+
+struct wanted {
+	uint64_t value;
+	unsigned digits;
+	enum place place;
+	struct divisor divisor; /* by 10^digits; when numbers are looked at */
+};
+
 struct needle {
 	bool hard;
 	uint8_t text[NEEDLE_MAX]; /* its template */
-	size_t len, runs;
-	uint64_t values[NEEDLE_MAX];
-	uint8_t digits[NEEDLE_MAX];
+	size_t len, n_runs;
+	struct wanted runs[NEEDLE_MAX / 2 + 1];
 };
 
 /* An end of segment that is not the end of the bytes. */
@@ -32,26 +48,35 @@ static bool has_inner_end(struct span bytes)
 	return memchr(bytes.data, '\n', inner) || memchr(bytes.data, '\r', inner);
 }
 
-static struct needle needle_of(struct span bytes)
+static enum place place_of(const struct needle *n, size_t run)
 {
-	struct needle n = { .hard = bytes.len > NEEDLE_MAX || has_inner_end(bytes) };
+	bool first = run == 0 && n->text[0] == SLOT,
+	     last = run + 1 == n->n_runs && n->text[n->len - 1] == SLOT;
 
-	for (size_t i = 0; i < bytes.len && !n.hard;) {
+	return first && last ? PLACE_ALONE : first ? PLACE_FIRST : last ? PLACE_LAST : PLACE_INSIDE;
+}
+
+static void needle_init(struct needle *n, struct span bytes)
+{
+	n->hard = bytes.len > NEEDLE_MAX || has_inner_end(bytes);
+	n->len = n->n_runs = 0;
+	for (size_t i = 0; i < bytes.len && !n->hard;) {
 		uint64_t value = 0;
-		uint8_t digits = 0;
+		unsigned digits = 0;
 
 		if (!is_digit(bytes.data[i])) {
-			n.text[n.len++] = bytes.data[i++];
+			n->text[n->len++] = bytes.data[i++];
 			continue;
 		}
 		for (; i < bytes.len && is_digit(bytes.data[i]) && digits <= RUN_DIGITS_MAX; digits++)
 			value = value * 10 + (uint64_t)(bytes.data[i++] - '0');
-		n.hard = digits > RUN_DIGITS_MAX;
-		n.values[n.runs] = value;
-		n.digits[n.runs++] = digits;
-		n.text[n.len++] = SLOT;
+		n->hard = digits > RUN_DIGITS_MAX;
+		n->runs[n->n_runs].value = value;
+		n->runs[n->n_runs++].digits = digits;
+		n->text[n->len++] = SLOT;
 	}
-	return n;
+	for (size_t i = 0; i < n->n_runs; i++)
+		n->runs[i].place = place_of(n, i);
 }
 
 static const uint8_t *find_in(struct span text, const struct needle *n)
@@ -59,32 +84,26 @@ static const uint8_t *find_in(struct span text, const struct needle *n)
 	return n->len ? memmem(text.data, text.len, n->text, n->len) : NULL;
 }
 
-static bool may_hold_any(const struct logtext *x, const struct log_hint *hint)
+/* By the trigrams of what is in all templates. */
+static bool may_hold(const struct logtext *x, struct span bytes)
 {
-	for (size_t i = 0; i < hint->n_any; i++) {
-		struct needle n = needle_of(hint->any[i]);
+	struct needle n;
 
-		if (n.hard || trigrams_may_hold(x->trigrams, span_of(n.text, n.len)))
-			return true;
-	}
-	return hint->n_any == 0;
+	needle_init(&n, bytes);
+	return n.hard || trigrams_may_hold(x->trigrams, span_of(n.text, n.len));
 }
 
 bool logtext_may_fit(const struct logtext *x, const struct log_hint *hint)
 {
-	struct needle n = needle_of(hint->holds);
-
-	return (n.hard || trigrams_may_hold(x->trigrams, span_of(n.text, n.len))) && may_hold_any(x, hint);
+	if (!may_hold(x, hint->holds))
+		return false;
+	for (size_t i = 0; i < hint->n_any; i++)
+		if (may_hold(x, hint->any[i]))
+			return true;
+	return hint->n_any == 0;
 }
 
 /* ---- numbers ---- */
-
-/* v / 10^n for v < 2^60 by a multiplication: 2^64 * 2^shift / 10^n, rounded up, is off by less than
- * 2^(shift + 1) / 10^n, which v makes no more than an eighth of a whole. */
-struct divisor {
-	uint64_t power, factor;
-	unsigned shift;
-};
 
 static struct divisor divisor_of(unsigned n)
 {
@@ -97,25 +116,48 @@ static struct divisor divisor_of(unsigned n)
 
 static uint64_t remainder_of(uint64_t v, const struct divisor *d)
 {
-	return v - (uint64_t)((unsigned __int128)v * d->factor >> 64 >> d->shift) * d->power;
+	uint64_t high = (uint64_t)((unsigned __int128)v * d->factor >> 64);
+
+	return v - (high >> d->shift) * d->power;
 }
 
-/* Where a needle's run lies in it decides what it may be of a text's run. */
-enum place { PLACE_INSIDE, PLACE_FIRST, PLACE_LAST, PLACE_ALONE };
-
-struct wanted {
-	uint64_t value;
-	unsigned digits;
-	enum place place;
-	struct divisor divisor; /* by 10^digits */
-};
-
-static bool run_holds(uint64_t v, unsigned digits, const struct wanted *w)
+/* Whether one of the places at the end of a run, `places` of them and where it is long enough, has it. */
+static bool run_holds(uint64_t v, unsigned digits, const struct wanted *w, unsigned places)
 {
-	for (; digits >= w->digits; digits--, v /= 10)
+	for (; digits >= w->digits && places; digits--, places--, v /= 10)
 		if (remainder_of(v, &w->divisor) == w->value)
 			return true;
 	return false;
+}
+
+/* What runs in a row have in common but for this many digits, as times have, is looked through once. */
+#define SHARED_DIGITS 3
+
+static void keep_holding(const uint64_t *values, const uint8_t *digits, size_t n, const struct wanted *w,
+			 uint8_t *marks)
+{
+	uint64_t upper = 0;
+	unsigned upper_digits = 0; /* none yet */
+	bool held = false;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t v = values[i];
+
+		if (!marks[i] || digits[i] < w->digits) {
+			marks[i] = false;
+			continue;
+		}
+		marks[i] = run_holds(v, digits[i], w, SHARED_DIGITS);
+		if (marks[i] || digits[i] < w->digits + SHARED_DIGITS)
+			continue;
+		v /= 1000;
+		if (v != upper || digits[i] != upper_digits + SHARED_DIGITS) {
+			upper = v;
+			upper_digits = digits[i] - (unsigned)SHARED_DIGITS;
+			held = run_holds(upper, upper_digits, w, RUN_DIGITS_MAX);
+		}
+		marks[i] = held;
+	}
 }
 
 static bool begins_with(uint64_t v, unsigned digits, const struct wanted *w)
@@ -144,24 +186,40 @@ static void keep_fitting(const uint64_t *values, const uint8_t *digits, size_t n
 			marks[i] &= digits[i] >= w->digits && begins_with(values[i], digits[i], w);
 		break;
 	case PLACE_ALONE:
-		for (size_t i = 0; i < n; i++)
-			marks[i] = marks[i] && run_holds(values[i], digits[i], w);
+		keep_holding(values, digits, n, w, marks);
 	}
 }
 
-static struct wanted wanted_of(const struct needle *n, size_t run)
+/* Whether the run at an end of the needle may be a part of one of more digits than a slot holds, which goes
+ * on in the slot beside; the needle is at `at` of the template. */
+static bool goes_on(const struct template *t, const uint8_t *at, const struct needle *n, enum place place)
 {
-	bool first = run == 0 && n->text[0] == SLOT, last = run + 1 == n->runs && n->text[n->len - 1] == SLOT;
+	const uint8_t *end = t->text.data + t->text.len;
+	bool first = place == PLACE_FIRST || place == PLACE_ALONE,
+	     last = place == PLACE_LAST || place == PLACE_ALONE;
 
-	return (struct wanted){
-		.value = n->values[run],
-		.digits = n->digits[run],
-		.place = first && last ? PLACE_ALONE
-			 : first       ? PLACE_FIRST
-			 : last        ? PLACE_LAST
-				       : PLACE_INSIDE,
-		.divisor = divisor_of(n->digits[run]),
-	};
+	return (first && at > t->text.data && at[-1] == SLOT) ||
+	       (last && at + n->len < end && at[n->len] == SLOT);
+}
+
+/* Keeps in fits[] which of the template's segments may have in this slot what is wanted; *ret_any: some. */
+static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
+		     uint8_t *fits, bool *ret_any)
+{
+	unsigned most;
+	size_t run;
+	int err = logtext_most_digits(x, t, slot, &most);
+
+	*ret_any = err == 0 && most >= w->digits;
+	if (!*ret_any)
+		return err;
+	err = logtext_need_column(x, t, slot);
+	if (err < 0)
+		return err;
+	run = t->first_run + (size_t)slot * t->count;
+	keep_fitting(x->values + run, x->digits + run, t->count, w, fits);
+	*ret_any = memchr(fits, true, t->count);
+	return 0;
 }
 
 /* Marks the template's segments that may hold the needle at `at` of the template, whose first slot from
@@ -169,34 +227,17 @@ static struct wanted wanted_of(const struct needle *n, size_t run)
 static int mark_at(struct logtext *x, struct template *t, const uint8_t *at, uint32_t slot,
 		   const struct needle *n, uint8_t *marks)
 {
-	const uint8_t *end = t->text.data + t->text.len;
 	uint8_t *fits = x->marks + x->n_segments; /* room for one template's */
+	bool any = true;
+	int err = 0;
 
-	memset(fits, 1, t->count);
-	for (size_t i = 0; i < n->runs; i++) {
-		struct wanted w = wanted_of(n, i);
-		size_t run = t->first_run + (size_t)(slot + i) * t->count;
-		bool first = w.place == PLACE_FIRST || w.place == PLACE_ALONE;
-		bool last = w.place == PLACE_LAST || w.place == PLACE_ALONE;
-		unsigned most;
-		int err;
-
-		/* a run of more digits than a slot holds goes on in the slot beside */
-		if ((first && at > t->text.data && at[-1] == SLOT) ||
-		    (last && at + n->len < end && at[n->len] == SLOT))
-			continue;
-		err = logtext_most_digits(x, t, slot + (uint32_t)i, &most);
-		if (err < 0 || most < w.digits)
-			return err;
-		err = logtext_need_column(x, t, slot + (uint32_t)i);
-		if (err < 0)
-			return err;
-		run = t->first_run + (size_t)(slot + i) * t->count;
-		keep_fitting(x->values + run, x->digits + run, t->count, &w, fits);
-	}
-	for (uint32_t i = 0; i < t->count; i++)
+	memset(fits, true, t->count);
+	for (size_t i = 0; i < n->n_runs && any && err == 0; i++)
+		if (!goes_on(t, at, n, n->runs[i].place))
+			err = keep_slot(x, t, slot + (uint32_t)i, &n->runs[i], fits, &any);
+	for (uint32_t i = 0; i < t->count && any; i++)
 		marks[i] |= fits[i];
-	return 0;
+	return err;
 }
 
 /* Marks the segments of a template, in their order, that may hold the needle. */
@@ -216,13 +257,15 @@ static int mark_template(struct logtext *x, struct template *t, const struct nee
 	return err;
 }
 
-static int mark_segments(struct logtext *x, const struct needle *n)
+static int mark_segments(struct logtext *x, struct needle *n)
 {
 	int err = logtext_reserve(&x->marks, &x->marks_cap, 2 * x->n_segments, 1);
 
 	if (err < 0)
 		return err;
 	memset(x->marks, 0, x->n_segments);
+	for (size_t i = 0; i < n->n_runs; i++)
+		n->runs[i].divisor = divisor_of(n->runs[i].digits);
 	for (size_t i = 0; i < x->n_templates && err == 0; i++)
 		if (x->verdicts[i].holds && x->verdicts[i].fit != LOG_FIT_NO)
 			err = mark_template(x, &x->templates[i], n, x->marks + x->templates[i].first);
@@ -294,7 +337,7 @@ static bool segment_holds(const struct logtext *x, const struct segment *s, cons
 {
 	const struct template *t = &x->templates[s->template];
 
-	return n->runs && !n->hard ? x->marks[t->first + s->nth] : x->verdicts[s->template].holds;
+	return n->n_runs && !n->hard ? x->marks[t->first + s->nth] : x->verdicts[s->template].holds;
 }
 
 static int fit_odd_text(struct logtext *x, size_t i, const struct log_hint *hint, const struct needle *n,
@@ -335,9 +378,10 @@ static int fit_texts(struct logtext *x, const struct log_hint *hint, const struc
 
 int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, bool *ret_any)
 {
-	struct needle n = needle_of(hint->holds);
+	struct needle n;
 	int err = logtext_need_templates(x);
 
+	needle_init(&n, hint->holds);
 	if (err == 0)
 		err = judge_templates(x, hint, &n, ret_any);
 	if (err == 0 && !*ret_any && hint->fit && (n.hard || !n.len || find_in(x->bytes, &n))) {
@@ -347,7 +391,7 @@ int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, 
 	if (err < 0 || !*ret_any)
 		return err;
 	err = logtext_need_segments(x);
-	if (err == 0 && n.runs && !n.hard)
+	if (err == 0 && n.n_runs && !n.hard)
 		err = mark_segments(x, &n);
 	return err < 0 ? err : fit_texts(x, hint, &n, fits);
 }

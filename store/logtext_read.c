@@ -113,11 +113,20 @@ int logtext_open(struct logtext *x, struct span packed, size_t n, size_t raw_len
 
 /* ---- templates ---- */
 
+/* The slots of a template, eight bytes at a time. */
 static uint32_t count_slots(struct span text)
 {
+	const uint64_t low = 0x7f7f7f7f7f7f7f7f;
 	uint32_t n = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < text.len; i++)
+	for (; i + 8 <= text.len; i += 8) {
+		uint64_t x = get_le64(text.data + i) ^ 0x0101010101010101 * SLOT;
+
+		x = ~(((x & low) + low) | x | low); /* 0x80 where there is one */
+		n += (uint32_t)((x >> 7) * 0x0101010101010101 >> 56);
+	}
+	for (; i < text.len; i++)
 		n += text.data[i] == SLOT;
 	return n;
 }
