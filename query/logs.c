@@ -59,6 +59,8 @@ static int slice_send(struct ctx *c, struct log_reader *r, struct out *o)
 		return more;
 	more = log_slice(r, v, o, SLICE_BYTES, c->f);
 	view_close(v);
+	if (more == 1 && o->b.len == 0 && !r->ask->follow)
+		return out_ask(o) < 0 ? o->err : more;
 	return out_flush(o) < 0 ? o->err : more;
 }
 

@@ -29,6 +29,13 @@ int out_flush(struct out *o)
 	return o->err;
 }
 
+int out_ask(struct out *o)
+{
+	if (o->err == 0 && o->sink)
+		o->err = o->sink->write(o->sink->arg, (struct span){ 0 });
+	return o->err;
+}
+
 uint8_t *out_make_room(struct out *o, size_t n)
 {
 	if (o->err < 0)

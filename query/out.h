@@ -42,6 +42,9 @@ int out_begin(struct out *o, int status, const char *content_type, const char *e
 /* Sends all that is in the buffer, whatever `hold` says. */
 int out_flush(struct out *o);
 
+/* Asks the sink whether anyone is there still: ERR_GONE sticks like every error. */
+int out_ask(struct out *o);
+
 /* The slow part of out_room: sends or grows. */
 uint8_t *out_make_room(struct out *o, size_t n);
 

@@ -1,10 +1,12 @@
 """Search in logs, sealed, young and being written, against a naive look through the original bytes."""
 import glob
 import gzip
+import http.client
 import json
 import os
 import random
 import re
+import time
 
 import harness
 from harness import NS, Batch, check, equal
@@ -228,6 +230,34 @@ def test_costly_regex_in_a_sealed_block():
         last = json.loads(answer.body.splitlines()[-1])
         check("error" in last, "not stopped", last)
         check("steps" in last["error"]["message"] and last["error"]["field"] == "regex", last)
+
+
+def reading(client):
+    """Reads under way, this one among them."""
+    text = client.request("GET", "/metrics").body.decode()
+    return int(re.search(r"^astraml_reads (\d+)", text, re.M)[1])
+
+
+def test_a_search_without_hits_ends_when_its_client_goes():
+    """It would go on for the ten seconds that a regex has."""
+    with harness.Server(arguments=("--log-block", "64KiB")) as server:
+        client = server.client()
+        client.create_run("long")
+        for i in range(0, 30000, 1000):
+            b = Batch()
+            for j in range(i, i + 1000):
+                b.log("ab" * 13 + f" {j}\n", T0 * NS + j)
+            client.ingest("long", b)
+        host, port = harness.parse_url(server.url)
+        connection = http.client.HTTPConnection(host, port, timeout=harness.DEADLINE_S)
+        connection.request("GET", "/v2/projects/default/runs/long/logs?regex=(%3F%3Da)(a|b|ab)*%20%5Bcd%5D",
+                           headers={"Authorization": f"Bearer {server.token}"})
+        harness.wait_for(lambda: reading(client) == 2, "the search")
+        start = time.monotonic()
+        equal(connection.getresponse().status, 200, "the answer has begun, without a hit")
+        connection.close()
+        harness.wait_for(lambda: reading(client) == 1, "its end")
+        check(time.monotonic() - start < 5, "it went on")
 
 
 if __name__ == "__main__":
