@@ -41,7 +41,7 @@ struct needle {
 /* An end of segment that is not the end of the bytes. */
 static bool has_inner_end(struct span bytes)
 {
-	size_t inner = bytes.len ? bytes.len - 1 : 0;
+	size_t inner = bytes.len - 1;
 
 	if (inner && bytes.data[inner] == '\n' && bytes.data[inner - 1] == '\r')
 		inner--;
@@ -58,7 +58,7 @@ static enum place place_of(const struct needle *n, size_t run)
 
 static void needle_init(struct needle *n, struct span bytes)
 {
-	n->hard = bytes.len > NEEDLE_MAX || has_inner_end(bytes);
+	n->hard = bytes.len > NEEDLE_MAX || (bytes.len && has_inner_end(bytes));
 	n->len = n->n_runs = 0;
 	for (size_t i = 0; i < bytes.len && !n->hard;) {
 		uint64_t value = 0;
@@ -81,7 +81,7 @@ static void needle_init(struct needle *n, struct span bytes)
 
 static const uint8_t *find_in(struct span text, const struct needle *n)
 {
-	return n->len ? memmem(text.data, text.len, n->text, n->len) : NULL;
+	return n->len && text.len >= n->len ? memmem(text.data, text.len, n->text, n->len) : NULL;
 }
 
 /* By the trigrams of what is in all templates. */
