@@ -103,6 +103,15 @@ bool logtext_may_fit(const struct logtext *x, const struct log_hint *hint)
 	return hint->n_any == 0;
 }
 
+/* Texts of none or several segments, which no template alone decides. */
+static bool has_odd_texts(const struct logtext *x)
+{
+	for (size_t i = 0; i < x->n_texts; i++)
+		if (x->first_segment[i + 1] - x->first_segment[i] != 1)
+			return true;
+	return false;
+}
+
 /* ---- numbers ---- */
 
 static struct divisor divisor_of(unsigned n)
@@ -257,8 +266,10 @@ static int mark_template(struct logtext *x, struct template *t, const struct nee
 	return err;
 }
 
+/* A template whose shape does not fit may be a part of an odd text that does. */
 static int mark_segments(struct logtext *x, struct needle *n)
 {
+	bool odd = has_odd_texts(x);
 	int err = logtext_reserve(&x->marks, &x->marks_cap, 2 * x->n_segments, 1);
 
 	if (err < 0)
@@ -267,7 +278,7 @@ static int mark_segments(struct logtext *x, struct needle *n)
 	for (size_t i = 0; i < n->n_runs; i++)
 		n->runs[i].divisor = divisor_of(n->runs[i].digits);
 	for (size_t i = 0; i < x->n_templates && err == 0; i++)
-		if (x->verdicts[i].holds && x->verdicts[i].fit != LOG_FIT_NO)
+		if (x->verdicts[i].holds && (odd || x->verdicts[i].fit != LOG_FIT_NO))
 			err = mark_template(x, &x->templates[i], n, x->marks + x->templates[i].first);
 	return err;
 }
@@ -323,15 +334,6 @@ static int judge_templates(struct logtext *x, const struct log_hint *hint, const
 }
 
 /* ---- texts ---- */
-
-/* Texts of none or several segments, which no template alone decides. */
-static bool has_odd_texts(const struct logtext *x)
-{
-	for (size_t i = 0; i < x->n_texts; i++)
-		if (x->first_segment[i + 1] - x->first_segment[i] != 1)
-			return true;
-	return false;
-}
 
 static bool segment_holds(const struct logtext *x, const struct segment *s, const struct needle *n)
 {
