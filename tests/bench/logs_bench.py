@@ -198,9 +198,9 @@ def is_quiet(pid):
 def measure_pair(ours, run, path, kind, what, rounds):
     pattern = what.decode() if isinstance(what, bytes) else what
     flags = "-a --no-unicode " + ("-F " if kind == "grep" else "")
-    if kind == "regex" and pattern.endswith("$"):
-        pattern = pattern[:-1] + r"\r?$"  # a line's own end may be "\r\n"
-    quoted = "'" + pattern.replace("'", "'\\''") + "'"
+    # a line's own end may be "\r\n"
+    theirs = pattern[:-1] + r"\r?$" if kind == "regex" and pattern.endswith("$") else pattern
+    quoted = "'" + theirs.replace("'", "'\\''") + "'"
     walls, cpus, pairs = [], [], []
     for _ in range(rounds):
         end, wall, cpu = ours.search(run, **{kind: pattern})
