@@ -17,9 +17,9 @@
  *   frame LINES      per text v segments
  *   frame IDS        per segment v template, numbered in the order of first appearance
  *   frame COLUMNS    per template of few segments (less than 8), where it has slots, v bytes of its columns,
- *                    which are in FEW; of others per slot v bytes * 4 + the frame of its column
+ *                    which are in FEW; of others per slot v bytes * 8 + the frame of its column
  *   frame FEW        columns of templates of few segments
- *   frame NUMBERS    four: columns whose longest run has at most 3, 6, 9 and 18 digits
+ *   frame NUMBERS    eight: columns whose longest run has at most 2, 4, 6, 8, 10, 13, 16 and 18 digits
  *
  * A column is of as many runs as the template has segments:
  *   u8 COLUMN_SAME    u8 digits, v value

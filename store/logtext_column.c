@@ -154,6 +154,39 @@ static int read_values(struct reader *r, enum column_kind kind, uint64_t *values
 	return set_digits(values, digits, n, width);
 }
 
+/* Eight digits at once, the first one lowest in x; false where one is none. */
+static bool join_digits(uint64_t x, uint64_t *ret)
+{
+	const uint64_t high = 0xf0f0f0f0f0f0f0f0, zeros = 0x3030303030303030;
+
+	if ((x & high) != zeros || ((x + 0x0606060606060606) & high) != zeros)
+		return false;
+	x -= zeros;
+	x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ff;
+	x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffff;
+	*ret = (x * 10000 + (x >> 32)) & 0xffffffff;
+	return true;
+}
+
+static bool number_of(struct span text, uint64_t *ret)
+{
+	uint64_t v = 0, eight;
+	size_t i = 0;
+
+	for (; i + 8 <= text.len; i += 8) {
+		if (!join_digits(get_le64(text.data + i), &eight))
+			return false;
+		v = v * 100000000 + eight;
+	}
+	for (; i < text.len; i++) {
+		if (!is_digit(text.data[i]))
+			return false;
+		v = v * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	*ret = v;
+	return true;
+}
+
 static int read_digits(struct reader *r, uint64_t *values, uint8_t *digits, size_t n)
 {
 	struct span lengths = read_bytes(r, n);
@@ -162,16 +195,9 @@ static int read_digits(struct reader *r, uint64_t *values, uint8_t *digits, size
 		return ERR_CORRUPT;
 	for (size_t i = 0; i < n; i++) {
 		struct span text = read_bytes(r, lengths.data[i]);
-		uint64_t v = 0;
 
-		if (text.len == 0 || text.len > RUN_DIGITS_MAX)
+		if (text.len == 0 || text.len > RUN_DIGITS_MAX || !number_of(text, &values[i]))
 			return ERR_CORRUPT;
-		for (size_t j = 0; j < text.len; j++) {
-			if (!is_digit(text.data[j]))
-				return ERR_CORRUPT;
-			v = v * 10 + (uint64_t)(text.data[j] - '0');
-		}
-		values[i] = v;
 		digits[i] = lengths.data[i];
 	}
 	return 0;

@@ -6,8 +6,8 @@
  *
  * Bytes that are looked for are taken apart like a text.  Their template has to be in the text's; runs that
  * have something on both sides must then be equal, one at the beginning is the end of a run of the text, one
- * at the end the beginning of one.  Where that gets hard (more digits than a slot holds, an end of segment
- * inside) everything is "maybe".
+ * at the end the beginning of one.  A run of more digits than a slot holds goes on in the slot beside.  Where
+ * that gets hard (more digits looked for than a slot holds, an end of segment inside) everything is "maybe".
  */
 #include "store/logtext_read.h"
 #include "store/trigrams.h"
@@ -199,18 +199,6 @@ static void keep_fitting(const uint64_t *values, const uint8_t *digits, size_t n
 	}
 }
 
-/* Whether the run at an end of the needle may be a part of one of more digits than a slot holds, which goes
- * on in the slot beside; the needle is at `at` of the template. */
-static bool goes_on(const struct template *t, const uint8_t *at, const struct needle *n, enum place place)
-{
-	const uint8_t *end = t->text.data + t->text.len;
-	bool first = place == PLACE_FIRST || place == PLACE_ALONE,
-	     last = place == PLACE_LAST || place == PLACE_ALONE;
-
-	return (first && at > t->text.data && at[-1] == SLOT) ||
-	       (last && at + n->len < end && at[n->len] == SLOT);
-}
-
 /* Keeps in fits[] which of the template's segments may have in this slot what is wanted; *ret_any: some. */
 static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
 		     uint8_t *fits, bool *ret_any)
@@ -231,20 +219,53 @@ static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const
 	return 0;
 }
 
+/* Whether the last `left` of the wanted digits begin a run and those before end the one before it. */
+static bool joins(uint64_t before, uint64_t v, unsigned digits, const struct wanted *w, unsigned left)
+{
+	return left <= digits && before % powers_of_ten[w->digits - left] == w->value / powers_of_ten[left] &&
+	       v / powers_of_ten[digits - left] == w->value % powers_of_ten[left];
+}
+
+/* As keep_slot, of a slot that goes on where the slot before ended: what is wanted may lie in both. */
+static int keep_joined(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
+		       uint8_t *fits, bool *ret_any)
+{
+	int err = logtext_need_column(x, t, slot - 1);
+	size_t before, run;
+
+	if (err == 0)
+		err = logtext_need_column(x, t, slot);
+	*ret_any = err == 0;
+	before = t->first_run + (size_t)(slot - 1) * t->count;
+	run = before + t->count;
+	for (uint32_t i = 0; i < t->count && err == 0; i++) {
+		uint64_t v = x->values[run + i];
+		unsigned digits = x->digits[run + i], least = w->place == PLACE_FIRST ? digits : 1;
+		bool held = digits >= w->digits &&
+			    (w->place == PLACE_FIRST ? remainder_of(v, &w->divisor) == w->value
+						     : run_holds(v, digits, w, RUN_DIGITS_MAX));
+
+		for (unsigned left = least; left < w->digits && left <= digits && !held; left++)
+			held = joins(x->values[before + i], v, digits, w, left);
+		fits[i] &= held;
+	}
+	return err;
+}
+
 /* Marks the template's segments that may hold the needle at `at` of the template, whose first slot from
  * there is `slot`. */
 static int mark_at(struct logtext *x, struct template *t, const uint8_t *at, uint32_t slot,
 		   const struct needle *n, uint8_t *marks)
 {
 	uint8_t *fits = x->marks + x->n_segments; /* room for one template's */
-	bool any = true;
+	bool joined = at > t->text.data && at[-1] == SLOT && n->text[0] == SLOT, any = true;
 	int err = 0;
 
 	memset(fits, true, t->count);
 	for (size_t i = 0; i < n->n_runs && any && err == 0; i++)
-		if (!goes_on(t, at, n, n->runs[i].place))
-			err = keep_slot(x, t, slot + (uint32_t)i, &n->runs[i], fits, &any);
-	for (uint32_t i = 0; i < t->count && any; i++)
+		err = (i == 0 && joined ? keep_joined : keep_slot)(x, t, slot + (uint32_t)i, &n->runs[i],
+								   fits, &any);
+	for (uint32_t i = 0; i < t->count && any && err == 0; i++)
 		marks[i] |= fits[i];
 	return err;
 }

@@ -10,12 +10,12 @@
 #define RUN_DIGITS_MAX 18  /* so that a run fits 63 bits */
 
 #define FEW_SEGMENTS 8 /* a template with less has its columns in FEW, all together */
-#define CLASSES      4 /* of columns, by their longest run */
-#define CLASS_BITS   2
+#define CLASSES      8 /* of columns, by their longest run */
+#define CLASS_BITS   3
 #define CLASS_FEW    CLASSES /* FEW as one of the frames of numbers */
 
 /* The most digits of each class. */
-static const unsigned class_digits[CLASSES] = { 3, 6, 9, RUN_DIGITS_MAX };
+static const unsigned class_digits[CLASSES] = { 2, 4, 6, 8, 10, 13, 16, RUN_DIGITS_MAX };
 
 enum column_kind { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
 
