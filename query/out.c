@@ -29,6 +29,13 @@ int out_flush(struct out *o)
 	return o->err;
 }
 
+int out_ask(struct out *o)
+{
+	if (o->err == 0 && o->sink)
+		o->err = o->sink->write(o->sink->arg, (struct span){ 0 });
+	return o->err;
+}
+
 uint8_t *out_make_room(struct out *o, size_t n)
 {
 	if (o->err < 0)
@@ -172,18 +179,30 @@ size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)
 	return n;
 }
 
-bool utf8_valid(struct span s)
+/* Bytes of a word that are 0 have their highest bit set; the lowest such bit is right. */
+static uint64_t zero_bytes(uint64_t x) { return (x - 0x0101010101010101) & ~x & 0x8080808080808080; }
+
+/* How many bytes stand for themselves in a JSON string: not below 0x20, not above 0x7f, no '"', no '\\'. */
+static size_t plain_bytes(const uint8_t *s, size_t n)
 {
-	for (size_t i = 0, n, bad; i < s.len; i += n)
-		if ((n = utf8_at(s.data + i, s.len - i, &bad)) == 0)
-			return false;
-	return true;
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t x = get_le64(s + i), odd;
+
+		odd = (x & 0x8080808080808080) | ((x - 0x2020202020202020) & ~x & 0x8080808080808080) |
+		      zero_bytes(x ^ 0x2222222222222222) | zero_bytes(x ^ 0x5c5c5c5c5c5c5c5c);
+		if (odd)
+			return i + (size_t)__builtin_ctzll(odd) / 8;
+	}
+	while (i < n && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
 }
 
-static bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
-/* One character that is not plain; returns how many bytes of s it took. */
-static size_t put_odd(struct out *o, const uint8_t *s, size_t left)
+/* One character that is not plain; returns how many bytes of s it took.  *ret_utf8 goes false where there is
+ * none. */
+static size_t put_odd(struct out *o, const uint8_t *s, size_t left, bool *ret_utf8)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char brief[] = "btn?fr??"; /* from 8; there is none for 11 */
@@ -200,26 +219,30 @@ static size_t put_odd(struct out *o, const uint8_t *s, size_t left)
 		return 1;
 	}
 	n = utf8_at(s, left, &bad);
-	if (n > 0)
+	if (n > 0) {
 		out_bytes(o, s, n);
-	else
-		out_raw(o, "\xef\xbf\xbd");
-	return n > 0 ? n : bad;
+		return n;
+	}
+	out_raw(o, "\xef\xbf\xbd");
+	*ret_utf8 = false;
+	return bad;
 }
 
-void out_string(struct out *o, struct span s)
+bool out_string(struct out *o, struct span s)
 {
+	bool utf8 = true;
+
 	out_ch(o, '"');
 	for (size_t i = 0; i < s.len;) {
-		size_t from = i;
+		size_t n = plain_bytes(s.data + i, s.len - i);
 
-		while (i < s.len && is_plain(s.data[i]))
-			i++;
-		out_bytes(o, s.data + from, i - from);
+		out_bytes(o, s.data + i, n);
+		i += n;
 		if (i < s.len)
-			i += put_odd(o, s.data + i, s.len - i);
+			i += put_odd(o, s.data + i, s.len - i, &utf8);
 	}
 	out_ch(o, '"');
+	return utf8;
 }
 
 void out_time(struct out *o, int64_t t_ns)
