@@ -75,38 +75,44 @@ static int choose_format(struct ctx *c, const struct format **ret, bool *ret_win
 			 (int)(name.len < 40 ? name.len : 40), (const char *)name.data);
 }
 
-/* What it holds, in windows of the one width that is kept of all of it. */
-static int plan_life(struct export *e, struct view *v)
-{
-	struct scan *s = &e->scan;
-	int64_t kept = 0;
-	int err = view_time_range(v, e->run.rid, &s->from_ns, &s->to_ns);
-
-	s->width_ns = e->run.window_ns;
-	if (err == ERR_NOT_FOUND)
-		return 0;
-	if (err == 0)
-		err = view_width(v, e->run.rid, s->from_ns, s->to_ns + s->width_ns, &kept);
-	if (kept)
-		s->width_ns = width_join(s->width_ns, kept);
-	s->from_ns = window_start(s->from_ns, s->width_ns);
-	s->to_ns = window_start(s->to_ns, s->width_ns) + s->width_ns;
-	return fault_default(e->c->f, err);
-}
-
-/* From which window on all samples are kept. */
+/* From when on samples are exported one by one: a multiple of the windows' width. */
 static int plan_samples(const struct export *e, struct view *v, int64_t *ret)
 {
-	int64_t since, start;
+	int64_t since, start, width = e->scan.width_ns;
 	int err = view_samples_since(v, e->run.rid, &since);
 
 	if (err < 0 || e->windows || since == INT64_MIN || since == INT64_MAX) {
 		*ret = e->windows ? INT64_MAX : since;
 		return err;
 	}
-	start = window_start(since, e->scan.width_ns);
-	*ret = start == since ? since : start + e->scan.width_ns;
+	start = window_start(since, width);
+	*ret = start == since ? since : start + width;
 	return 0;
+}
+
+/* What it holds before that, in windows of the one width that is kept of all of it. */
+static int plan_life(struct export *e, struct view *v)
+{
+	struct scan *s = &e->scan;
+	int64_t kept = 0, end;
+	int err = view_time_range(v, e->run.rid, &s->from_ns, &s->to_ns);
+
+	s->width_ns = e->run.window_ns;
+	if (err < 0 && err != ERR_NOT_FOUND)
+		return fault_default(e->c->f, err);
+	end = s->to_ns + s->width_ns;
+	err = plan_samples(e, v, &e->since_ns);
+	if (err == 0 && s->from_ns < e->since_ns)
+		err = view_width(v, e->run.rid, s->from_ns, e->since_ns < end ? e->since_ns : end, &kept);
+	if (kept)
+		s->width_ns = width_join(s->width_ns, kept);
+	if (err == 0)
+		err = plan_samples(e, v, &e->since_ns);
+	s->from_ns = window_start(s->from_ns, s->width_ns);
+	s->to_ns = window_start(s->to_ns, s->width_ns) + s->width_ns;
+	if (s->to_ns > e->since_ns)
+		s->to_ns = e->since_ns > s->from_ns ? e->since_ns : s->from_ns;
+	return fault_default(e->c->f, err);
 }
 
 static int plan_view(struct export *e, struct view *v)
@@ -123,8 +129,7 @@ static int plan_view(struct export *e, struct view *v)
 		return fault_default(e->c->f, err);
 	e->from_seq = 1;
 	e->to_seq = last + 1;
-	err = plan_life(e, v);
-	return err < 0 ? err : fault_default(e->c->f, plan_samples(e, v, &e->since_ns));
+	return plan_life(e, v);
 }
 
 static int plan(struct export *e)
@@ -185,8 +190,6 @@ static int export_windows(struct export *e)
 	s->row = export_bucket;
 	s->pause = export_pause;
 	s->arg = e;
-	if (s->to_ns > e->since_ns)
-		s->to_ns = e->since_ns > s->from_ns ? e->since_ns : s->from_ns;
 	err = s->from_ns < s->to_ns ? scan_run(s, &e->partial) : 0;
 	if (err == 0 && e->buckets)
 		series_until(e, e->picked.n);
@@ -205,7 +208,7 @@ static int export_sample(void *arg, size_t series, const struct point *p)
 		e->next = series + 1;
 	}
 	out_bytes(&e->o, head.data, head.len);
-	e->format->sample(&e->o, e->run.window_ns, p);
+	e->format->sample(&e->o, e->scan.width_ns, p);
 	e->samples++;
 	return e->o.err;
 }

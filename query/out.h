@@ -17,7 +17,7 @@
 
 /* Doubles written last, which often come again: min, max, mean, first and last of a window with one
  * sample, a value that stays. */
-#define OUT_MEMOS 4
+#define OUT_MEMO_BITS 4
 struct out_memo {
 	uint64_t bits;
 	size_t len; /* 0: none */
@@ -29,8 +29,7 @@ struct out {
 	const struct api_sink *sink; /* NULL: only the buffer */
 	bool hold;
 	int err;
-	struct out_memo memo[OUT_MEMOS];
-	unsigned next_memo;
+	struct out_memo memo[1 << OUT_MEMO_BITS]; /* by their bits, mixed */
 };
 
 void out_init(struct out *o, const struct api_sink *sink);
@@ -75,6 +74,11 @@ void out_i64(struct out *o, int64_t v);
 
 /* Shortest round-trip; "NaN", "Infinity", "-Infinity" as strings. */
 void out_double(struct out *o, double v);
+
+/* The same where room for 21 or NUMBER_TEXT_MAX bytes is known to be; they return the end. */
+uint8_t *out_put_u64(uint8_t *p, uint64_t v);
+uint8_t *out_put_i64(uint8_t *p, int64_t v);
+uint8_t *out_put_double(struct out *o, uint8_t *p, double v);
 
 /* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part. */
 void out_string(struct out *o, struct span s);

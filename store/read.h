@@ -56,6 +56,9 @@ typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
+/* From now on the callers of view_buckets and view_windows look only at these fields (bucket.h; 0: all). */
+void view_fields(struct view *v, unsigned fields);
+
 /* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
  * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
  * same to the last bit.  ERR_BUSY: of that width they are not kept any more, as view_width would say now;

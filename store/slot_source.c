@@ -247,7 +247,7 @@ static int gather_taken(struct slot_source *s, struct gather *g)
 	int err = read_taken(s, s->txn, &rows, &n);
 
 	if (err == 0)
-		err = gather_rows(s->store, g, rows, n);
+		err = gather_rows(s->store, s->txn, g, rows, n);
 	free(rows);
 	return err;
 }
@@ -260,7 +260,8 @@ static int gather_stretch(struct slot_source *s, const struct stretch *at, block
 			    .to_ns = at->to_ns,
 			    .width_ns = s->tier_ns,
 			    .finer_than_ns = s->finer ? s->tier_ns : 0,
-			    .upto = s->upto };
+			    .upto = s->upto,
+			    .sealing = true };
 	int err = sids ? begin(s) : ERR_NOMEM;
 
 	if (err < 0)

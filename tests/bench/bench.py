@@ -22,10 +22,14 @@ from logs import Followers, Import
 from memory import Memory
 from reading import Query
 from restart import Restart
+from sealed import Sealed
+from sealedread import SealedRead
+from sealing import Sealing
 from servers import talk
 from workbench import Workbench
 
-SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves)
+SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves, Sealed,
+             SealedRead, Sealing)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

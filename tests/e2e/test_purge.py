@@ -124,7 +124,8 @@ def test_blocks_of_an_hour_that_was_open():
         clock.move(7 * DAY + 1)
         wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
         wait_for(lambda: number(c, "blocks") == 0, "blocks to go")
-        equal((parts(server.data), "compact:" in server.stderr()), ([], False))
+        wait_for(lambda: not parts(server.data), "parts to go")
+        check("compact:" not in server.stderr(), server.stderr())
 
 
 def given_back_whole(client, run):
@@ -239,34 +240,45 @@ def parts_with(data, what):
     return [name for name in find(os.path.join(data, "parts"), what) if name]
 
 
-def parts(data):
-    return sorted(os.listdir(os.path.join(data, "parts")))
+def parts(data, kind=""):
+    return sorted(name for name in os.listdir(os.path.join(data, "parts")) if name.startswith(kind))
+
+
+def samples_of(client, run):
+    """Every sample of the run, as the API gives it."""
+    answer = client.get("/query", run=run, metric="*", samples="true")
+    equal(answer.status, 200, answer)
+    series = answer.json()["series"]
+    check(sum(len(one["rows"]) for one in series) == 4 * 300 * 3, "samples", answer)
+    return json.dumps(series).encode()
 
 
 def physically_gone(policy, ahead_s, whole):
     """A run that shares some slots with another one and has some for itself, sealed in every tier there is."""
     clock = harness.Clock()
-    with harness.Server(arguments=BUSY, env=clock.environment) as server:
+    with harness.Server(arguments=(*BUSY, "--raw-wait", "1ms"), env=clock.environment) as server:
         c = server.client()
-        for setting in policy:
-            ok("policy", "set", setting, "--data", server.data)
+        ok("policy", "set", "raw_keep=forever", "log_keep=forever", *policy, "--data", server.data)
         days_of(c, "kept", (0, 1, 100))
         days_of(c, GONE, (0, 1, 2, 200))
         wait_for(lambda: number(c, "parts") >= 8 and number(c, "flushed_buckets") == 0, "parts")
         clock.move(ahead_s)
         if whole:
-            wait_for(lambda: len(parts(server.data)) == 1, "totals")
-        before = everything(c, "kept")
-        check(parts_with(server.data, GONE.encode()), "no part says that it holds the run: the test looks for nothing")
+            wait_for(lambda: len(parts(server.data, "metrics")) == 1, "totals")
+        wait_for(lambda: parts(server.data, "raw"), "raw parts")
+        before = everything(c, "kept") + [samples_of(c, "kept")]
+        for kind in ("metrics", "raw"):
+            check([name for name in parts_with(server.data, GONE.encode()) if name.startswith(kind)],
+                  f"no {kind} part says that it holds the run: the test looks for nothing")
         delete(c, GONE)
         clock.move(7 * DAY + 1)
         wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
         wait_for(lambda: not parts_with(server.data, GONE.encode()), "parts without the run")
-        same(everything(c, "kept"), before, "the other run")
+        same(everything(c, "kept") + [samples_of(c, "kept")], before, "the other run")
         ok("verify", "--data", server.data)
         c = server.restart().client()
-        same(everything(c, "kept"), before, "the other run, after a restart")
-        left = wait_for(lambda: number(c, "flushed_buckets") == 0 and parts(server.data), "parts")
+        same(everything(c, "kept") + [samples_of(c, "kept")], before, "the other run, after a restart")
+        left = wait_for(lambda: number(c, "flushed_buckets") == 0 and parts(server.data, "metrics"), "parts")
         if whole:
             equal(len(left), 1, left)
         else:

@@ -1,4 +1,5 @@
 /* Text in both directions: JSON written by hand, log text for a terminal, answers taken apart. */
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include "query/out.h"
 #include "query/rowtext.h"
 #include "query/term.h"
+#include "tests/values.h"
 
 static struct out o;
 
@@ -62,6 +64,27 @@ static void numbers(void **state)
 	out_u64(&o, UINT64_MAX);
 	out_i64(&o, 0);
 	assert_string_equal(written(), "-9223372036854775808 184467440737095516150");
+}
+
+static void numbers_of_each_length(void **state)
+{
+	uint64_t power = 1, seed = 3;
+	char text[64];
+
+	(void)state;
+	for (int digits = 1; digits <= 20; digits++, power *= 10) {
+		uint64_t some[] = { power - 1, power, power + 1, random_bits(&seed) % power,
+				    power + power / 7 };
+
+		for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+			out_u64(&o, some[i]);
+			out_ch(&o, ' ');
+			out_i64(&o, -(int64_t)(some[i] >> 1));
+			snprintf(text, sizeof text, "%" PRIu64 " %" PRId64, some[i],
+				 -(int64_t)(some[i] >> 1));
+			assert_string_equal(written(), text);
+		}
+	}
 }
 
 static void base64(void **state)
@@ -223,6 +246,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(numbers_of_each_length),
 		cmocka_unit_test(base64),
 		cmocka_unit_test(text_for_a_terminal),
 		cmocka_unit_test(cells),
