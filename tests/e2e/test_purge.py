@@ -1,4 +1,5 @@
 """What was deleted 7 days ago goes for good, at whatever moment the process ends; nothing else changes."""
+import contextlib
 import json
 import os
 import random
@@ -32,11 +33,11 @@ def wide(client, run, series=2500, blocks=300):
 
 
 def find(data, what):
-    """Files under the directory that hold these bytes."""
+    """Files under the directory that hold these bytes; they may come and go meanwhile."""
     found = []
     for folder, _, names in os.walk(data):
         for name in names:
-            with open(os.path.join(folder, name), "rb") as f:
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), "rb") as f:
                 if what in f.read():
                     found.append(os.path.relpath(os.path.join(folder, name), data))
     return found
@@ -233,7 +234,7 @@ def days_of(client, run, days):
 
 
 def parts_with(data, what):
-    return [name for name in find(os.path.join(data, "parts"), what) if name]
+    return find(os.path.join(data, "parts"), what)
 
 
 def parts(data, kind=""):
