@@ -245,6 +245,10 @@ static int compact(struct compactor *c, const struct task *task)
 	err = task->dry_run ? 0 : tidy(c, task);
 	if (err == 0)
 		err = flushes_look(&c->flushes, c->store, &c->stop);
+	if (err == 0 && !task->dry_run)
+		err = compact_quarantine_flushes(c);
+	if (err == 0)
+		err = flushes_look(&c->flushes, c->store, &c->stop);
 	if (err == 0)
 		err = compact_all(c, task);
 	pthread_mutex_unlock(&c->lock);

@@ -69,6 +69,8 @@ def any_value(chance):
 
 
 def any_sample(chance, now):
+    """Of a window that is over, so that no flush waits for its end."""
+    now -= 61 * NS
     t = chance.choice((now - chance.randrange(60 * NS), now - chance.randrange(3000) * NS, BASE + chance.randrange(10) * NS,
                        BASE - chance.randrange(86400 * NS), 7))
     return t, chance.choice((None, chance.randrange(100), 10**12 - chance.randrange(10**9), -chance.randrange(2**40))), \
@@ -109,6 +111,11 @@ def stat(server, name):
     return int(next(line for line in lines if line.startswith(f"astraml_{name} ")).split()[1])
 
 
+def all_sealed(server):
+    """In this order: what is flushed waits to be sealed then."""
+    return stat(server, "journal_batches") == 0 and stat(server, "raw_batches") == 0
+
+
 def raw_files(data):
     return sorted(n for n in os.listdir(os.path.join(data, "parts")) if n.startswith("raw-"))
 
@@ -135,7 +142,7 @@ def test_exactly_once_sealed_and_merged():
             if round_ % 12 == 11:
                 for server in (eager, lazy):
                     check_samples(server.client(), "r", written, f"round {round_}")
-        wait_for(lambda: stat(eager, "raw_batches") == 0 and stat(eager, "journal_batches") == 0, "sealing")
+        wait_for(lambda: all_sealed(eager), "sealing")
         check_samples(eager.client(), "r", written, "all sealed")
         total = sum(map(len, written.values()))
         equal(stat(eager, "raw_samples"), total, "samples in raw parts")
@@ -170,7 +177,7 @@ def test_many_runs_and_projects():
         for _ in range(40):
             for (project, run), w in written.items():
                 push(server.client(project=project), run, chance, 50, 5, w)
-        wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+        wait_for(lambda: all_sealed(server), "sealing")
         for (project, run), w in written.items():
             check_samples(server.client(project=project), run, w, f"{project}/{run}")
         names = {n.split("-")[1] for n in raw_files(server.data)}
@@ -196,7 +203,7 @@ def test_kills():
         for batch in batches[-3:]:
             equal(client.ingest("r", batch).duplicate, True, "what was acknowledged is known")
         check_samples(client, "r", written, f"after kill {round_}")
-    wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+    wait_for(lambda: all_sealed(server), "sealing")
     check_samples(server.client(), "r", written, "in the end")
     server.stop()
     verified(server.data)
@@ -238,7 +245,7 @@ def test_ranges_and_forms():
         client.ingest("r", batch)
         for sealed in (False, True):
             if sealed:
-                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+                wait_for(lambda: all_sealed(server), "sealing")
             for start, end in ((0, 1000), (500, 501), (999, 1000), (7, 7)):
                 got, _ = samples_of(client, "r", "m", start=BASE // 10**6 + start * 1000, end=BASE // 10**6 + end * 1000)
                 want = in_order(s for s in samples if BASE + start * NS <= s[0] < BASE + end * NS)
@@ -284,7 +291,7 @@ def test_steps_are_exact():
                 newest[s[1]] = s
         for sealed in (False, True):
             if sealed:
-                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+                wait_for(lambda: all_sealed(server), "sealing")
             answer = client.query("r", "m", x="step", agg="count,last,last_time")
             equal(answer["tier"], "raw", "tier")
             rows = answer["series"][0]["rows"]
