@@ -20,12 +20,13 @@ from curves import Curves
 from ingest import Acknowledgement, Ingest, SeriesCount
 from logs import Followers, Import
 from memory import Memory
+from raw import Raw
 from reading import Query
 from restart import Restart
 from servers import talk
 from workbench import Workbench
 
-SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves)
+SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves, Raw)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
