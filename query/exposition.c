@@ -36,6 +36,7 @@ static const struct number stored_numbers[] = {
 	{ "raw_part_bytes", "Bytes of these.", GAUGE, STORE(raw_bytes), 1 },
 	{ "raw_batches", "Batches that are flushed and whose samples wait in the journal to be sealed.",
 	  GAUGE, STORE(raw_batches), 1 },
+	{ "quarantined", "Damaged pieces set aside; what they held is missing.", GAUGE, STORE(quarantined), 1 },
 	{ "log_blocks", "Blocks of log records.", GAUGE, STORE(log_blocks), 1 },
 	{ "log_block_bytes", "Bytes of blocks of log records.", GAUGE, STORE(log_block_bytes), 1 },
 	{ "file_bytes", "Size of the data file.", GAUGE, STORE(file_bytes), 1 },

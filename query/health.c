@@ -99,6 +99,7 @@ static void out_counts(struct out *o, int troubles, const struct verify_counts *
 	out_limit(o, ",\"parts\":", n->parts);
 	out_limit(o, ",\"log_blocks\":", n->log_blocks);
 	out_limit(o, ",\"log_records\":", n->log_records);
+	out_limit(o, ",\"quarantined\":", n->quarantined);
 	out_raw(o, "}}\n");
 }
 

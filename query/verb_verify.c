@@ -3,14 +3,20 @@
  */
 #include <stdio.h>
 
+#include "query/repair.h"
 #include "query/term.h"
 #include "query/verb.h"
 
 static const char verify_help[] =
-    "usage: astraml verify [--json]\n"
+    "usage: astraml verify [--repair] [--json]\n"
     "\n"
-    "Walks everything stored and checks its form and its checksums.  Works without a server too\n"
-    "(--data DIR).  Exit status 5 when something is wrong; each trouble is one line.\n"
+    "Walks everything stored and checks its structure, its form and its checksums.  Works without a server\n"
+    "too (--data DIR).  Exit status 5 when something is wrong; each trouble is one line.\n"
+    "\n"
+    "  --repair   of a directory that nobody serves: makes damaged parts again of finer ones that are kept,\n"
+    "             sets aside what else is damaged (DIR/quarantine; answers that miss it stay partial), "
+    "removes\n"
+    "             files that belong to nothing, and says what only a backup can bring back\n"
     "\n"
     "example: astraml verify --data ./data\n";
 
@@ -88,13 +94,24 @@ static int verify(void *arg)
 	return EXIT_TROUBLE;
 }
 
+static int repair(void *arg) { return repair_directory(((struct check *)arg)->t); }
+
 int verb_verify(const struct target *t, int argc, char **argv)
 {
-	struct verb_args args = { .help = verify_help };
+	bool wants_repair = false;
+	const struct option_text options[] = { { "--repair", 0, NULL, &wants_repair } };
+	struct verb_args args = { .help = verify_help, .options = options, .n_options = 1 };
 	struct check c = { .t = t };
 	int status;
 
 	if (!verb_parse(&args, argc, argv, &status))
 		return status;
+	if (wants_repair && !t->data_dir) {
+		fprintf(stderr,
+			"astraml verify: which directory? --repair needs --data DIR, or ASTRAML_DATA\n");
+		return EXIT_USAGE;
+	}
+	if (wants_repair)
+		return verb_apart(t->data_dir, repair, &c);
 	return t->url ? verify(&c) : verb_apart(t->data_dir, verify, &c);
 }

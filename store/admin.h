@@ -8,6 +8,7 @@
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
  *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
  *   DIR/tmp/           files in the making; swept at the start
+ *   DIR/quarantine/    what was damaged, for a person to look at (quarantine.h)
  *
  * A process that only reads needs write access to hot/lock.mdb: LMDB keeps its reader table there.
  */
@@ -138,8 +139,9 @@ struct store_stats {
 	uint64_t flushes;                                   /* ever done */
 	uint64_t flushed_buckets, blocks, block_bytes;      /* in the hot store, not folded into parts yet */
 	uint64_t parts, part_buckets, part_bytes;
-	uint64_t raw_parts, raw_samples, raw_bytes;               /* samples one by one */
-	uint64_t raw_batches;                                     /* flushed, but in the journal still */
+	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
+	uint64_t raw_batches;                       /* flushed, but in the journal still */
+	uint64_t quarantined; /* blocks and parts that were set aside, by run that misses something */
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
@@ -160,6 +162,7 @@ struct usage {
 	uint64_t runs, deleted_runs, series;
 	struct usage_row tiers[USAGE_TIERS_MAX]; /* of metrics, by width */
 	size_t n_tiers;
+	struct usage_row samples; /* one by one */
 	struct usage_row young_logs, sealed_logs;
 };
 int store_usage(struct store *s, const char *project, struct usage *ret);
@@ -179,8 +182,19 @@ typedef void (*progress_fn)(void *arg, uint64_t done, uint64_t all);
 struct verify_counts {
 	uint64_t values, runs, series, journal_entries, blocks, buckets, parts, samples, log_blocks,
 	    log_records;
+	uint64_t quarantined; /* as in the stats: no trouble any more, but something is missing */
+	uint64_t bad_pages;   /* troubles of the data file's structure; nothing else was checked then */
 };
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
+
+/* Mends what can be (repair.c): a damaged coarse part is made again where sound finer ones hold it all; what
+ * else is damaged in parts and flushes is set aside (quarantine.h); files that nothing names were swept when
+ * the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence for each.
+ * To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
+struct repair_report {
+	uint64_t rebuilt, set_aside, swept;
+};
+int store_repair(struct store *s, compact_fn tell, void *arg, struct repair_report *ret);
 
 /* ---- backup (backup.c) ---- */
 

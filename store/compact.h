@@ -6,7 +6,8 @@
  * and drops what no longer serves (expiry.h), each with one small transaction of the writer; files go
  * after the rows that named them.  Blocks of flushes that are folded go a thousand at a time.
  *
- * A slot whose sources are damaged is left as it is, and told once; it is served as before.
+ * What is damaged in a slot's sources is set aside, and told (quarantine.h), and the slot is sealed without
+ * it.  A slot of which no part can be made all the same is left as it is, and told once.
  */
 #ifndef STORE_COMPACT_H
 #define STORE_COMPACT_H

@@ -3,6 +3,7 @@
 #include "store/base/bytes.h"
 #include "store/compactor.h"
 #include "store/flush.h"
+#include "store/purge.h"
 #include "store/slot.h"
 #include "store/turn.h"
 
@@ -119,7 +120,18 @@ static int total_and_publish(struct compactor *c, const struct part_id *taken, s
 	return err;
 }
 
-/* A part that is damaged stays; which one it is shows when they are added one by one. */
+/* What is damaged is set aside, and the rest added. */
+static int total_the_rest(struct compactor *c, const struct part_id *taken)
+{
+	bool any = false;
+	int err = compact_quarantine_parts(c, taken, true, &any);
+
+	if (err < 0)
+		return err;
+	return any ? total_and_publish(c, taken, 1) : ERR_CORRUPT;
+}
+
+/* Which part is damaged shows when they are added one by one. */
 static int total_parts(struct compactor *c, const struct task *task, const struct project *p,
 		       const struct part_id *taken, size_t n)
 {
@@ -133,6 +145,8 @@ static int total_parts(struct compactor *c, const struct task *task, const struc
 	if (n == 0 || task->dry_run)
 		return 0;
 	err = total_and_publish(c, taken, n);
+	if (err == ERR_CORRUPT && n == 1)
+		err = total_the_rest(c, taken);
 	if (err == 0)
 		task->report->dropped += n;
 	if (err != ERR_CORRUPT)

@@ -43,6 +43,18 @@ static int seal_and_publish(struct compactor *c, const struct agenda_job *job, s
 	return err;
 }
 
+/* What is damaged is set aside; the rest of the slot is sealed. */
+static int seal_the_rest(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
+{
+	const struct part_id slot = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 };
+	bool any = false;
+	int err = compact_quarantine_parts(c, &slot, false, &any);
+
+	if (err < 0)
+		return err;
+	return any ? seal_and_publish(c, job, report) : ERR_CORRUPT;
+}
+
 static int do_job(struct compactor *c, const struct task *task, const struct project *p,
 		  const struct agenda_job *job)
 {
@@ -56,6 +68,8 @@ static int do_job(struct compactor *c, const struct task *task, const struct pro
 	if (task->dry_run)
 		return 0;
 	err = seal_and_publish(c, job, task->report);
+	if (err == ERR_CORRUPT)
+		err = seal_the_rest(c, job, task->report);
 	if (err == ERR_CORRUPT) {
 		note_bad(c, p, &slot);
 		task->report->failed++;

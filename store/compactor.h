@@ -6,6 +6,7 @@
  *   agenda.c        what is to be made of it, expiry.c what may go (pure)
  *   compact_seal.c  parts made and published
  *   compact_drop.c  blocks that are folded, and parts that no longer serve
+ *   compact_quarantine.c   what is damaged, set aside
  */
 #ifndef STORE_COMPACTOR_H
 #define STORE_COMPACTOR_H
@@ -63,10 +64,13 @@ int compact_totals(struct compactor *c, const struct task *task, const struct pr
 int compact_drop_folded(struct compactor *c, const struct task *task, const struct project *projects,
 			size_t n_projects);
 
-/* ---- what they share ---- */
+/* compact_quarantine.c: damaged blocks of flushes leave the hot store, and their flushes are forgotten, to be
+ * looked at again.  Of the parts that one of that slot is made of, of its tier and finer ones (totals: and
+ * of the project's totals), what is damaged is set aside; *ret_any: something was. */
+int compact_quarantine_flushes(struct compactor *c);
+int compact_quarantine_parts(struct compactor *c, const struct part_id *slot, bool totals, bool *ret_any);
 
-/* Whether one of a part's runs is gone for good. */
-bool runs_any_gone(struct runs *rs, struct span runs);
+/* ---- what they share ---- */
 
 /* "project default, tier 5m, 1d from 2025-07-06T00:00:00Z". */
 #define SLOT_TEXT_MAX 192

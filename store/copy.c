@@ -10,6 +10,7 @@
 
 #include "store/dir.h"
 #include "store/parts.h"
+#include "store/quarantine.h"
 #include "store/rawmake.h"
 
 #define TRIES 20 /* snapshots whose parts went away before they were copied */
@@ -34,7 +35,7 @@ void copy_remove(const char *dir)
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		if (file_path(dir, files[i], path) == 0)
 			unlink(path);
-	parts_sweep(NULL, dir);
+	parts_sweep(NULL, dir, NULL);
 	for (size_t i = 0; i < FOLDERS; i++)
 		if (file_path(dir, folders[i], path) == 0)
 			rmdir(path);
@@ -205,6 +206,22 @@ static bool link_part(const struct named *n, const char *dir, const char *target
 	return dir && named_path(n, dir, path) == 0 && named_fits(n, dir, path) && link(path, target) == 0;
 }
 
+/* A part of which the quarantine says that nothing is left. */
+static bool is_lost(struct kv *kv, const struct part_row *row)
+{
+	struct quarantine q = { 0 };
+	struct kv_txn *t;
+	bool lost = false;
+
+	if (kv_begin(kv, false, &t) < 0)
+		return false;
+	if (quarantine_read(t, row->id.pid, &q) == 0)
+		lost = quarantine_knows(&q, row->id.number, QUARANTINE_WHOLE);
+	quarantine_release(&q);
+	kv_abort(t);
+	return lost;
+}
+
 static int copy_part(struct copy *c, const struct named *n, const char *from, const char *earlier, bool link)
 {
 	char source[FILE_PATH_MAX], target[FILE_PATH_MAX];
@@ -243,12 +260,15 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 	err = parts_rows(kv, &m);
 	if (err == 0)
 		err = parts_raw_rows(kv, &raw);
-	for (size_t i = 0; i < m.n && err == 0; i++)
+	for (size_t i = 0; i < m.n && err == 0; i++) {
 		err = copy_part(c, &(struct named){ .part = &m.rows[i] }, from, earlier, link);
+		if (err == ERR_GONE && is_lost(kv, &m.rows[i]))
+			err = 0;
+	}
 	for (size_t i = 0; i < raw.n && err == 0; i++)
 		err = copy_part(c, &(struct named){ .raw = &raw.rows[i] }, from, earlier, link);
 	if (err == 0)
-		err = parts_sweep(kv, c->made);
+		err = parts_sweep(kv, c->made, NULL);
 	if (err == 0 && file_path(c->made, "parts", path) == 0)
 		err = file_sync_path(path);
 	manifest_release(&m);

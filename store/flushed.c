@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "store/base/log.h"
 #include "store/flush.h"
 
 /* ---- hours ---- */
@@ -157,9 +156,6 @@ static int learn(struct flushes *f, struct store *s, struct kv_txn *t, uint64_t 
 		free(one.hours);
 		return err;
 	}
-	if (one.damaged)
-		log_warn("compact: a block of flush %llu is damaged; the flush stays in the hot store",
-			 (unsigned long long)number);
 	f->all[f->n] = one;
 	*ret = &f->all[f->n++];
 	return 0;

@@ -16,7 +16,7 @@ struct flushed {
 	struct agenda_hour *hours; /* by rising (pid, from) */
 	size_t n_hours, cap, hint;
 	bool droppable; /* the journal no longer needs its row */
-	bool damaged;   /* a block could not be read: it stays */
+	bool damaged;   /* a block could not be read */
 };
 
 struct flushes {

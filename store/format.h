@@ -42,6 +42,7 @@
  *   logseal   rid u32                                 LOGSEAL: see seal.h
  *   token     hash [32]                               TOKEN: role u8, created i64, project s
  *   part      pid u32, tier u64, from i64             PART: see manifest.h
+ *   quarantine  pid u32, number u32                   QUARANTINE: see quarantine.h
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.
@@ -92,6 +93,7 @@ enum kind {
 	KIND_DELETED,
 	KIND_RAW,
 	KIND_RAW_GONE,
+	KIND_QUARANTINE,
 	KIND_PART_BLOCK = 64, /* in files: partblock.h */
 	KIND_PART_INDEX,      /* in files: part.h */
 	KIND_RAW_BLOCK,       /* in files: rawblock.h */

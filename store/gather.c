@@ -232,7 +232,14 @@ static int gather_part_bucket(void *arg, struct block_key key, const struct buck
 	return found_add(&w->g->found, key, w->g->width_ns, b);
 }
 
-/* As with blocks of a flush, one that is damaged is left out whole, and told. */
+/* A part is made without what is in quarantine; all else that cannot be read is told. */
+static void leave_out(struct gather *g, uint64_t part, uint64_t offset)
+{
+	if (!g->sealing || !quarantine_knows(&g->quarantine, part, offset))
+		g->partial = true;
+}
+
+/* As with blocks of a flush, one that is damaged is left out whole. */
 static int gather_part(struct part_walk *w, const struct part *part)
 {
 	struct found *f = &w->g->found;
@@ -245,7 +252,7 @@ static int gather_part(struct part_walk *w, const struct part *part)
 		err = part_read(part, i, w->reader, &w->block, f->sids, f->n_sids, gather_part_bucket, w);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
 			found_truncate(f, before);
-			w->g->partial = true;
+			leave_out(w->g, part_id(part).number, part_block(part, i).offset);
 			err = 0;
 		} else if (err == 0)
 			err = settle(w->g);
@@ -263,7 +270,7 @@ static int gather_row(struct part_walk *w, const struct part_row *row)
 	if (err == ERR_NOT_FOUND && !manifest_counts(w->store->kv, &row->id))
 		return ERR_GONE;
 	if (err == ERR_NOT_FOUND || err == ERR_CORRUPT || err == ERR_IO) {
-		w->g->partial = true;
+		leave_out(w->g, row->id.number, QUARANTINE_WHOLE);
 		return 0;
 	}
 	if (err < 0)
@@ -280,6 +287,8 @@ static int gather_piece(void *arg, const struct part_row *row, int64_t from_ns, 
 
 	w->from_ns = from_ns;
 	w->to_ns = to_ns;
+	if (!w->g->sealing && quarantine_hides(&w->g->quarantine, &row->id, w->g->rid, from_ns, to_ns))
+		w->g->partial = true;
 	if (w->g->rid &&
 	    (!manifest_run(row, w->g->rid, &least, &greatest) || greatest < from_ns || least >= to_ns))
 		return 0;
@@ -306,19 +315,29 @@ int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g)
 {
 	int err = manifest_read(t, g->pid, g->from_ns, g->to_ns, &g->parts);
 
+	if (err == 0)
+		err = quarantine_read(t, g->pid, &g->quarantine);
 	if (err < 0)
 		return err;
+	while (g->finer_than_ns && g->parts.n && g->parts.rows[g->parts.n - 1].id.tier_ns >= g->finer_than_ns)
+		g->parts.n--;
 	set_read_range(g);
+	if (!g->sealing &&
+	    quarantine_hides_flushed(&g->quarantine, &g->parts, g->rid, g->read_from_ns, g->read_to_ns))
+		g->partial = true;
 	err = place_memory(g);
 	if (err == 0)
 		err = gather_parts(s, g);
-	return err < 0 ? err : gather_flushes(g, t);
+	return err < 0 || g->finer_than_ns ? err : gather_flushes(g, t);
 }
 
-int gather_rows(struct store *s, struct gather *g, const struct part_row *rows, size_t n)
+int gather_rows(struct store *s, struct kv_txn *t, struct gather *g, const struct part_row *rows, size_t n)
 {
 	struct part_walk w;
 	int err = walk_init(&w, s, g);
+
+	if (err == 0 && g->quarantine.n == 0)
+		err = quarantine_read(t, g->pid, &g->quarantine);
 
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = gather_piece(&w, &rows[i], rows[i].id.from_ns, rows[i].id.to_ns);
@@ -330,6 +349,7 @@ void gather_again(struct gather *g)
 {
 	found_clear(&g->found);
 	manifest_release(&g->parts);
+	quarantine_release(&g->quarantine);
 	g->partial = false;
 }
 
@@ -337,4 +357,5 @@ void gather_release(struct gather *g)
 {
 	found_release(&g->found);
 	manifest_release(&g->parts);
+	quarantine_release(&g->quarantine);
 }

@@ -9,6 +9,7 @@
 
 #include "store/cover.h"
 #include "store/found.h"
+#include "store/quarantine.h"
 #include "store/store.h"
 
 struct gather {
@@ -18,12 +19,15 @@ struct gather {
 	int64_t from_ns, to_ns; /* windows that start in [from, to) */
 	int64_t width_ns;       /* merged into windows of that, which from and to are multiples of;
 				   TIER_RECORDED: as fine as they are kept; TIER_WHOLE: into one */
+	int64_t finer_than_ns;  /* from parts of finer tiers than that, and no blocks; 0: from all */
 	uint64_t upto;          /* flushes up to here; 0: all that are done */
+	bool sealing;           /* for a part: what is in quarantine is left out, and that is no damage */
 	struct found found;
 	/* answered */
-	bool partial; /* a damaged block or part had to be left out */
+	bool partial; /* a damaged block or part had to be left out, now or before a part was made */
 	/* gather.c's own */
 	struct manifest parts;
+	struct quarantine quarantine;
 	int64_t read_from_ns, read_to_ns;
 	uint64_t flush; /* being read */
 };
@@ -37,6 +41,6 @@ int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g);
 void gather_again(struct gather *g);
 
 /* Finds what these parts hold, and no more. */
-int gather_rows(struct store *s, struct gather *g, const struct part_row *rows, size_t n);
+int gather_rows(struct store *s, struct kv_txn *t, struct gather *g, const struct part_row *rows, size_t n);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "store/file.h"
+#include "store/pages.h"
 
 #define READERS_MAX 512
 #define PATH_BYTES  4096
@@ -26,8 +27,9 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",  "project", "run", "runid",  "series",  "producer", "reject", "idem",    "idemage", "journal",
-	"flush", "block",   "log", "logseq", "logseal", "token",    "part",   "deleted", "raw",     "rawgone",
+	"meta",    "project", "run",     "runid",   "series", "producer", "reject",
+	"idem",    "idemage", "journal", "flush",   "block",  "log",      "logseq",
+	"logseal", "token",   "part",    "deleted", "raw",    "rawgone",  "quarantine",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }
@@ -119,6 +121,36 @@ static int open_env(struct kv *kv, const char *dir, bool read_only, size_t map_m
 	return rc;
 }
 
+struct names_check {
+	const char *dir;
+	struct fault *f;
+};
+
+static void tell_names(void *arg, const char *sentence)
+{
+	const struct names_check *n = arg;
+
+	fault_set(n->f, ERR_CORRUPT, "data", "%s: the structure of data.mdb is damaged: %s; restore a backup",
+		  n->dir, sentence);
+}
+
+/* Before any tree is opened, or made.  Beside a writer that is always faster it is let go. */
+static int check_names(struct kv *kv, const char *dir, struct fault *f)
+{
+	struct names_check n = { dir, f };
+	struct kv_txn *t;
+	int err = ERR_BUSY;
+
+	for (int tries = 0; tries < 20 && err == ERR_BUSY; tries++) {
+		err = kv_begin(kv, false, &t);
+		if (err < 0)
+			return err;
+		err = pages_check_names(kv, t, tell_names, &n);
+		kv_abort(t);
+	}
+	return err > 0 ? ERR_CORRUPT : err == ERR_BUSY ? 0 : err;
+}
+
 int kv_open(const char *dir, bool read_only, size_t map_max_bytes, struct kv **ret, struct fault *f)
 {
 	struct kv *kv = calloc(1, sizeof(*kv));
@@ -128,9 +160,14 @@ int kv_open(const char *dir, bool read_only, size_t map_max_bytes, struct kv **r
 		return ERR_NOMEM;
 	rc = open_env(kv, dir, read_only, map_max_bytes);
 	if (rc == 0)
-		rc = open_dbs(kv, read_only);
-	if (rc == 0)
 		rc = mdb_env_get_fd(kv->env, &kv->fd);
+	err = rc == 0 ? check_names(kv, dir, f) : 0;
+	if (err < 0) {
+		kv_close(kv);
+		return fault_default(f, err);
+	}
+	if (rc == 0)
+		rc = open_dbs(kv, read_only);
 	if (rc == 0) {
 		*ret = kv;
 		return 0;

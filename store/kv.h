@@ -38,6 +38,7 @@ enum kv_db {
 	KV_DELETED,
 	KV_RAW,
 	KV_RAWGONE,
+	KV_QUARANTINE,
 	KV_DBS,
 };
 

@@ -40,6 +40,7 @@ struct pages {
 	const struct tree *tree;
 	struct met met;
 	int (*leaf_value)(struct pages *p, struct span key, struct span value, unsigned flags);
+	bool names_only;
 	pages_fn fn;
 	void *arg;
 	int troubles, err;
@@ -324,9 +325,11 @@ static int check_named(struct pages *p, struct span key, struct span value, unsi
 	struct tree t;
 
 	if (!name || flags != NODE_TREE || value.len != TREE_BYTES) {
-		trouble(p, p->tree->root, "it names a tree that is none of ours");
+		trouble(p, p->tree->root, "it names a tree that this version of astraml does not know");
 		return 0;
 	}
+	if (p->names_only)
+		return 0;
 	t = tree_of(value.data, name);
 	check_tree(p, &t, NULL);
 	return p->err;
@@ -376,21 +379,38 @@ static int check_all(struct pages *p, const uint8_t *meta)
 		return ERR_NOMEM;
 	free_pages.numbers = true;
 	check_tree(p, &names, check_named);
-	if (p->err == 0)
+	if (p->err == 0 && !p->names_only)
 		check_tree(p, &free_pages, check_free);
 	free(p->used);
 	return p->err;
 }
 
-int pages_check(struct kv *kv, struct kv_txn *t, pages_fn fn, void *arg)
+static int check(struct pages *p, struct kv_txn *t)
 {
 	const struct tree head = { .name = "head" };
-	struct pages p = { .kv = kv, .fn = fn, .arg = arg, .page_bytes = kv_page_bytes(kv), .tree = &head };
-	uint8_t *meta = malloc(p.page_bytes);
-	int err = meta ? read_meta(&p, kv_txn_id(t), meta) : ERR_NOMEM;
+	uint8_t *meta;
+	int err;
 
-	if (err == 0 && p.troubles == 0)
-		err = check_all(&p, meta);
+	p->tree = &head;
+	p->page_bytes = kv_page_bytes(p->kv);
+	meta = malloc(p->page_bytes);
+	err = meta ? read_meta(p, kv_txn_id(t), meta) : ERR_NOMEM;
+	if (err == 0 && p->troubles == 0)
+		err = check_all(p, meta);
 	free(meta);
-	return err < 0 ? err : p.troubles;
+	return err < 0 ? err : p->troubles;
+}
+
+int pages_check(struct kv *kv, struct kv_txn *t, pages_fn fn, void *arg)
+{
+	struct pages p = { .kv = kv, .fn = fn, .arg = arg };
+
+	return check(&p, t);
+}
+
+int pages_check_names(struct kv *kv, struct kv_txn *t, pages_fn fn, void *arg)
+{
+	struct pages p = { .kv = kv, .fn = fn, .arg = arg, .names_only = true };
+
+	return check(&p, t);
 }

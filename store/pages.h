@@ -30,4 +30,8 @@
 typedef void (*pages_fn)(void *arg, const char *sentence);
 int pages_check(struct kv *kv, struct kv_txn *t, pages_fn fn, void *arg);
 
+/* The same of the tree that names the others, and no more: a few pages.  One name that is damaged would be
+ * taken for a tree that is not there yet, and made anew, empty. */
+int pages_check_names(struct kv *kv, struct kv_txn *t, pages_fn fn, void *arg);
+
 #endif

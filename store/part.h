@@ -81,6 +81,17 @@ struct part_summary part_summary(const struct part *p);
 bool part_find(const struct part *p, const uint32_t *sids, size_t n_sids, int64_t from_ns, int64_t to_ns,
 	       size_t *i);
 
+/* Where a block is in the file, and what the index says of it. */
+struct part_block {
+	uint64_t offset;
+	uint32_t bytes, first_sid, last_sid;
+	int64_t least_start, greatest_start;
+};
+struct part_block part_block(const struct part *p, size_t i);
+
+/* A block's bytes, as they are, into room. */
+int part_bytes(const struct part *p, size_t i, struct buf *room);
+
 /* Reads a block into room, which is the caller's, and tells fn the buckets of these series, of any time
  * in it.  Damage is found before fn is called, unless a writer went wrong.  ERR_CORRUPT, ERR_IO. */
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,

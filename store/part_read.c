@@ -7,18 +7,12 @@
 #include "store/file.h"
 #include "store/part_layout.h"
 
-struct block_at {
-	uint64_t offset;
-	uint32_t bytes, first_sid, last_sid;
-	int64_t least, greatest;
-};
-
 struct part {
 	int fd;
 	struct part_id id;
 	struct part_summary summary;
 	uint64_t index; /* where the index begins, and the blocks end */
-	struct block_at *blocks;
+	struct part_block *blocks;
 	struct buf body;          /* of the index */
 	struct span runs, series; /* in it */
 };
@@ -98,11 +92,11 @@ done:
 }
 
 /* One block of the index, which goes on from the one before. */
-static int decode_block(struct part *p, struct reader *r, struct block_at *before, struct block_at *ret)
+static int decode_block(struct part *p, struct reader *r, struct part_block *before, struct part_block *ret)
 {
 	uint64_t bytes = read_varint(r), buckets = read_varint(r), first = read_varint(r),
 		 last = read_varint(r);
-	int64_t least = (int64_t)((uint64_t)before->least + (uint64_t)read_zigzag(r));
+	int64_t least = (int64_t)((uint64_t)before->least_start + (uint64_t)read_zigzag(r));
 	uint64_t range = read_varint(r);
 
 	if (r->bad || bytes < PART_BLOCK_LEAST || bytes > PARTBLOCK_BYTES_MAX ||
@@ -110,15 +104,15 @@ static int decode_block(struct part *p, struct reader *r, struct block_at *befor
 	    first > UINT32_MAX - before->first_sid || last > UINT32_MAX - before->first_sid - first ||
 	    range > (uint64_t)INT64_MAX - (uint64_t)least)
 		return ERR_CORRUPT;
-	*ret = (struct block_at){ before->offset,
-				  (uint32_t)bytes,
-				  before->first_sid + (uint32_t)first,
-				  before->first_sid + (uint32_t)(first + last),
-				  least,
-				  (int64_t)((uint64_t)least + range) };
+	*ret = (struct part_block){ before->offset,
+				    (uint32_t)bytes,
+				    before->first_sid + (uint32_t)first,
+				    before->first_sid + (uint32_t)(first + last),
+				    least,
+				    (int64_t)((uint64_t)least + range) };
 	p->summary.least_start = least < p->summary.least_start ? least : p->summary.least_start;
-	if (ret->greatest > p->summary.greatest_start)
-		p->summary.greatest_start = ret->greatest;
+	if (ret->greatest_start > p->summary.greatest_start)
+		p->summary.greatest_start = ret->greatest_start;
 	*before = *ret;
 	before->offset += bytes;
 	return 0;
@@ -155,7 +149,7 @@ static struct span take_items(struct reader *r, void (*skip)(struct reader *r))
 static int decode_index(struct part *p)
 {
 	struct reader r = reader_of(span_of(p->body.data, p->body.len));
-	struct block_at before = { .offset = PART_HEADER_BYTES };
+	struct part_block before = { .offset = PART_HEADER_BYTES };
 	int err = 0;
 
 	if (read_varint(&r) != p->summary.blocks || p->summary.blocks > reader_left(&r) / 6)
@@ -234,25 +228,37 @@ bool part_find(const struct part *p, const uint32_t *sids, size_t n_sids, int64_
 	       size_t *i)
 {
 	for (; *i < p->summary.blocks; ++*i) {
-		const struct block_at *b = &p->blocks[*i];
+		const struct part_block *b = &p->blocks[*i];
 
-		if (b->greatest >= from_ns && b->least < to_ns &&
+		if (b->greatest_start >= from_ns && b->least_start < to_ns &&
 		    (!sids || any_between(sids, n_sids, b->first_sid, b->last_sid)))
 			return true;
 	}
 	return false;
 }
 
-int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
-	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg)
+struct part_block part_block(const struct part *p, size_t i) { return p->blocks[i]; }
+
+int part_bytes(const struct part *p, size_t i, struct buf *room)
 {
-	const struct block_at *b = &p->blocks[i];
+	const struct part_block *b = &p->blocks[i];
 	int err;
 
 	buf_clear(room);
 	err = buf_reserve(room, b->bytes);
 	if (err == 0)
 		err = file_read(p->fd, b->offset, room->data, b->bytes);
+	if (err == 0)
+		room->len = b->bytes;
+	return err;
+}
+
+int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg)
+{
+	const struct part_block *b = &p->blocks[i];
+	int err = part_bytes(p, i, room);
+
 	return err < 0 ? err
 		       : partblock_read(r, span_of(room->data, b->bytes), b->offset, sids, n_sids, fn, arg);
 }

@@ -225,7 +225,7 @@ static bool is_named(const struct named *n, const char *name)
 	return false;
 }
 
-static int sweep_directory(const char *in, const char *name, const struct named *keep)
+static int sweep_directory(const char *in, const char *name, const struct named *keep, uint64_t *n)
 {
 	char dir[FILE_PATH_MAX], path[FILE_PATH_MAX];
 	struct dirent *e;
@@ -238,25 +238,30 @@ static int sweep_directory(const char *in, const char *name, const struct named 
 		if (e->d_name[0] == '.' || is_named(keep, e->d_name))
 			continue;
 		err = file_path(dir, e->d_name, path);
-		if (err == 0 && unlink(path) != 0 && errno != ENOENT)
+		if (err == 0 && unlink(path) == 0)
+			++*n;
+		else if (err == 0 && errno != ENOENT)
 			err = file_error();
 	}
 	closedir(d);
 	return err;
 }
 
-int parts_sweep(struct kv *kv, const char *dir)
+int parts_sweep(struct kv *kv, const char *dir, uint64_t *ret_n)
 {
 	struct named named = { 0 }, none = { 0 };
+	uint64_t n = 0;
 	int err = kv ? parts_rows(kv, &named.metrics) : 0;
 
 	if (err == 0 && kv)
 		err = parts_raw_rows(kv, &named.raw);
 	if (err == 0)
-		err = sweep_directory(dir, "parts", &named);
+		err = sweep_directory(dir, "parts", &named, &n);
 	if (err == 0)
-		err = sweep_directory(dir, "tmp", &none);
+		err = sweep_directory(dir, "tmp", &none, &n);
 	manifest_release(&named.metrics);
 	raw_rows_release(&named.raw);
+	if (ret_n)
+		*ret_n = n;
 	return err;
 }

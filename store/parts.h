@@ -28,7 +28,7 @@ int parts_rows(struct kv *kv, struct manifest *ret);
 int parts_raw_rows(struct kv *kv, struct raw_rows *ret);
 
 /* Removes the files in DIR/parts and DIR/tmp that kv does not name; kv NULL: all of them. */
-int parts_sweep(struct kv *kv, const char *dir);
+int parts_sweep(struct kv *kv, const char *dir, uint64_t *ret_n);
 
 /* The path of a row's file, into ret of FILE_PATH_MAX bytes; in any data directory. */
 int parts_path(const struct parts *p, const struct part_id *id, char *ret);

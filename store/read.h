@@ -58,7 +58,8 @@ int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 
 /* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
  * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
- * same to the last bit. */
+ * same to the last bit.  ERR_BUSY: of that width they are not kept any more, as view_width would say now;
+ * nothing was told. */
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 

@@ -144,7 +144,7 @@ static int open_writer(struct store *s, struct fault *f)
 	if (err == 0)
 		err = recover(s, f);
 	if (err == 0)
-		err = fault_default(f, parts_sweep(s->kv, s->dir));
+		err = fault_default(f, parts_sweep(s->kv, s->dir, &s->swept));
 	if (err == 0)
 		err = fault_default(f, compactor_new(s, &s->compactor));
 	if (err == 0)
@@ -320,6 +320,7 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	st->deleted_runs = k.entries[KV_DELETED];
 	st->series = k.entries[KV_SERIES];
 	st->log_blocks = k.entries[KV_LOG];
+	st->quarantined = k.entries[KV_QUARANTINE];
 	st->log_block_bytes = k.bytes[KV_LOG];
 	st->journal_bytes = k.bytes[KV_JOURNAL];
 	st->journal_batches = state.batch - state.trimmed;

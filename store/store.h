@@ -90,6 +90,7 @@ struct store {
 
 	/* the writer's own */
 	struct state state;
+	uint64_t swept; /* files that were left over at the start */
 	struct flush *flush;
 	struct seal *seal;
 	struct journal_size *journal; /* what is not trimmed yet, oldest first */

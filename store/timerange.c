@@ -6,6 +6,7 @@
 #include "store/cover.h"
 #include "store/flush.h"
 #include "store/pair.h"
+#include "store/quarantine.h"
 #include "store/view.h"
 
 struct range {
@@ -89,6 +90,19 @@ static int range_parts(struct kv_txn *t, uint32_t pid, uint32_t rid, int64_t win
 	return 0;
 }
 
+/* What is missing is asked for too: only then is an answer told to be partial. */
+static int range_quarantine(struct kv_txn *t, uint32_t pid, uint32_t rid, struct range *r)
+{
+	struct quarantine q = { 0 };
+	int err = quarantine_read(t, pid, &q);
+
+	for (size_t i = 0; i < q.n && err == 0; i++)
+		if (q.rows[i].rid == rid)
+			widen(r, q.rows[i].least_start, q.rows[i].greatest_start);
+	quarantine_release(&q);
+	return err;
+}
+
 /* What memory and blocks hold of the run, folded or not.  Called with nothing held; *ret_txn is the
  * snapshot, to be ended. */
 static int range_unsealed(struct view *v, uint32_t rid, struct range *r, struct kv_txn **ret_txn)
@@ -118,6 +132,8 @@ int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t 
 		err = run_owner(t, rid, &pid, &window_ns);
 	if (err == 0)
 		err = range_parts(t, pid, rid, window_ns, &r);
+	if (err == 0)
+		err = range_quarantine(t, pid, rid, &r);
 	if (err == 0 && r.from_ns > r.to_ns)
 		err = ERR_NOT_FOUND;
 	if (err == 0) {

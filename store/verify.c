@@ -12,8 +12,10 @@
 #include "store/parts.h"
 #include "store/producer.h"
 #include "store/project.h"
+#include "store/quarantine.h"
 #include "store/rawmake.h"
 #include "store/removal.h"
+#include "store/tiercheck.h"
 
 #define SNAPSHOT_TRIES 1000
 
@@ -28,6 +30,7 @@ struct verify {
 	struct logblock *block;
 	struct block_key last; /* newest bucket of the flush being walked */
 	uint64_t flush, all;
+	struct quarantine quarantine;
 	int troubles;
 };
 
@@ -82,6 +85,7 @@ struct part_walk {
 	const struct part_row *row;
 	struct block_key last;
 	uint64_t buckets;
+	bool lacks; /* something that is in quarantine, and so is known */
 };
 
 static int check_part_bucket(void *arg, struct block_key key, const struct bucket *b)
@@ -97,7 +101,7 @@ static int check_part_bucket(void *arg, struct block_key key, const struct bucke
 	return 0;
 }
 
-static int walk_part(const struct part *part, struct part_walk *w)
+static int walk_part(const struct verify *v, const struct part *part, struct part_walk *w)
 {
 	struct partblock_reader *reader;
 	struct buf room;
@@ -107,11 +111,17 @@ static int walk_part(const struct part *part, struct part_walk *w)
 	if (err < 0)
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
-	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++)
+	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
 		err = part_read(part, i, reader, &room, NULL, 0, check_part_bucket, w);
+		if (err < 0 &&
+		    quarantine_knows(&v->quarantine, w->row->id.number, part_block(part, i).offset)) {
+			w->lacks = true;
+			err = 0;
+		}
+	}
 	buf_release(&room);
 	partblock_reader_free(reader);
-	return err == 0 && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
+	return err == 0 && !w->lacks && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
 }
 
 static int check_part(struct verify *v, struct span key, struct span value)
@@ -126,8 +136,8 @@ static int check_part(struct verify *v, struct span key, struct span value)
 	if (err == ERR_NOT_FOUND && !manifest_counts(v->store->kv, &row.id))
 		return 0; /* its successor was published while we walk */
 	if (err < 0)
-		return err;
-	err = walk_part(part, &w);
+		return quarantine_knows(&v->quarantine, row.id.number, QUARANTINE_WHOLE) ? 0 : err;
+	err = walk_part(v, part, &w);
 	parts_put(v->store->parts, part);
 	v->counts.parts++;
 	v->counts.buckets += w.buckets;
@@ -251,6 +261,14 @@ static int check_flush(struct span key, struct span value)
 	return flush_row_decode(key, value, &row);
 }
 
+static int check_quarantine(struct verify *v, struct span key, struct span value)
+{
+	struct quarantined row;
+
+	v->counts.quarantined++;
+	return quarantine_decode(key, value, &row);
+}
+
 static const enum kind kinds[KV_DBS] = {
 	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT,  [KV_RUN] = KIND_RUN,
 	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,    [KV_PRODUCER] = KIND_PRODUCER,
@@ -258,7 +276,7 @@ static const enum kind kinds[KV_DBS] = {
 	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,      [KV_BLOCK] = KIND_BLOCK,
 	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,    [KV_LOGSEAL] = KIND_LOGSEAL,
 	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,        [KV_DELETED] = KIND_DELETED,
-	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE,
+	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE, [KV_QUARANTINE] = KIND_QUARANTINE,
 };
 
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
@@ -291,6 +309,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return check_raw(v, key, value);
 	case KV_LOG:
 		return check_log(v, key, &s);
+	case KV_QUARANTINE:
+		return check_quarantine(v, key, value);
 	default:
 		return 0;
 	}
@@ -335,6 +355,16 @@ static int count_entry(void *arg, uint64_t batch, const struct journal_record *r
 	return 0;
 }
 
+static void tell_part(void *arg, const char *file, const char *what)
+{
+	struct verify *v = arg;
+	char text[256];
+
+	snprintf(text, sizeof(text), "part %s: %s", file, what);
+	v->troubles++;
+	v->fn(v->arg, text);
+}
+
 /* ---- all ---- */
 
 static void tell_page(void *arg, const char *sentence)
@@ -360,6 +390,7 @@ static int begin(struct verify *v)
 	if (err <= 0)
 		return err;
 	v->troubles += err;
+	v->counts.bad_pages += (uint64_t)err;
 	tell_page(
 	    v, "hot/data.mdb: its structure is damaged, so nothing else in it was checked; answers may lack "
 	       "what those pages held: restore a backup");
@@ -377,13 +408,18 @@ static int walk_all(struct verify *v)
 		trouble(v, KV_META, span_str("state"), sentence_of(err));
 		return 0;
 	}
+	err = quarantine_read(v->txn, 0, &v->quarantine);
+	if (err < 0) {
+		trouble(v, KV_QUARANTINE, span_of(NULL, 0), sentence_of(err));
+		err = 0;
+	}
 	for (int db = 0; db < KV_DBS; db++)
 		v->all += stat.entries[db];
 	for (int db = 0; db < KV_DBS && err == 0; db++)
 		err = walk(v, (enum kv_db)db);
 	if (err == 0 && journal_read(v->txn, v->state.sealed, 0, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
-	return err;
+	return err < 0 ? err : tiercheck(v->store, v->txn, tell_part, v);
 }
 
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)
@@ -396,6 +432,7 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 	if (err == 0 && v.troubles == 0)
 		err = walk_all(&v);
 	kv_abort(v.txn);
+	quarantine_release(&v.quarantine);
 	logblock_free(v.block);
 	if (err < 0)
 		return err;

@@ -32,7 +32,7 @@ static int gather_totals(struct store *s, struct kv_txn *t, struct gather *g)
 
 	if (err == ERR_NOT_FOUND)
 		return 0;
-	return err < 0 ? err : gather_rows(s, g, &row, 1);
+	return err < 0 ? err : gather_rows(s, t, g, &row, 1);
 }
 
 static int gather_all(struct store *s, struct gather *g)
@@ -68,6 +68,17 @@ static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 	return c->fn(c->arg, key.sid, key.start_ns, b);
 }
 
+/* Finer parts may have gone since the caller asked for the width: what is left does not fill its windows. */
+static int check_width(const struct gather *g)
+{
+	if (g->width_ns == TIER_RECORDED || g->width_ns == TIER_WHOLE)
+		return 0;
+	for (size_t i = 0; i < g->found.n; i++)
+		if (g->found.all[i].window_ns != g->width_ns)
+			return ERR_BUSY;
+	return 0;
+}
+
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial)
 {
@@ -84,6 +95,8 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 	}
 	if (v->found)
 		*v->found = g.found.n;
+	if (err == 0)
+		err = check_width(&g);
 	if (err == 0)
 		err = found_tell(&g.found, tell_bucket, &call);
 	if (g.partial && ret_partial)

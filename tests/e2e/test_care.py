@@ -1,10 +1,12 @@
 """`verify` on a directory whose files are damaged: it tells, whatever the damage, and dies of none."""
+import glob
+import json
 import os
 import random
 import struct
 
 import harness
-from harness import NS, Batch, check, cli, equal
+from harness import NS, Batch, check, cli, equal, wait_for
 
 PAGE = 4096
 META = 16  # where a meta page's content begins: magic, version, address, map size, two trees of 48 bytes, ...
@@ -82,6 +84,272 @@ def test_verify_beside_a_fast_writer():
             result = cli("verify", "--data", server.data)
             equal(result.returncode, 0, said(result))
         pushing.stop()
+
+
+# ---- quarantine ----
+
+DAY = 86400 * NS
+OLD = 1_600_000_000 * NS // DAY * DAY
+BLOCK = bytes((0xA5, 11, 1))  # how the value of a flushed block begins: format.h
+LAZY = ("--compact-every", "100m", "--flush-every", "50ms", "--grace", "1ms")
+EAGER = ("--compact-every", "20ms", "--flush-every", "50ms", "--grace", "1ms", "--late-wait", "1ms")
+
+
+def ok(*arguments):
+    r = cli(*arguments)
+    equal(r.returncode, 0, f"{arguments}: {said(r)[-800:]}")
+    return r.stdout
+
+
+def fill(server, run, days, series=6, n=4000, seed=1):
+    """Samples of some old days, until all is in blocks."""
+    chance = random.Random(seed)
+    client = server.client()
+    client.create_run(run)
+    batch = Batch()
+    known = [batch.series(f"m{i}", {"rank": str(i)}) for i in range(series)]
+    for _ in range(n):
+        t = OLD + chance.randrange(days) * DAY + chance.randrange(86400) * NS
+        batch.sample(chance.choice(known), t, chance.random(), step=chance.randrange(1000))
+    client.ingest(run, batch)
+    wait_for(lambda: stats(server.data)["journal_batches"] == 0, "a flush")
+
+
+def stats(data):
+    return json.loads(ok("stats", "--json", "--data", data))["store"]
+
+
+def windows(data, run, *more):
+    """(metric, time): row, and whether the answer says that it is partial."""
+    answer = json.loads(ok("get", run, "*", "--json", "--data", data, *more))
+    return {(s["metric"], row[0]): row for s in answer["series"] for row in s["rows"]}, answer["partial"]
+
+
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 0x10]))
+
+
+def verify_end(data):
+    """(exit status, the counts that end the answer, the troubles)"""
+    r = cli("verify", "--json", "--data", data)
+    lines = [json.loads(line) for line in r.stdout.splitlines()]
+    return r.returncode, lines[-1]["end"], [line["trouble"] for line in lines[:-1]]
+
+
+def damage_block(data):
+    """Flips a byte in a block of a flush that counts; where."""
+    path = os.path.join(data, "hot", "data.mdb")
+    with open(path, "rb") as f:
+        content = f.read()
+    at = content.find(BLOCK)
+    while at >= 0:
+        flip(path, at + 200)
+        if any(t.startswith("block ") for t in verify_end(data)[2]):
+            return at
+        flip(path, at + 200)
+        at = content.find(BLOCK, at + 1)
+    raise AssertionError("no block of a flush is there")
+
+
+def check_loss(data, whole, run, other):
+    """What is left is as it was, what is missing is told, and what misses nothing is whole."""
+    left, partial = windows(data, run)
+    check(0 < len(left) < len(whole[run]) and partial, len(left), len(whole[run]), partial)
+    # a window of which one partial is missing may have less in it
+    changed = [key for key in left if left[key] != whole[run].get(key)]
+    check(all(left[key][1] < whole[run][key][1] for key in changed), "rows that are not as they were", changed[:3])
+    equal(windows(data, other), (whole[other], False), "the other run")
+    far = windows(data, run, "--since", "2021-01-01T00:00:00Z")
+    equal(far, ({}, False), "a time of which nothing is missing")
+    return left
+
+
+def check_quarantine(data):
+    status, end, troubles = verify_end(data)
+    equal((status, troubles), (0, []), "verify, with what is damaged in quarantine")
+    check(end["quarantined"] > 0 and stats(data)["quarantined"] == end["quarantined"], end)
+    return glob.glob(os.path.join(data, "quarantine", "*"))
+
+
+def test_a_damaged_block_of_a_flush():
+    with harness.Server(arguments=LAZY) as server:
+        fill(server, "a", 2)
+        fill(server, "b", 2, seed=2)
+    data = server.data
+    whole = {run: windows(data, run)[0] for run in "ab"}
+    at = damage_block(data)
+    run, other = ("a", "b") if windows(data, "a")[1] else ("b", "a")
+    before = windows(data, run)[0]
+    check(cli("backup", os.path.join(harness.scratch(), "no"), "--data", data).returncode == 5, "a backup of damage")
+    report = cli("compact", "--json", "--data", data)
+    equal(report.returncode, 0, said(report))
+    for word in (run, "quarantine/flush-", "2020-09-1"):
+        check(word in said(report), word, said(report))
+    report = json.loads(report.stdout)
+    check(report["failed"] == 0 and report["parts"] >= 2, report)
+    equal((stats(data)["blocks"], stats(data)["flushed_buckets"]), (0, 0), "blocks in the hot store after compaction")
+    files = check_quarantine(data)
+    equal(len(files), 1, "files in quarantine")
+    with open(files[0], "rb") as f, open(os.path.join(data, "hot", "data.mdb"), "rb") as g:
+        kept = f.read()
+        equal((kept[:3], len(kept) > 200), (BLOCK, True), "the bytes that were kept")
+    equal(check_loss(data, whole, run, other), before, "what was left before it was sealed")
+    copy, back = (os.path.join(harness.scratch(), name) for name in ("copy", "back"))
+    ok("backup", copy, "--data", data)
+    ok("restore", copy, "--data", back)
+    equal(check_loss(back, whole, run, other), before, "restored from a backup")
+    with harness.Server(data) as server:
+        equal(server.client().query(run, "*", start=OLD // 1_000_000, end=(OLD + 2 * DAY) // 1_000_000)["partial"], True,
+              "over HTTP, after a restart")
+
+
+def damaged_part(at):
+    """A directory whose first day is in a part that is damaged there, and what it answered before."""
+    with harness.Server(arguments=LAZY) as server:
+        fill(server, "a", 1, series=40, n=60000)
+        fill(server, "b", 2, seed=2)
+    data = server.data
+    ok("compact", "--data", data)
+    whole = {run: windows(data, run)[0] for run in "ab"}
+    path = max((os.path.getsize(p), p) for p in glob.glob(os.path.join(data, "parts", "*-86400-*")))[1]
+    flip(path, at(os.path.getsize(path)))
+    return data, path, whole
+
+
+def test_a_damaged_block_of_a_part():
+    """Late data makes the successor, without the block."""
+    data, path, whole = damaged_part(lambda size: size // 4)
+    equal(len(verify_end(data)[2]), 1, "troubles")
+    before, partial = windows(data, "a")
+    check(partial and len(before) < len(whole["a"]), "before")
+    late = OLD + 7 * 3600 * NS
+    with harness.Server(data, arguments=EAGER) as server:
+        batch = Batch()
+        batch.sample(batch.series("late"), late, 42.0)
+        server.client().ingest("a", batch)
+        wait_for(lambda: not os.path.exists(path), "the part's successor")
+        check(os.path.basename(path) in server.stderr() and "may be missing" in server.stderr(), server.stderr())
+    files = check_quarantine(data)
+    equal([os.path.basename(f).startswith(os.path.basename(path)) for f in files], [True], files)
+    left, partial = windows(data, "a")
+    check(partial, "the answer is not told to be partial")
+    equal([key[0] for key in left if key not in before], ["late"], "what is new")
+    equal({key: row for key, row in left.items() if key in before}, before, "what was left of the part")
+    equal(windows(data, "b"), (whole["b"], False), "the other run, in other blocks")
+
+
+def test_a_part_that_cannot_be_opened():
+    """Its footer is damaged: it is set aside whole, and what comes late is sealed all the same."""
+    data, path, whole = damaged_part(lambda size: size - 20)
+    with open(path, "rb") as f:
+        content = f.read()
+    late = OLD + 7 * 3600 * NS
+    with harness.Server(data, arguments=EAGER) as server:
+        batch = Batch()
+        batch.sample(batch.series("late"), late, 42.0)
+        server.client().ingest("a", batch)
+        wait_for(lambda: not os.path.exists(path), "the part's successor")
+    files = check_quarantine(data)
+    with open(files[0], "rb") as f:
+        equal((len(files), f.read()), (1, content), "the part in quarantine")
+    left, partial = windows(data, "a")
+    equal(([key[0] for key in left], partial), (["late"], True), "what is left of that day")
+    left, partial = windows(data, "b")
+    check(partial and left and all(whole["b"][key] == row for key, row in left.items()), "the other run has its second day")
+    equal(windows(data, "b", "--since", "2020-09-14T00:00:00Z")[1], False, "the second day")
+
+
+# ---- repair ----
+
+def parts_of(data, tier):
+    """Paths of the parts of a tier, the largest last."""
+    paths = glob.glob(os.path.join(data, "parts", "metrics-*"))
+    return sorted((p for p in paths if f"-{tier}-" in os.path.basename(p)), key=os.path.getsize)
+
+
+def sealed():
+    with harness.Server(arguments=LAZY) as server:
+        fill(server, "a", 3, series=20, n=20000)
+    ok("compact", "--data", server.data)
+    return server.data
+
+
+def tier_answers(data):
+    return [windows(data, "a", "--every", every) for every in ("30s", "5m", "1h", "1d")]
+
+
+def repair(data):
+    r = cli("verify", "--repair", "--data", data)
+    return r.returncode, said(r)
+
+
+def test_repair_of_a_coarse_part():
+    """Of each coarser tier, damaged at its head, in a block, at its end, or lost: made again of finer ones."""
+    data = sealed()
+    before = tier_answers(data)
+    check(not any(partial for _, partial in before), "partial before")
+    for tier in ("5m", "1h", "1d"):
+        for hurt in (lambda p: flip(p, 20), lambda p: flip(p, os.path.getsize(p) // 3),
+                     lambda p: flip(p, os.path.getsize(p) - 20), os.unlink):
+            path = parts_of(data, tier)[-1]
+            hurt(path)
+            equal(len(verify_end(data)[2]), 1, f"troubles of {tier}")
+            status, words = repair(data)
+            check(status == 0 and f"tier {tier}" in words and "made again" in words, words)
+            equal(verify_end(data)[::2], (0, []), "verify after the repair")
+            equal(tier_answers(data), before, f"answers after the repair of {tier}")
+            check(not os.path.exists(path) and len(parts_of(data, tier)) > 0, "the part is another now")
+    equal(os.path.exists(os.path.join(data, "quarantine")), False, "nothing was set aside")
+
+
+def test_repair_of_what_is_nowhere_else():
+    """It is set aside, and said to be lost; coarser answers, which have it still, are whole."""
+    data = sealed()
+    before = tier_answers(data)
+    path = parts_of(data, "recorded")[-1]
+    flip(path, os.path.getsize(path) // 3)
+    damaged = tier_answers(data)
+    check(damaged[0][1] and not damaged[1][1], "partial")
+    status, words = repair(data)
+    check(status == 0 and "set aside" in words and "backup" in words, words)
+    check_quarantine(data)
+    equal(tier_answers(data), damaged, "answers")
+    equal(damaged[1:], before[1:], "coarser answers")
+    equal(repair(data)[0], 0, "a second time")
+    equal(stats(data)["quarantined"], verify_end(data)[1]["quarantined"], "set aside once")
+    ok("backup", os.path.join(harness.scratch(), "copy"), "--data", data)
+
+
+def test_repair_sweeps_and_refuses():
+    data = sealed()
+    for name in ("parts/metrics-1.part", "tmp/half"):
+        with open(os.path.join(data, name), "w") as f:
+            f.write("left over")
+    with harness.Server(data) as server:
+        r = cli("verify", "--repair", "--data", data)
+        check(r.returncode == 5 and str(server.pid) in said(r) and server.url in said(r), said(r))
+    for name in ("parts/metrics-1.part", "tmp/half"):
+        with open(os.path.join(data, name), "w") as f:
+            f.write("left over")
+    status, words = repair(data)
+    check(status == 0 and "2 left-over files" in words, words)
+    equal(os.listdir(os.path.join(data, "tmp")), [], "tmp")
+    path = os.path.join(data, "hot", "data.mdb")
+    with open(path, "rb") as f:
+        good = f.read()
+    root = struct.unpack_from("<Q", good, newest_meta(good) * PAGE + MAIN_TREE + 40)[0]
+    flip(path, root * PAGE + 12)
+    with open(path, "rb") as f:
+        bad = f.read()
+    status, words = repair(data)
+    check(status == 5 and "structure" in words and "restore a backup" in words, words)
+    with open(path, "rb") as f:
+        check(f.read() == bad, "the damaged file was written")
+    equal(cli("verify", "--repair", "--server", "http://127.0.0.1:1").returncode, 2, "of a server")
 
 
 if __name__ == "__main__":
