@@ -103,6 +103,8 @@ static bool is_due(struct rawcare *c, const struct look *l, int64_t now_ns)
 	}
 	if (!c->waiting_ns)
 		c->waiting_ns = now_ns;
+	if (!anybody_keeps(&c->keeps))
+		return true; /* and costs nothing */
 	return waiting_bytes(c, l) >= o->raw_max_bytes || now_ns - c->waiting_ns >= o->raw_wait_ns ||
 	       now_ns < c->waiting_ns;
 }
@@ -128,10 +130,10 @@ static int seal(struct rawcare *c, int64_t now_ns, bool all, atomic_bool *stop, 
 	}
 	if (err == 0 && sealed)
 		err = rawseal_trim(s);
+	atomic_store(&s->raw_behind, false); /* nobody is held up by what cannot be sealed */
 	if (err >= 0) {
 		c->waiting_ns = 0;
 		atomic_store(&s->raw_bytes, 0);
-		atomic_store(&s->raw_behind, false);
 	}
 	return err < 0 ? err : 0;
 }
