@@ -7,7 +7,7 @@
 #include "query/handler.h"
 #include "query/logread.h"
 
-#define SLICE_BYTES    (1024 * 1024) /* a slice opens its first block again */
+#define SLICE_BYTES    (256 * 1024) /* as much as may wait for the client */
 #define FOLLOW_WAIT_MS 1000
 
 static int run_find(struct ctx *c, struct view *v, uint32_t *ret_rid)
