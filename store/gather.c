@@ -294,10 +294,9 @@ static int can_hold(struct gather *g, bool *ret)
 	int err;
 
 	*ret = false;
-	if (!g->may_hold || g->width_ns == TIER_WHOLE || g->found.n)
+	if (!g->may_hold || g->width_ns == TIER_WHOLE || g->found.n > 0 || g->recorded_ns <= 0)
 		return 0;
 	err = cover_pieces(&g->parts, g->width_ns, g->read_from_ns, g->read_to_ns, count_piece, &pieces);
-
 	for (size_t i = 0; i < g->found.n_sids && pieces.as_asked; i++)
 		pieces.as_asked = g->found.positions[i] == i;
 	*ret = pieces.as_asked && pieces.windows <= g->found.max && (pieces.n == 1 || g->found.n_sids == 1);
