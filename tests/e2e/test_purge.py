@@ -47,6 +47,7 @@ def test_after_seven_days():
     clock = harness.Clock()
     with harness.Server(arguments=BUSY, env=clock.environment) as server:
         c = server.client()
+        ok("policy", "set", "tiers=30s:forever", "raw_keep=forever", "--data", server.data)
         for i, run in enumerate(("kept", "gone", "young")):
             fill(c, run, i)
         before = {run: everything(c, run) for run in ("kept", "gone", "young")}
