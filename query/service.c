@@ -69,21 +69,26 @@ static int answer_begin(void *arg, int status, const char *content_type, const c
 	return 0;
 }
 
+static int answer_stream(struct answer *a)
+{
+	int err;
+
+	a->stream = http_stream_begin(a->rq, a->status, a->content_type, a->extra);
+	err = http_stream_write(a->stream, buf_span(&a->whole), true);
+	buf_release(&a->whole);
+	return err;
+}
+
 static int answer_write(void *arg, struct span s)
 {
 	struct answer *a = arg;
+	int err = 0;
 
-	if (!a->stream && a->whole.len + s.len <= SERVICE_WHOLE_BYTES)
+	if (!a->stream && s.len && a->whole.len + s.len <= SERVICE_WHOLE_BYTES)
 		return buf_add(&a->whole, s.data, s.len);
-	if (!a->stream) {
-		int err;
-
-		a->stream = http_stream_begin(a->rq, a->status, a->content_type, a->extra);
-		if ((err = http_stream_write(a->stream, buf_span(&a->whole), true)) < 0)
-			return err;
-		buf_release(&a->whole);
-	}
-	return http_stream_write(a->stream, s, true);
+	if (!a->stream)
+		err = answer_stream(a);
+	return err < 0 ? err : http_stream_write(a->stream, s.len ? s : span_str(" "), true);
 }
 
 static void answer_end(struct answer *a, int err, const struct fault *f)

@@ -51,12 +51,16 @@
  *  2. Blocks of a flush count only when the flush is done: flush <= state.flush.
  *  3. A sample of batch b in a window of epoch e is in blocks, and not in memory, exactly when some
  *     done flush has upto >= b and floor >= e.  Batches <= state.trimmed hold only such samples.
- *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.
+ *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.  Blocks
+ *     of a log go from the front: those there are follow each other without a gap.
  *  5. Keys of journal, flush, block, idemage only rise: they are appended, and trimmed on the left.
  *  6. A bucket of flush F counts exactly when the finest part of its project that covers its start, if
  *     there is one, has upto < F (cover.h).  Parts of a project's tier do not overlap.  A flush's row
  *     stays while its upto > state.trimmed, for invariant 3, also when its blocks are folded and gone.
- *  7. The samples of batches <= state.sealed are in raw parts, or their project kept none, or they grew too
+ *  7. A run has a row in runid or in deleted, never in both.  A rid without a row in run is of a run that is
+ *     gone: no other row has it as its key, and what blocks, parts and the journal still hold of it counts
+ *     for nothing.
+ *  8. The samples of batches <= state.sealed are in raw parts, or their project kept none, or they grew too
  *     old; those of later batches are in the journal.  state.sealed <= state.trimmed.  Raw parts of a
  *     project are of ranges of batches that do not meet.
  *

@@ -70,13 +70,14 @@ static int keep(void *arg, struct block_key key, const struct bucket *b)
 /* 0, or 1 when the part has no more. */
 static int fill(struct partcheck *c)
 {
+	const struct block_want want = { c->sids, c->n_sids, INT64_MIN, INT64_MAX, WANT_ALL };
 	int err = 0;
 
 	while (c->at == c->n && err == 0) { /* a block may have nothing of these series */
 		forget(c);
 		if (!part_find(c->part, c->sids, c->n_sids, INT64_MIN, INT64_MAX, &c->block))
 			return 1;
-		err = part_read(c->part, c->block++, c->reader, &c->room, c->sids, c->n_sids, keep, c);
+		err = part_read(c->part, c->block++, c->reader, &c->room, &want, keep, c);
 	}
 	return err;
 }

@@ -112,7 +112,7 @@ static int walk_part(const struct verify *v, const struct part *part, struct par
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
 	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, NULL, 0, check_part_bucket, w);
+		err = part_read(part, i, reader, &room, &block_want_all, check_part_bucket, w);
 		if (err < 0 &&
 		    quarantine_knows(&v->quarantine, w->row->id.number, part_block(part, i).offset)) {
 			w->lacks = true;

@@ -137,7 +137,7 @@ class Ours:
 
     def search(self, run, **parameters):
         """The answer's end, wall seconds, CPU seconds."""
-        path = self.client.path(f"/runs/{run}/logs?" + urllib.parse.urlencode(dict({"limit": 1 << 40}, **parameters)))
+        path = self.client.path(f"/runs/{run}/logs?" + urllib.parse.urlencode(dict({"limit": 1 << 40, "explain": "true"}, **parameters)))
         cpu, wall = cpu_ns(self.server.process.pid), time.monotonic()
         body = self.client.request("GET", path).body
         wall, cpu = time.monotonic() - wall, cpu_ns(self.server.process.pid) - cpu
@@ -203,7 +203,9 @@ def is_quiet(pid):
 def measure_pair(ours, run, path, kind, what, rounds):
     pattern = what.decode() if isinstance(what, bytes) else what
     flags = "-a --no-unicode " + ("-F " if kind == "grep" else "")
-    quoted = "'" + pattern.replace("'", "'\\''") + "'"
+    # a line's own end may be "\r\n"
+    theirs = pattern[:-1] + r"\r?$" if kind == "regex" and pattern.endswith("$") else pattern
+    quoted = "'" + theirs.replace("'", "'\\''") + "'"
     walls, cpus, pairs = [], [], []
     for _ in range(rounds):
         end, wall, cpu = ours.search(run, **{kind: pattern})

@@ -1,4 +1,5 @@
 """What was deleted 7 days ago goes for good, at whatever moment the process ends; nothing else changes."""
+import contextlib
 import json
 import os
 import random
@@ -32,11 +33,11 @@ def wide(client, run, series=2500, blocks=300):
 
 
 def find(data, what):
-    """Files under the directory that hold these bytes."""
+    """Files under the directory that hold these bytes; they may come and go meanwhile."""
     found = []
     for folder, _, names in os.walk(data):
         for name in names:
-            with open(os.path.join(folder, name), "rb") as f:
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), "rb") as f:
                 if what in f.read():
                     found.append(os.path.relpath(os.path.join(folder, name), data))
     return found
@@ -134,14 +135,14 @@ def given_back_whole(client, run):
     if answer.status == 404:
         return False
     equal(answer.status, 200, answer)
-    equal((len(client.metrics(run)), len(client.logs(run))), (1501, 120), f"what {run} has left")
+    equal((len(client.metrics(run)), len(client.logs(run))), (4001, 400), f"what {run} has left")
     delete(client, run)
     return True
 
 
 def test_killed_at_any_moment():
-    """Now and then the clock goes back: what can be given back then is whole."""
-    rounds = 4 if os.environ.get("ASTRAML_TEST_SHORT") else 10
+    """The clock goes back each time: what can be given back then is whole."""
+    rounds = 4 if os.environ.get("ASTRAML_TEST_SHORT") else 6
     clock = harness.Clock()
     chance = random.Random(11)
     with harness.Server(arguments=BUSY, env=clock.environment) as server:
@@ -151,12 +152,12 @@ def test_killed_at_any_moment():
         wait_for(lambda: number(c, "part_buckets") and not number(c, "flushed_buckets") + number(c, "open_buckets"), "parts")
         before, part_buckets = everything(c, "kept"), number(c, "part_buckets")
         for i in range(rounds):
-            wide(c, f"wide{i}", series=1500, blocks=120)
+            wide(c, f"wide{i}", series=4000, blocks=400)
             delete(c, f"wide{i}")
         wait_for(lambda: number(c, "part_buckets") > part_buckets, "parts")
         clock.move(7 * DAY + 1)
-        left, caught, back = rounds, 0, 0
-        for n in range(20 * rounds):
+        back = 0
+        for _ in range(20 * rounds):
             server.kill9()
             server.start()
             deadline = time.monotonic() + chance.random() * 0.05
@@ -164,22 +165,18 @@ def test_killed_at_any_moment():
                 pass
             server.kill9()
             ok("verify", "--data", server.data)
-            if n % 2:
-                clock.move(-2 * DAY)
+            clock.move(-2 * DAY)
             c = server.start().client()
-            now = number(c, "deleted_runs")
-            caught += 0 < now < left
-            left = now
-            if n % 2:
-                back += sum([given_back_whole(c, f"wide{i}") for i in range(rounds)])
-                clock.move(9 * DAY)
+            left = number(c, "deleted_runs")
+            back += sum([given_back_whole(c, f"wide{i}") for i in range(rounds)])
+            clock.move(9 * DAY)
             same(everything(c, "kept"), before, "kept")
             if not left:
                 break
         wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
         wait_for(lambda: number(c, "part_buckets") == part_buckets, "parts without them")
         equal((number(c, "series"), listed(c)), (4, ["kept"]))
-        check((caught and back) or rounds < 5, f"{caught} purges cut off in the middle, {back} runs given back")
+        check(back, "no purge was cut off before it had begun with all")
     stats = ok("verify", "--json", "--data", server.data)
     check(b'"series":4,' in stats and b'"runs":1,' in stats, stats)
 
@@ -237,7 +234,7 @@ def days_of(client, run, days):
 
 
 def parts_with(data, what):
-    return [name for name in find(os.path.join(data, "parts"), what) if name]
+    return find(os.path.join(data, "parts"), what)
 
 
 def parts(data, kind=""):
@@ -262,14 +259,15 @@ def physically_gone(policy, ahead_s, whole):
         days_of(c, "kept", (0, 1, 100))
         days_of(c, GONE, (0, 1, 2, 200))
         wait_for(lambda: number(c, "parts") >= 8 and number(c, "flushed_buckets") == 0, "parts")
+        raw_with = lambda: [name for name in parts_with(server.data, GONE.encode()) if name.startswith("raw")]
+        wait_for(raw_with, "raw parts")
         clock.move(ahead_s)
         if whole:
             wait_for(lambda: len(parts(server.data, "metrics")) == 1, "totals")
-        wait_for(lambda: parts(server.data, "raw"), "raw parts")
+        wait_for(lambda: len(parts(server.data, "raw")) <= 2 and raw_with(), "raw parts of days that are over")
         before = everything(c, "kept") + [samples_of(c, "kept")]
-        for kind in ("metrics", "raw"):
-            check([name for name in parts_with(server.data, GONE.encode()) if name.startswith(kind)],
-                  f"no {kind} part says that it holds the run: the test looks for nothing")
+        check([name for name in parts_with(server.data, GONE.encode()) if name.startswith("metrics")],
+              "no part says that it holds the run: the test looks for nothing")
         delete(c, GONE)
         clock.move(7 * DAY + 1)
         wait_for(lambda: number(c, "deleted_runs") == 0, "the purge")
@@ -291,7 +289,7 @@ def physically_gone(policy, ahead_s, whole):
 
 
 def test_gone_from_parts_of_every_tier():
-    physically_gone((), 0, whole=False)
+    physically_gone((), 1.5 * DAY, whole=False)
 
 
 def test_gone_from_the_totals():

@@ -166,11 +166,11 @@ def test_windows_wider_than_a_tier():
     clock = clock_at(3)
     rng, data = random.Random(7), os.path.join(harness.scratch(), "data")
     samples = {("m", str(window)): [(FIRST + rng.randrange(2 * DAY), None, rng.gauss(0, 1)) for _ in range(3000)]
-               for window in (20, 300)}
+               for window in (20, 300, 86400)}
     with serve(data, clock) as s:
         c = s.client()
         for (metric, window), list_ in samples.items():
-            c.create_run("r" + window, metrics={"window": f"{window}s"})
+            c.create_run("r" + window, metrics={"window": f"{window}s"}, imported=window == "86400")
             batch = Batch()
             ref = batch.series(metric)
             for t, step, value in list_:
@@ -179,7 +179,7 @@ def test_windows_wider_than_a_tier():
         body = json.dumps({"tiers": [{"every": "20s", "keep": "1d"}, {"every": "2m", "keep": "9d"}, {"every": "8m", "keep": "forever"}],
                            "window": "20s"})
         equal(c.request("PUT", c.path("/policy"), body).status, 200, "PUT policy")
-    for days, widths in ((0, (20, 300)), (2, (120, 300)), (20, (480, 2400))):
+    for days, widths in ((0, (20, 300, 86400)), (2, (120, 300, 86400)), (20, (480, 2400, 86400))):
         clock.move(days * 86400)
         ok("compact", "--data", data, env=clock.environment)
         with serve(data, clock) as s:

@@ -518,6 +518,88 @@ static void test_only_totals_stay(void **state)
 	live(brief, sizeof(brief) / sizeof(*brief), false, 150);
 }
 
+/* ---- windows as fine as they are kept ---- */
+
+#define TOLD_MAX 20000
+
+struct told {
+	struct {
+		uint32_t sid;
+		int64_t start_ns;
+		uint64_t samples;
+	} all[TOLD_MAX];
+	size_t n;
+};
+
+static int note_told(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct told *t = arg;
+
+	assert_true(t->n < TOLD_MAX);
+	t->all[t->n].sid = sid;
+	t->all[t->n].start_ns = start_ns;
+	t->all[t->n++].samples = bucket_samples(b);
+	return 0;
+}
+
+/* One series, in pieces that begin and end anywhere. */
+static struct told *tell_all(struct world *w, size_t series, int64_t piece_ns)
+{
+	struct told *told = calloc(1, sizeof(*told));
+	int64_t end_ns = T0 + DAYS * NS_PER_DAY;
+	struct view *v;
+
+	assert_int_equal(view_open(w->store, &v), 0);
+	for (int64_t at = T0; at < end_ns;) {
+		int64_t to = at + 1 + (int64_t)(rnd() % (uint64_t)piece_ns);
+
+		assert_int_equal(view_buckets(v, w->run[0].rid, &w->sids[0][series], 1, at, to, note_told,
+					      told, NULL),
+				 0);
+		at = to;
+	}
+	view_close(v);
+	return told;
+}
+
+static void assert_same_told(struct world *w, const struct told *want, size_t series, int64_t piece_ns)
+{
+	struct told *told = tell_all(w, series, piece_ns);
+
+	assert_int_equal(told->n, want->n);
+	assert_memory_equal(told->all, want->all, want->n * sizeof(want->all[0]));
+	free(told);
+}
+
+/* Where only 5 min are kept, what comes late is shown in these at once, as it will be when it is folded. */
+static void test_late_looks_as_it_will(void **state)
+{
+	struct change coarse = { "p", policies[1] };
+	struct world *w = begin();
+	struct compact_report report;
+	struct told *before;
+
+	(void)state;
+	for (int i = 0; i < 12; i++)
+		send_to(w, 0);
+	assert_int_equal(writer_errand(w->store, put_policy, &coarse), 0);
+	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+	for (int round = 0; round < 2; round++) {
+		send_to(w, 0);
+		before = tell_all(w, 1, 400 * NS_PER_DAY); /* the last of it in memory */
+		assert_same_told(w, before, 1, NS_PER_DAY);
+		assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, &report), 0);
+		assert_same_told(w, before, 1, 20 * NS_PER_DAY); /* all in blocks */
+		assert_same_told(w, before, 1, 2 * NS_PER_DAY);
+		assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+		assert_true(report.replaced > 0);
+		assert_same_told(w, before, 1, 400 * NS_PER_DAY); /* folded */
+		assert_same_told(w, before, 1, NS_PER_DAY / 2);
+		free(before);
+	}
+	end(w);
+}
+
 /* ---- readers while parts go ---- */
 
 #define READERS 3
@@ -679,6 +761,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_windows_and_totals),
 					    cmocka_unit_test(test_only_totals_stay),
+					    cmocka_unit_test(test_late_looks_as_it_will),
 					    cmocka_unit_test(test_readers_while_parts_go),
 					    cmocka_unit_test(test_verify_finds_a_wrong_coarse_part) };
 
