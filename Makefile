@@ -71,6 +71,9 @@ $(B)/%.cc.o: %.cc
 $(B)/gen/%.c.o: $(B)/gen/%.c
 	$(call say,CC,$<)$(CC) $(C_FLAGS) -w -MMD -MP -c -o $@ $<
 
+# Loops over columns gain from vectors.
+$(B)/store/column.c.o $(B)/store/scale.c.o $(B)/store/strip.c.o: C_FLAGS += -O3
+
 $(LIB)/libbase.a: $(call objects,$(base_src))
 $(LIB)/libstore.a: $(call objects,$(store_src))
 $(LIB)/libproto.a: $(call objects,$(proto_src)) $(gen_c).o

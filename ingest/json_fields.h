@@ -8,8 +8,8 @@
 #include "ingest/import/json_span.h"
 
 /* The members of an object that json_scan has found, each in the place of its name in `known` (at most
- * 32); null is as good as not there, but has its text.  `where` is the object's name for the sentence; "": the line.
- * ERR_REFUSED: another member; ERR_MALFORMED: one is there twice. */
+ * 32); null is as good as not there, but has its text.  `where` is the object's name for the sentence; "":
+ * the line. ERR_REFUSED: another member; ERR_MALFORMED: one is there twice. */
 int json_fields(struct span object, const char *const *known, size_t n_known, const char *where,
 		struct json_value *ret, struct fault *f);
 

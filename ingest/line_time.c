@@ -385,6 +385,8 @@ void line_time_find(struct span line, const struct year_rule *years, struct line
 	int words = 0;
 
 	*ret = (struct line_time){ 0 };
+	if (line.len == 0)
+		return;
 	for (size_t i = 0; i < reach && words <= LINE_TIME_WORDS; i++) {
 		struct scan s = { line.data + i, all.end };
 		uint8_t c = line.data[i];

@@ -31,7 +31,8 @@ struct api_request {
 struct api_sink {
 	/* Once, before any write.  extra: further header lines, each ending in CRLF; NULL: none. */
 	int (*begin)(void *arg, int status, const char *content_type, const char *extra);
-	/* 0, or ERR_GONE to cancel. */
+	/* 0, or ERR_GONE to cancel.  Nothing (s.len 0): only asks, amid long work that has nothing to say,
+	 * before a line of JSON: on a connection a space may be sent to find out. */
 	int (*write)(void *arg, struct span s);
 	void *arg;
 };

@@ -8,6 +8,32 @@ static const char *const agg_names[AGGS] = {
 
 const char *agg_name(enum agg a) { return agg_names[a]; }
 
+unsigned agg_fields(enum agg a)
+{
+	switch (a) {
+	case AGG_COUNT:
+		return WANT_COUNT;
+	case AGG_SUM:
+	case AGG_MEAN:
+		return WANT_VALUES | WANT_SUM;
+	case AGG_MIN:
+	case AGG_MAX:
+		return WANT_VALUES;
+	case AGG_FIRST:
+	case AGG_LAST:
+		return WANT_VALUES | WANT_TIMES | WANT_STEPS;
+	case AGG_FIRST_TIME:
+	case AGG_LAST_TIME:
+	case AGG_FIRST_STEP:
+	case AGG_LAST_STEP:
+	case AGG_STEP_MIN:
+	case AGG_STEP_MAX:
+		return WANT_TIMES | WANT_STEPS;
+	default:
+		return WANT_RARE;
+	}
+}
+
 static int agg_add(struct ask *a, struct span name, struct fault *f)
 {
 	for (int i = 0; i < AGGS; i++) {

@@ -52,6 +52,7 @@ enum agg {
 };
 
 const char *agg_name(enum agg a);
+unsigned agg_fields(enum agg a); /* what it is told by (bucket.h) */
 
 struct ask {
 	const struct params *params; /* borrowed; metric= and label.K= are looked up there */

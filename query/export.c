@@ -1,13 +1,15 @@
 /*
  * export.c - GET /runs/{run}/export: everything of a run, in lines that can be imported again.
  *
- * Windows slot by slot (scan.h), then the log slice by slice, each under a view of its own, so a long
- * export is not one snapshot: it has the series and the log records that were there when it began.
+ * Windows slot by slot (scan.h) of the time of which samples are no longer kept, samples slice by slice
+ * (samples.h) from then on, then the log, each under a view of its own; so a long export is not one
+ * snapshot: it has the series and the log records that were there when it began.
  */
 #include "query/ask.h"
 #include "query/exportline.h"
 #include "query/handler.h"
 #include "query/picked.h"
+#include "query/samples.h"
 #include "query/scan.h"
 
 #define SLICE_BYTES   (256 * 1024)
@@ -17,14 +19,16 @@ struct format {
 	const char *name, *content_type;
 	void (*name_of)(struct out *o, const struct series_name *name);
 	void (*bucket)(struct out *o, int64_t start_ns, int64_t every_ns, const struct bucket *b);
+	void (*sample)(struct out *o, int64_t every_ns, const struct point *p);
 	void (*no_bucket)(struct out *o);
 	bool whole; /* the run and its log too */
 };
 
 static const struct format formats[] = {
-	{ "jsonl", "application/x-ndjson", out_export_name, out_export_bucket, out_export_no_bucket, true },
-	{ "csv", "text/csv; charset=utf-8; header=present", out_csv_name, out_csv_bucket, out_csv_no_bucket,
-	  false },
+	{ "jsonl", "application/x-ndjson", out_export_name, out_export_bucket, out_export_sample,
+	  out_export_no_bucket, true },
+	{ "csv", "text/csv; charset=utf-8; header=present", out_csv_name, out_csv_bucket, out_csv_sample,
+	  out_csv_no_bucket, false },
 };
 
 struct export
@@ -37,21 +41,29 @@ struct export
 	struct scan scan;
 	size_t next;               /* series whose first line comes next */
 	uint64_t from_seq, to_seq; /* records that are left */
-	uint64_t buckets, records;
+	int64_t since_ns; /* samples from then on are exported one by one, windows before; a multiple of the
+			     run's */
+	bool windows;     /* windows are asked for, of all time */
+	uint64_t buckets, samples, records;
 	size_t sliced; /* records of this slice */
 	bool partial;
 };
 
 /* ---- plan ---- */
 
-static int choose_format(struct ctx *c, const struct format **ret)
+static int choose_format(struct ctx *c, const struct format **ret, bool *ret_windows)
 {
-	static const char *const known[] = { "format", NULL };
-	struct span name = span_str("jsonl");
+	static const char *const known[] = { "format", "samples", NULL };
+	struct span name = span_str("jsonl"), samples = span_str("true");
 	int err = params_check(&c->params, known, c->f);
 
 	if (err < 0)
 		return err;
+	params_get(&c->params, "samples", 0, &samples);
+	*ret_windows = span_is(samples, "false");
+	if (!*ret_windows && !span_is(samples, "true"))
+		return fault_set(c->f, ERR_REFUSED, "samples", "samples=%.*s is neither true nor false",
+				 (int)(samples.len < 40 ? samples.len : 40), (const char *)samples.data);
 	params_get(&c->params, "format", 0, &name);
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
 		if (span_is(name, formats[i].name)) {
@@ -63,22 +75,43 @@ static int choose_format(struct ctx *c, const struct format **ret)
 			 (int)(name.len < 40 ? name.len : 40), (const char *)name.data);
 }
 
-/* What it holds, in windows of the one width that is kept of all of it. */
+/* From when on samples are exported one by one: a multiple of the windows' width. */
+static int plan_samples(const struct export *e, struct view *v, int64_t *ret)
+{
+	int64_t since, start, width = e->scan.width_ns;
+	int err = view_samples_since(v, e->run.rid, &since);
+
+	if (err < 0 || e->windows || since == INT64_MIN || since == INT64_MAX) {
+		*ret = e->windows ? INT64_MAX : since;
+		return err;
+	}
+	start = window_start(since, width);
+	*ret = start == since ? since : start + width;
+	return 0;
+}
+
+/* What it holds before that, in windows of the one width that is kept of all of it. */
 static int plan_life(struct export *e, struct view *v)
 {
 	struct scan *s = &e->scan;
-	int64_t kept = 0;
+	int64_t kept = 0, end;
 	int err = view_time_range(v, e->run.rid, &s->from_ns, &s->to_ns);
 
 	s->width_ns = e->run.window_ns;
-	if (err == ERR_NOT_FOUND)
-		return 0;
-	if (err == 0)
-		err = view_width(v, e->run.rid, s->from_ns, s->to_ns + s->width_ns, &kept);
+	if (err < 0 && err != ERR_NOT_FOUND)
+		return fault_default(e->c->f, err);
+	end = s->to_ns + s->width_ns;
+	err = plan_samples(e, v, &e->since_ns);
+	if (err == 0 && s->from_ns < e->since_ns)
+		err = view_width(v, e->run.rid, s->from_ns, e->since_ns < end ? e->since_ns : end, &kept);
 	if (kept)
 		s->width_ns = width_join(s->width_ns, kept);
+	if (err == 0)
+		err = plan_samples(e, v, &e->since_ns);
 	s->from_ns = window_start(s->from_ns, s->width_ns);
 	s->to_ns = window_start(s->to_ns, s->width_ns) + s->width_ns;
+	if (s->to_ns > e->since_ns)
+		s->to_ns = e->since_ns > s->from_ns ? e->since_ns : s->from_ns;
 	return fault_default(e->c->f, err);
 }
 
@@ -157,7 +190,62 @@ static int export_windows(struct export *e)
 	s->row = export_bucket;
 	s->pause = export_pause;
 	s->arg = e;
-	err = scan_run(s, &e->partial);
+	err = s->from_ns < s->to_ns ? scan_run(s, &e->partial) : 0;
+	if (err == 0 && e->buckets)
+		series_until(e, e->picked.n);
+	return err;
+}
+
+/* ---- samples ---- */
+
+static int export_sample(void *arg, size_t series, const struct point *p)
+{
+	struct export *e = arg;
+	struct span head = picked_head(&e->picked, series);
+
+	if (e->next <= series) {
+		series_until(e, series);
+		e->next = series + 1;
+	}
+	out_bytes(&e->o, head.data, head.len);
+	e->format->sample(&e->o, e->scan.width_ns, p);
+	e->samples++;
+	return e->o.err;
+}
+
+/* What was dropped while it was read may be missing. */
+static int check_since(struct export *e)
+{
+	struct view *v;
+	int64_t since;
+	int err = view_open(e->c->store, &v);
+
+	if (err < 0)
+		return err;
+	err = plan_samples(e, v, &since);
+	view_close(v);
+	if (err == 0 && since > e->since_ns)
+		return fault_set(e->c->f, ERR_BUSY, "",
+				 "samples grew too old to be kept while they were exported; "
+				 "export the run again");
+	return err;
+}
+
+static int export_samples(struct export *e)
+{
+	const struct sample_scan s = { .store = e->c->store,
+				       .rid = e->run.rid,
+				       .sids = e->picked.sids,
+				       .n_sids = e->picked.n,
+				       .from_ns = e->since_ns,
+				       .to_ns = INT64_MAX,
+				       .sample = export_sample,
+				       .pause = export_pause,
+				       .arg = e };
+	int err = e->since_ns == INT64_MAX ? 0 : samples_scan(&s, &e->partial);
+
+	if (err == 0)
+		err = check_since(e);
 	if (err == 0)
 		series_until(e, e->picked.n);
 	return err;
@@ -205,6 +293,8 @@ static void export_end(struct export *e)
 	out_u64(&e->o, e->picked.n);
 	out_raw(&e->o, ",\"buckets\":");
 	out_u64(&e->o, e->buckets);
+	out_raw(&e->o, ",\"samples\":");
+	out_u64(&e->o, e->samples);
 	out_raw(&e->o, ",\"records\":");
 	out_u64(&e->o, e->records);
 	out_raw(&e->o, ",\"partial\":");
@@ -221,6 +311,8 @@ static int export_lines(struct export *e)
 	else
 		out_raw(&e->o, csv_header);
 	err = export_windows(e);
+	if (err == 0)
+		err = export_samples(e);
 	if (err == 0 && !e->format->whole && e->partial)
 		return fault_set(
 		    e->c->f, ERR_CORRUPT, "",
@@ -254,7 +346,7 @@ static int export_all(struct export *e)
 int handle_export(struct ctx *c)
 {
 	struct export e = { .c = c };
-	int err = choose_format(c, &e.format);
+	int err = choose_format(c, &e.format, &e.windows);
 
 	out_init(&e.o, c->sink);
 	e.o.hold = true;

@@ -128,7 +128,7 @@ void out_export_name(struct out *o, const struct series_name *name)
 	out_labels(o, name);
 	out_raw(o, ",\"unit\":");
 	out_string(o, name->unit);
-	out_raw(o, ",\"bucket\":{");
+	out_ch(o, ',');
 }
 
 static void out_sum(struct out *o, const struct sum *s)
@@ -190,7 +190,7 @@ void out_export_bucket(struct out *o, int64_t start_ns, int64_t every_ns, const 
 	char every[DURATION_TEXT_MAX];
 
 	duration_print(every_ns, every);
-	out_raw(o, "\"start\":");
+	out_raw(o, "\"bucket\":{\"start\":");
 	out_time(o, start_ns);
 	out_raw(o, ",\"every\":\"");
 	out_raw(o, every);
@@ -212,7 +212,19 @@ void out_export_bucket(struct out *o, int64_t start_ns, int64_t every_ns, const 
 	out_raw(o, "}}\n");
 }
 
-void out_export_no_bucket(struct out *o) { out_raw(o, "}}\n"); }
+void out_export_sample(struct out *o, int64_t every_ns, const struct point *p)
+{
+	(void)every_ns;
+	out_raw(o, "\"time\":");
+	out_time(o, p->t_ns);
+	out_raw(o, ",\"step\":");
+	out_step(o, p->step);
+	out_raw(o, ",\"value\":");
+	out_exact(o, p->value, true);
+	out_raw(o, "}\n");
+}
+
+void out_export_no_bucket(struct out *o) { out_raw(o, "\"bucket\":{}}\n"); }
 
 /* ---- windows as CSV ---- */
 
@@ -334,6 +346,34 @@ void out_csv_bucket(struct out *o, int64_t start_ns, int64_t every_ns, const str
 	out_csv_step(o, b->step_max);
 	out_csv_rare(o, b->rare);
 	out_csv_sum_rest(o, &b->sum);
+	out_ch(o, '\n');
+}
+
+/* Commas of the columns [from, to), as many as the rest has where to is NULL. */
+static void out_csv_empty(struct out *o, const char *from, const char *to)
+{
+	const char *p = strstr(csv_header, from),
+		   *end = to ? strstr(csv_header, to) : strchr(csv_header, '\n') + 1;
+
+	for (; p < end; p++)
+		if (*p == ',' || *p == '\n')
+			out_ch(o, ',');
+}
+
+void out_csv_sample(struct out *o, int64_t every_ns, const struct point *p)
+{
+	char every[DURATION_TEXT_MAX];
+
+	duration_print(every_ns, every);
+	out_csv_empty(o, "start,", "every,");
+	out_ch(o, ',');
+	out_raw(o, every);
+	out_csv_empty(o, "count,", "first,");
+	out_csv_double(o, p->value, true);
+	out_csv_empty(o, "last,", "first_time,");
+	out_csv_time(o, p->t_ns);
+	out_csv_step(o, p->step);
+	out_csv_empty(o, "last_time,", NULL);
 	out_ch(o, '\n');
 }
 

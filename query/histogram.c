@@ -195,7 +195,7 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 				   .from_ns = h->ask->from_ns,
 				   .to_ns = h->ask->to_ns,
 				   .least = h->ask->least,
-				   .holds = log_ask_holds(h->ask),
+				   .hint = log_ask_hint(h->ask),
 				   .textless = !h->ask->grep.len && !h->ask->pattern,
 				   .block = block,
 				   .passed = note_passed };

@@ -4,19 +4,37 @@
 
 struct scan {
 	const uint8_t *at, *end;
-	uint8_t run[LITERAL_MAX], best[LITERAL_MAX];
-	size_t n, n_best;
+	uint8_t run[LITERAL_MAX];
+	size_t n;
 	size_t last; /* bytes of the last character of the run */
 	bool unclear;
+	struct literals *to; /* the last one is the best of the choice that is read */
 };
 
 static void end_run(struct scan *s)
 {
-	if (s->n > s->n_best) {
-		memcpy(s->best, s->run, s->n);
-		s->n_best = s->n;
+	size_t i = s->to->n - 1;
+
+	if (s->n > s->to->each[i].len) {
+		memcpy(s->to->each[i].bytes, s->run, s->n);
+		s->to->each[i].len = s->n;
 	}
 	s->n = s->last = 0;
+}
+
+static void next_choice(struct scan *s)
+{
+	end_run(s);
+	s->unclear |= s->to->each[s->to->n - 1].len == 0 || s->to->n == LITERALS_MAX;
+	if (!s->unclear)
+		s->to->each[s->to->n++].len = 0;
+	s->at++;
+}
+
+/* In any case, U+017F is an s and U+212A a k; of other characters the bytes differ. */
+static bool has_one_form(const struct scan *s, size_t n)
+{
+	return !s->to->caseless || (n == 1 && !strchr("sSkK", *s->at));
 }
 
 /* A character that stands for itself, of any number of bytes. */
@@ -26,9 +44,9 @@ static void add_char(struct scan *s)
 
 	while (s->at + n < s->end && (s->at[n] & 0xc0) == 0x80)
 		n++;
-	if (s->n + n > LITERAL_MAX)
+	if (s->n + n > LITERAL_MAX || !has_one_form(s, n))
 		end_run(s);
-	if (n <= LITERAL_MAX) {
+	if (n <= LITERAL_MAX && has_one_form(s, n)) {
 		memcpy(s->run + s->n, s->at, n);
 		s->n += n;
 		s->last = n;
@@ -56,7 +74,7 @@ static size_t repeat_len(const struct scan *s)
 static void quantify(struct scan *s, size_t len)
 {
 	if (*s->at != '+')
-		s->n -= s->last;
+		s->n -= s->last; /* nothing where the character was not taken */
 	end_run(s);
 	s->at += len;
 }
@@ -137,7 +155,7 @@ static void take(struct scan *s)
 {
 	switch (*s->at) {
 	case '|':
-		s->unclear = true;
+		next_choice(s);
 		break;
 	case '(':
 		end_run(s);
@@ -172,17 +190,33 @@ static void take(struct scan *s)
 	}
 }
 
-size_t regex_literal(struct span regex, uint8_t *ret)
+size_t regex_flags(struct span regex, bool *ret_caseless)
 {
-	struct scan s = { .at = regex.data, .end = regex.data + regex.len };
+	size_t i = 2;
 
-	if (regex.len == 0)
+	*ret_caseless = false;
+	if (regex.len < 4 || regex.data[0] != '(' || regex.data[1] != '?')
 		return 0;
+	while (i < regex.len && regex.data[i] && strchr("ims", regex.data[i]))
+		i++;
+	if (i == 2 || i == regex.len || regex.data[i] != ')')
+		return 0;
+	*ret_caseless = memchr(regex.data, 'i', i);
+	return i + 1;
+}
+
+void regex_literals(struct span regex, struct literals *ret)
+{
+	struct scan s = { .at = regex.data, .end = regex.data + regex.len, .to = ret };
+
+	ret->n = 0;
+	if (regex.len == 0)
+		return;
+	s.at += regex_flags(regex, &ret->caseless);
+	ret->each[ret->n++].len = 0;
 	while (s.at < s.end && !s.unclear)
 		take(&s);
 	end_run(&s);
-	if (s.unclear)
-		return 0;
-	memcpy(ret, s.best, s.n_best);
-	return s.n_best;
+	if (s.unclear || ret->each[ret->n - 1].len == 0)
+		ret->n = 0;
 }

@@ -1,5 +1,83 @@
 #include "query/logask.h"
 
+#include <stdlib.h>
+
+#include "query/shape.h"
+
+struct log_shape {
+	struct pattern *pattern; /* NULL: it took too many steps once; nothing is known any more */
+	bool exact;
+};
+
+/* ---- what texts look like ---- */
+
+static enum log_fit fit_shape(void *arg, struct span text)
+{
+	struct log_shape *s = arg;
+	struct fault f = { 0 };
+	bool found;
+
+	if (s->pattern && pattern_match(s->pattern, text, &found, &f) < 0) {
+		pattern_free(s->pattern);
+		s->pattern = NULL;
+	}
+	if (!s->pattern)
+		return LOG_FIT_MAYBE;
+	return !found ? LOG_FIT_NO : s->exact ? LOG_FIT_SURE : LOG_FIT_MAYBE;
+}
+
+static void shape_free(struct log_shape *s)
+{
+	if (s)
+		pattern_free(s->pattern);
+	free(s);
+}
+
+/* NULL where none can be made: then it is not used. */
+static struct log_shape *shape_new(struct span regex)
+{
+	struct log_shape *s = calloc(1, sizeof *s);
+	enum regex_shape kind;
+	struct fault f = { 0 };
+	struct buf shape;
+
+	buf_init(&shape, PATTERN_BYTES_MAX);
+	kind = s ? regex_shape(regex, &shape) : SHAPE_NONE;
+	if (kind == SHAPE_NONE || pattern_new(buf_span(&shape), &s->pattern, &f) < 0) {
+		shape_free(s);
+		s = NULL;
+	} else {
+		s->exact = kind == SHAPE_EXACT;
+	}
+	buf_release(&shape);
+	return s;
+}
+
+static void hint_from_regex(struct log_ask *a, struct span regex)
+{
+	struct literals *l = &a->literals;
+
+	regex_literals(regex, l);
+	if (l->n == 1 && !l->caseless && l->each[0].len > a->grep.len)
+		a->hint.holds = span_of(l->each[0].bytes, l->each[0].len);
+	else
+		for (; a->hint.n_any < l->n; a->hint.n_any++)
+			a->hint.any[a->hint.n_any] =
+			    span_of(l->each[a->hint.n_any].bytes, l->each[a->hint.n_any].len);
+	a->shape = shape_new(regex);
+	if (a->shape) {
+		a->hint.fit = fit_shape;
+		a->hint.fit_arg = a->shape;
+	}
+}
+
+const struct log_hint *log_ask_hint(const struct log_ask *a)
+{
+	return log_hint_is_empty(&a->hint) ? NULL : &a->hint;
+}
+
+/* ---- the request ---- */
+
 static int words_parse(struct log_ask *a, struct fault *f)
 {
 	struct span s;
@@ -21,10 +99,13 @@ static int words_parse(struct log_ask *a, struct fault *f)
 					 (int)(s.len < 40 ? s.len : 40), (const char *)s.data);
 		a->backward = span_is(s, "backward");
 	}
+	a->hint.holds = a->grep;
 	if (!params_get(&a->params, "regex", 0, &s) || s.len == 0)
 		return 0;
-	a->n_literal = regex_literal(s, a->literal);
-	return pattern_new(s, &a->pattern, f);
+	if (pattern_new(s, &a->pattern, f) < 0)
+		return f->err;
+	hint_from_regex(a, s);
+	return 0;
 }
 
 static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
@@ -97,12 +178,9 @@ void log_ask_release(struct log_ask *a)
 {
 	pattern_free(a->pattern);
 	a->pattern = NULL;
+	shape_free(a->shape);
+	a->shape = NULL;
 	params_release(&a->params);
-}
-
-struct span log_ask_holds(const struct log_ask *a)
-{
-	return a->n_literal > a->grep.len ? span_of(a->literal, a->n_literal) : a->grep;
 }
 
 bool log_ask_selects(const struct log_ask *a, const struct log_record *r)
@@ -121,7 +199,8 @@ int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret
 		     (a->grep.len == 0 || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
 	int err;
 
-	if (found && a->pattern && (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
+	if (found && a->pattern && !(r->flags & LOG_FITS) &&
+	    (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
 		return err;
 	*ret = found;
 	return 0;

@@ -10,9 +10,12 @@
 #include "query/literal.h"
 #include "query/params.h"
 #include "query/pattern.h"
+#include "store/read.h"
 
 #define LOG_CONTEXT_MAX  1000
 #define LOG_TAIL_DEFAULT 10 /* where a follower without after_seq starts, as tail -f */
+
+struct log_shape; /* logask.c */
 
 struct log_ask {
 	struct params params;   /* owned; spans below point into it */
@@ -20,10 +23,11 @@ struct log_ask {
 	enum level least;
 	bool has_rank, has_stream, has_start, has_after, has_limit;
 	int32_t rank;
-	struct span grep;             /* empty: none */
-	struct pattern *pattern;      /* NULL: none */
-	uint8_t literal[LITERAL_MAX]; /* what a text must hold to match it */
-	size_t n_literal;
+	struct span grep;                   /* empty: none */
+	struct pattern *pattern;            /* NULL: none */
+	struct literals literals;           /* what its matches hold */
+	struct log_shape *shape;            /* what shapes of texts match; NULL: nothing is known */
+	struct log_hint hint;               /* borrows from all of these */
 	uint64_t after_seq, limit, context; /* limit: UINT64_MAX where none was given */
 	bool backward, follow, explain;
 };
@@ -36,8 +40,9 @@ int log_ask_parse_known(struct span query, const char *const *known, int64_t now
 			struct fault *f);
 void log_ask_release(struct log_ask *a);
 
-/* Bytes that the text of every record that is searched for holds; empty: none are known. */
-struct span log_ask_holds(const struct log_ask *a);
+/* What texts of records that are searched for look like; NULL: nothing is known.  Borrowed from a, which
+ * stays where it is; may be used by one thread at a time. */
+const struct log_hint *log_ask_hint(const struct log_ask *a);
 
 /* Whether the record belongs to the log that is looked at. */
 bool log_ask_selects(const struct log_ask *a, const struct log_record *r);

@@ -1,7 +1,5 @@
 #include "query/logread.h"
 
-#include <stdlib.h>
-
 void out_log_origin(struct out *o, const struct log_record *r)
 {
 	out_raw(o, "\"time\":");
@@ -22,8 +20,7 @@ void out_log_origin(struct out *o, const struct log_record *r)
 
 void out_log_text(struct out *o, const struct log_record *r)
 {
-	out_string(o, r->text);
-	if (utf8_valid(r->text))
+	if (out_string(o, r->text))
 		return;
 	out_raw(o, ",\"text_base64\":");
 	out_base64(o, r->text);
@@ -65,96 +62,14 @@ int log_reader_init(struct log_reader *r, const struct log_ask *ask, uint32_t ri
 	*r = (struct log_reader){
 		.ask = ask, .rid = rid, .from_seq = ask->after_seq + 1, .to_seq = ask->follow ? 0 : last + 1
 	};
-	if (ask->context == 0)
-		return 0;
-	r->ring = calloc(ask->context, sizeof *r->ring);
-	return r->ring ? 0 : ERR_NOMEM;
+	r->edge = ask->backward ? r->to_seq : r->from_seq;
+	return ask->follow ? 0 : log_desk_new(&r->desk);
 }
 
 void log_reader_release(struct log_reader *r)
 {
-	for (size_t i = 0; r->ring && i < r->ask->context; i++)
-		buf_release(&r->ring[i]);
-	free(r->ring);
-	r->ring = NULL;
-}
-
-/* ---- context ---- */
-
-static struct buf *ring_oldest(struct log_reader *r)
-{
-	size_t n = r->ask->context;
-
-	return &r->ring[(r->ring_next + n - r->ring_n) % n];
-}
-
-static void ring_drop(struct log_reader *r)
-{
-	struct buf *b = ring_oldest(r);
-
-	r->ring_bytes -= b->len;
-	buf_release(b);
-	r->ring_n--;
-}
-
-/* Keeps the line of a record that is not written now. */
-static int ring_put(struct log_reader *r, const struct log_record *rec)
-{
-	struct out line;
-
-	out_init(&line, NULL);
-	out_log_line(&line, rec, true);
-	if (line.err < 0) {
-		out_release(&line);
-		return line.err;
-	}
-	while (r->ring_n > 0 &&
-	       (r->ring_n == r->ask->context || r->ring_bytes + line.b.len > LOG_RING_BYTES_MAX))
-		ring_drop(r);
-	r->ring[r->ring_next] = line.b;
-	r->ring_next = (r->ring_next + 1) % r->ask->context;
-	r->ring_n++;
-	r->ring_bytes += line.b.len;
-	return 0;
-}
-
-static void ring_write(struct log_reader *r)
-{
-	while (r->ring_n > 0) {
-		struct buf *b = ring_oldest(r);
-
-		out_bytes(r->out, b->data, b->len);
-		ring_drop(r);
-	}
-}
-
-static int not_found(struct log_reader *r, const struct log_record *rec)
-{
-	if (r->after > 0) {
-		r->after--;
-		out_log_line(r->out, rec, true);
-		return 0;
-	}
-	return r->ask->context ? ring_put(r, rec) : 0;
-}
-
-static int record_read(struct log_reader *r, const struct log_record *rec)
-{
-	bool found = false;
-	int err;
-
-	if (!log_ask_selects(r->ask, rec))
-		return 0;
-	if ((err = log_ask_finds(r->ask, rec, &found, r->f)) < 0)
-		return err;
-	if (!found)
-		return not_found(r, rec);
-	ring_write(r);
-	out_log_line(r->out, rec, false);
-	r->after = r->ask->context;
-	r->found++;
-	r->last_found = rec->seq;
-	return 0;
+	log_desk_free(r->desk);
+	r->desk = NULL;
 }
 
 static bool slice_full(struct log_reader *r)
@@ -169,30 +84,116 @@ static bool limit_reached(const struct log_reader *r)
 	return !r->ask->follow && r->found >= r->ask->limit && r->after == 0;
 }
 
+/* The cursor goes on: all before next_seq is done (backward: from it on). */
+static void move_on(struct log_reader *r, uint64_t next_seq)
+{
+	if (r->ask->backward)
+		r->to_seq = next_seq;
+	else
+		r->from_seq = next_seq;
+}
+
+static uint64_t next_after(const struct log_reader *r, uint64_t seq)
+{
+	return r->ask->backward ? seq : seq + 1;
+}
+
+/* Where going back from a record goes on. */
+static uint64_t back_of(const struct log_reader *r, uint64_t seq) { return r->ask->backward ? seq + 1 : seq; }
+
+static void write_record(struct log_reader *r, const struct log_record *rec, bool context)
+{
+	out_log_line(r->out, rec, context);
+	r->edge = next_after(r, rec->seq);
+}
+
+static void write_found(struct log_reader *r, const struct log_record *rec)
+{
+	write_record(r, rec, false);
+	r->after = r->ask->context;
+	r->found++;
+	r->last_found = rec->seq;
+}
+
+static void turn_to(struct log_reader *r, enum log_turn turn)
+{
+	r->turn = turn;
+	r->turned = true;
+}
+
+/* ---- turns ---- */
+
+/* 1: the walk ends here, before the record. */
+static int search_record(struct log_reader *r, const struct log_record *rec)
+{
+	bool found = false;
+	int err;
+
+	if (!log_ask_selects(r->ask, rec))
+		return 0;
+	if ((err = log_ask_finds(r->ask, rec, &found, r->f)) < 0)
+		return err;
+	if (!found)
+		return 0;
+	if (r->ask->context) {
+		r->hit = rec->seq;
+		r->back = back_of(r, rec->seq);
+		r->left = r->ask->context;
+		turn_to(r, LOG_LOOK_BACK);
+		return 1;
+	}
+	write_found(r, rec);
+	return 0;
+}
+
+/* Before the hit there is nothing that is searched for, and after the limit nothing is. */
+static int go_on_record(struct log_reader *r, const struct log_record *rec)
+{
+	bool before = r->ask->backward ? rec->seq > r->hit : rec->seq < r->hit, found = rec->seq == r->hit;
+	int err;
+
+	if (!log_ask_selects(r->ask, rec))
+		return 0;
+	if (!before && !found && r->found < r->ask->limit &&
+	    (err = log_ask_finds(r->ask, rec, &found, r->f)) < 0)
+		return err;
+	if (found) {
+		write_found(r, rec);
+		return 0;
+	}
+	write_record(r, rec, true);
+	r->after -= !before;
+	if (!before && r->after == 0)
+		turn_to(r, LOG_SEARCH);
+	return 0;
+}
+
 static int slice_record(void *arg, const struct log_record *rec)
 {
 	struct log_reader *r = arg;
-	int err;
+	int err = (r->turn == LOG_GO_ON ? go_on_record : search_record)(r, rec);
 
-	/* records after the limit are only looked at as context of the last one */
-	if (!r->ask->follow && r->found >= r->ask->limit && log_ask_selects(r->ask, rec)) {
-		r->after--;
-		out_log_line(r->out, rec, true);
-		err = 0;
-	} else {
-		err = record_read(r, rec);
-	}
-	if (err < 0)
+	if (err != 0)
 		return err;
 	if (r->out->err < 0)
 		return r->out->err;
-	if (r->ask->backward)
-		r->to_seq = rec->seq;
-	else
-		r->from_seq = rec->seq + 1;
+	move_on(r, next_after(r, rec->seq));
 	r->scanned++;
 	if (limit_reached(r)) {
 		r->limited = true;
+		return 1;
+	}
+	return r->turned || slice_full(r) ? 1 : 0;
+}
+
+static int look_back_record(void *arg, const struct log_record *rec)
+{
+	struct log_reader *r = arg;
+
+	r->back = back_of(r, rec->seq);
+	r->scanned++;
+	if (log_ask_selects(r->ask, rec) && --r->left == 0) {
+		turn_to(r, LOG_GO_ON);
 		return 1;
 	}
 	return slice_full(r) ? 1 : 0;
@@ -203,10 +204,10 @@ static int slice_passed(void *arg, uint64_t next_seq)
 {
 	struct log_reader *r = arg;
 
-	if (r->ask->backward)
-		r->to_seq = next_seq;
+	if (r->turn == LOG_LOOK_BACK)
+		r->back = next_seq;
 	else
-		r->from_seq = next_seq;
+		move_on(r, next_seq);
 	return clock_mono_ns() > r->until_ns ? 1 : 0;
 }
 
@@ -225,7 +226,29 @@ static int still_there(const struct log_reader *r, struct view *v, struct fault 
 	return fault_set(f, ERR_NOT_FOUND, "run", "the run was deleted on %s", deleted);
 }
 
-int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f)
+/* From the hit back to what was written. */
+static int look_back(struct log_reader *r, struct view *v, struct log_range *range, bool *ret_partial)
+{
+	bool backward = r->ask->backward;
+	int err = 0;
+
+	range->from_seq = backward ? r->back : r->edge;
+	range->to_seq = backward ? r->edge : r->back;
+	range->backward = !backward;
+	range->textless = true;
+	if (range->from_seq < range->to_seq)
+		err = view_logs(v, r->rid, range, look_back_record, r, ret_partial);
+	if (err == 0)
+		turn_to(r, LOG_GO_ON);
+	if (backward ? r->back > r->edge : r->back < r->edge) /* the rest of a block */
+		r->back = r->edge;
+	if (err >= 0 && r->turned)
+		move_on(r, r->back);
+	return err;
+}
+
+/* One turn, or a part of it; as view_logs. */
+static int take_turn(struct log_reader *r, struct view *v, bool *ret_partial)
 {
 	const struct log_ask *a = r->ask;
 	struct log_range range = { .from_seq = r->from_seq,
@@ -233,10 +256,22 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 				   .backward = a->backward,
 				   .from_ns = a->from_ns,
 				   .to_ns = a->to_ns,
-				   .least = a->context ? LEVEL_NONE : a->least,
-				   .holds = a->context ? span_of(NULL, 0) : log_ask_holds(a),
 				   .passed = slice_passed,
-				   .effort = &r->effort };
+				   .effort = a->explain ? &r->effort : NULL,
+				   .desk = r->desk };
+
+	r->turned = false;
+	if (r->turn == LOG_LOOK_BACK)
+		return look_back(r, v, &range, ret_partial);
+	if (r->turn == LOG_SEARCH) {
+		range.hint = log_ask_hint(a);
+		range.least = a->least;
+	}
+	return view_logs(v, r->rid, &range, slice_record, r, ret_partial);
+}
+
+int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_bytes, struct fault *f)
+{
 	uint64_t last = 0;
 	bool partial = false;
 	int err = view_last_seq(v, r->rid, &last);
@@ -255,13 +290,15 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 	r->max_bytes = max_bytes;
 	r->scanned = 0;
 	r->until_ns = clock_mono_ns() + LOG_SLICE_NS;
-	err = view_logs(v, r->rid, &range, slice_record, r, &partial);
+	do
+		err = take_turn(r, v, &partial);
+	while (err >= 0 && r->turned && !r->limited && !slice_full(r));
 	r->partial |= partial;
-	if (err == 1)
-		return r->limited ? 0 : 1;
 	if (err < 0)
 		return err;
-	if (a->backward)
+	if (r->limited || r->turned || err == 1)
+		return r->limited ? 0 : 1;
+	if (r->ask->backward)
 		r->to_seq = r->from_seq;
 	else
 		r->from_seq = r->to_seq ? r->to_seq : last + 1;
@@ -298,6 +335,7 @@ int log_tail_start(struct store *s, const struct log_ask *ask, uint32_t rid, uin
 		view_close(v);
 		buf_clear(&o.b);
 	} while (err == 1);
+	log_reader_release(&r);
 	out_release(&o);
 	if (err < 0)
 		return err;

@@ -12,9 +12,13 @@
 #include "query/out.h"
 #include "store/read.h"
 
-#define LOG_SLICE_RECORDS  20000
-#define LOG_SLICE_NS       (200 * NS_PER_MS)
-#define LOG_RING_BYTES_MAX (16u * 1024 * 1024) /* records kept in case they are context; older ones go */
+#define LOG_SLICE_RECORDS 20000
+#define LOG_SLICE_NS      (200 * NS_PER_MS)
+
+/* With context, a search goes in turns: records are searched for with all that is known of them; from one
+ * that is found the walk goes back over `context` records that were selected, texts unread, and from there
+ * on it reads all until context ends. */
+enum log_turn { LOG_SEARCH, LOG_LOOK_BACK, LOG_GO_ON };
 
 struct log_reader {
 	const struct log_ask *ask; /* borrowed */
@@ -23,17 +27,22 @@ struct log_reader {
 	uint64_t first_kept;       /* first sequence that is still there; slices look again */
 	uint64_t found;            /* records that were asked for, without context */
 	uint64_t last_found;       /* its seq */
-	uint64_t after;            /* context lines still to write */
 	bool limited;              /* the limit ended it */
 	bool partial;
-	struct log_effort effort; /* of all slices */
-	struct buf *ring;         /* the last lines not written, as text; owned, `context` of them */
-	size_t ring_next, ring_n, ring_bytes;
+	struct log_effort effort; /* of all slices, where it is asked for */
+	struct log_desk *desk;    /* owned; NULL: a follower, who reads what is young */
+	/* of context */
+	enum log_turn turn;
+	uint64_t edge;       /* records up to it were written, or lie outside: its first that was not */
+	uint64_t hit;        /* the record that LOG_LOOK_BACK comes from */
+	uint64_t back, left; /* how far back it is; how many records more */
+	uint64_t after;      /* context lines still to write */
 	/* of the slice */
 	struct out *out;
 	struct fault *f;
 	size_t max_bytes, scanned;
 	int64_t until_ns;
+	bool turned; /* the walk ended for another turn */
 };
 
 /* Begins at what ask says: [after_seq + 1, end of the log as v sees it], no end when following. */

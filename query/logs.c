@@ -7,7 +7,7 @@
 #include "query/handler.h"
 #include "query/logread.h"
 
-#define SLICE_BYTES    (1024 * 1024) /* a slice opens its first block again */
+#define SLICE_BYTES    (256 * 1024) /* as much as may wait for the client */
 #define FOLLOW_WAIT_MS 1000
 
 static int run_find(struct ctx *c, struct view *v, uint32_t *ret_rid)
@@ -61,6 +61,8 @@ static int slice_send(struct ctx *c, struct log_reader *r, struct out *o)
 		return more;
 	more = log_slice(r, v, o, SLICE_BYTES, c->f);
 	view_close(v);
+	if (more == 1 && o->b.len == 0 && !r->ask->follow)
+		return out_ask(o) < 0 ? o->err : more;
 	return out_flush(o) < 0 ? o->err : more;
 }
 
@@ -132,7 +134,7 @@ static int follow_start(struct store *s, const struct log_ask *a, uint32_t rid, 
 		return fault_default(f, err);
 	err = log_reader_init(r, a, rid, v);
 	view_close(v);
-	r->from_seq = from;
+	r->from_seq = r->edge = from;
 	return err < 0 ? fault_default(f, err) : 0;
 }
 

@@ -29,6 +29,13 @@ int out_flush(struct out *o)
 	return o->err;
 }
 
+int out_ask(struct out *o)
+{
+	if (o->err == 0 && o->sink)
+		o->err = o->sink->write(o->sink->arg, (struct span){ 0 });
+	return o->err;
+}
+
 uint8_t *out_make_room(struct out *o, size_t n)
 {
 	if (o->err < 0)
@@ -56,27 +63,40 @@ void out_bytes(struct out *o, const void *data, size_t n)
 	}
 }
 
-static uint8_t *put_u64(uint8_t *p, uint64_t v)
+/* Eight digits, leading zeros and all, side by side in a word: fields of four digits, of two, of one. */
+static void put_eight(uint8_t *p, uint32_t v)
 {
-	static const char two_digits[] =
-	    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
-	    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
-	    "767778798081828384858687888990919293949596979899";
-	char text[20], *from = text + sizeof text;
-	size_t n;
+	uint64_t four = v / 10000 | (uint64_t)(v % 10000) << 32;
+	uint64_t high = (four * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
+	uint64_t two = high + ((four - 100 * high) << 16);
+	uint64_t tens = (two * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
 
-	for (; v >= 100; v /= 100) {
-		from -= 2;
-		memcpy(from, &two_digits[v % 100 * 2], 2);
+	put_le64(p, UINT64_C(0x3030303030303030) + tens + ((two - 10 * tens) << 8));
+}
+
+static unsigned count_digits(uint32_t v)
+{
+	static const uint32_t powers[] = { 1,      10,      100,      1000,      10000,
+					   100000, 1000000, 10000000, 100000000, 1000000000 };
+	unsigned n = (32 - (unsigned)__builtin_clz(v | 1)) * 1233 >> 12; /* log10(2) * 4096 */
+
+	return v ? n + (v >= powers[n]) : 1;
+}
+
+/* Writes eight bytes at a time, the last of which may be left over. */
+uint8_t *out_put_u64(uint8_t *p, uint64_t v)
+{
+	uint8_t text[16] = { 0 };
+	unsigned n;
+
+	if (v >= 100000000) {
+		p = out_put_u64(p, v / 100000000);
+		put_eight(p, (uint32_t)(v % 100000000));
+		return p + 8;
 	}
-	if (v >= 10) {
-		from -= 2;
-		memcpy(from, &two_digits[v * 2], 2);
-	} else {
-		*--from = (char)('0' + v);
-	}
-	n = (size_t)(text + sizeof text - from);
-	memcpy(p, from, n);
+	n = count_digits((uint32_t)v);
+	put_eight(text, (uint32_t)v);
+	memcpy(p, text + 8 - n, 8);
 	return p + n;
 }
 
@@ -85,29 +105,31 @@ void out_u64(struct out *o, uint64_t v)
 	uint8_t *p = out_room(o, 20);
 
 	if (p)
-		out_wrote(o, put_u64(p, v));
+		out_wrote(o, out_put_u64(p, v));
+}
+
+uint8_t *out_put_i64(uint8_t *p, int64_t v)
+{
+	if (v < 0)
+		*p++ = '-';
+	return out_put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void out_i64(struct out *o, int64_t v)
 {
 	uint8_t *p = out_room(o, 21);
 
-	if (!p)
-		return;
-	if (v < 0)
-		*p++ = '-';
-	out_wrote(o, put_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
+	if (p)
+		out_wrote(o, out_put_i64(p, v));
 }
 
 static const struct out_memo *memo_of(struct out *o, double v)
 {
 	uint64_t bits = double_bits(v);
-	struct out_memo *m;
+	struct out_memo *m = &o->memo[bits * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OUT_MEMO_BITS)];
 
-	for (m = o->memo; m < o->memo + OUT_MEMOS; m++)
-		if (m->bits == bits && m->len > 0)
-			return m;
-	m = &o->memo[o->next_memo++ % OUT_MEMOS];
+	if (m->bits == bits && m->len > 0)
+		return m;
 	m->bits = bits;
 	m->len = number_print(v, m->text);
 	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
@@ -117,21 +139,24 @@ static const struct out_memo *memo_of(struct out *o, double v)
 	return m;
 }
 
+uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
+{
+	const char *text = isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+	const struct out_memo *m;
+
+	if (!isfinite(v))
+		return (uint8_t *)stpcpy((char *)p, text);
+	m = memo_of(o, v);
+	memcpy(p, m->text, NUMBER_TEXT_MAX);
+	return p + m->len;
+}
+
 void out_double(struct out *o, double v)
 {
-	const struct out_memo *m;
-	uint8_t *p;
+	uint8_t *p = out_room(o, NUMBER_TEXT_MAX);
 
-	if (!isfinite(v)) {
-		out_raw(o, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
-		return;
-	}
-	m = memo_of(o, v);
-	p = out_room(o, NUMBER_TEXT_MAX);
-	if (!p)
-		return;
-	memcpy(p, m->text, NUMBER_TEXT_MAX);
-	out_wrote(o, p + m->len);
+	if (p)
+		out_wrote(o, out_put_double(o, p, v));
 }
 
 size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)
@@ -154,18 +179,30 @@ size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)
 	return n;
 }
 
-bool utf8_valid(struct span s)
+/* Bytes of a word that are 0 have their highest bit set; the lowest such bit is right. */
+static uint64_t zero_bytes(uint64_t x) { return (x - 0x0101010101010101) & ~x & 0x8080808080808080; }
+
+/* How many bytes stand for themselves in a JSON string: not below 0x20, not above 0x7f, no '"', no '\\'. */
+static size_t plain_bytes(const uint8_t *s, size_t n)
 {
-	for (size_t i = 0, n, bad; i < s.len; i += n)
-		if ((n = utf8_at(s.data + i, s.len - i, &bad)) == 0)
-			return false;
-	return true;
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t x = get_le64(s + i), odd;
+
+		odd = (x & 0x8080808080808080) | ((x - 0x2020202020202020) & ~x & 0x8080808080808080) |
+		      zero_bytes(x ^ 0x2222222222222222) | zero_bytes(x ^ 0x5c5c5c5c5c5c5c5c);
+		if (odd)
+			return i + (size_t)__builtin_ctzll(odd) / 8;
+	}
+	while (i < n && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
 }
 
-static bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
-/* One character that is not plain; returns how many bytes of s it took. */
-static size_t put_odd(struct out *o, const uint8_t *s, size_t left)
+/* One character that is not plain; returns how many bytes of s it took.  *ret_utf8 goes false where there is
+ * none. */
+static size_t put_odd(struct out *o, const uint8_t *s, size_t left, bool *ret_utf8)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char brief[] = "btn?fr??"; /* from 8; there is none for 11 */
@@ -182,26 +219,30 @@ static size_t put_odd(struct out *o, const uint8_t *s, size_t left)
 		return 1;
 	}
 	n = utf8_at(s, left, &bad);
-	if (n > 0)
+	if (n > 0) {
 		out_bytes(o, s, n);
-	else
-		out_raw(o, "\xef\xbf\xbd");
-	return n > 0 ? n : bad;
+		return n;
+	}
+	out_raw(o, "\xef\xbf\xbd");
+	*ret_utf8 = false;
+	return bad;
 }
 
-void out_string(struct out *o, struct span s)
+bool out_string(struct out *o, struct span s)
 {
+	bool utf8 = true;
+
 	out_ch(o, '"');
 	for (size_t i = 0; i < s.len;) {
-		size_t from = i;
+		size_t n = plain_bytes(s.data + i, s.len - i);
 
-		while (i < s.len && is_plain(s.data[i]))
-			i++;
-		out_bytes(o, s.data + from, i - from);
+		out_bytes(o, s.data + i, n);
+		i += n;
 		if (i < s.len)
-			i += put_odd(o, s.data + i, s.len - i);
+			i += put_odd(o, s.data + i, s.len - i, &utf8);
 	}
 	out_ch(o, '"');
+	return utf8;
 }
 
 void out_time(struct out *o, int64_t t_ns)

@@ -17,7 +17,7 @@
 
 /* Doubles written last, which often come again: min, max, mean, first and last of a window with one
  * sample, a value that stays. */
-#define OUT_MEMOS 4
+#define OUT_MEMO_BITS 4
 struct out_memo {
 	uint64_t bits;
 	size_t len; /* 0: none */
@@ -29,8 +29,7 @@ struct out {
 	const struct api_sink *sink; /* NULL: only the buffer */
 	bool hold;
 	int err;
-	struct out_memo memo[OUT_MEMOS];
-	unsigned next_memo;
+	struct out_memo memo[1 << OUT_MEMO_BITS]; /* by their bits, mixed */
 };
 
 void out_init(struct out *o, const struct api_sink *sink);
@@ -41,6 +40,9 @@ int out_begin(struct out *o, int status, const char *content_type, const char *e
 
 /* Sends all that is in the buffer, whatever `hold` says. */
 int out_flush(struct out *o);
+
+/* Asks the sink whether anyone is there still: ERR_GONE sticks like every error. */
+int out_ask(struct out *o);
 
 /* The slow part of out_room: sends or grows. */
 uint8_t *out_make_room(struct out *o, size_t n);
@@ -76,8 +78,14 @@ void out_i64(struct out *o, int64_t v);
 /* Shortest round-trip; "NaN", "Infinity", "-Infinity" as strings. */
 void out_double(struct out *o, double v);
 
-/* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part. */
-void out_string(struct out *o, struct span s);
+/* The same where room for 21 or NUMBER_TEXT_MAX bytes is known to be; they return the end. */
+uint8_t *out_put_u64(uint8_t *p, uint64_t v);
+uint8_t *out_put_i64(uint8_t *p, int64_t v);
+uint8_t *out_put_double(struct out *o, uint8_t *p, double v);
+
+/* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part, and false is
+ * returned. */
+bool out_string(struct out *o, struct span s);
 void out_time(struct out *o, int64_t t_ns);           /* a string, RFC 3339 */
 void out_base64(struct out *o, struct span s);        /* a string */
 void out_fault(struct out *o, const struct fault *f); /* the object {"code",...}, no request id */
@@ -87,6 +95,5 @@ static inline void out_bool(struct out *o, bool v) { out_raw(o, v ? "true" : "fa
 /* Length of the UTF-8 sequence at s (1 to 4), or 0 when there is none; *ret_bad is then how many
  * bytes one U+FFFD stands for. */
 size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad);
-bool utf8_valid(struct span s);
 
 #endif

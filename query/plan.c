@@ -189,6 +189,7 @@ static int narrow_run(struct plan *p, struct store *store, struct chosen_run *r)
 			  .window_ns = r->window_ns,
 			  .sids = p->picked.sids + r->first,
 			  .n_sids = r->n,
+			  .fields = WANT_TIMES | WANT_STEPS,
 			  .row = narrow_row,
 			  .arg = &n };
 	int err = kept_width(p, store, r, &s.width_ns);
@@ -254,6 +255,21 @@ int plan_make(struct plan *p, const struct ctx *c,
 	return err;
 }
 
+static bool is_by_step(const struct ask *a)
+{
+	return a->x_step || a->step_start != INT64_MIN || a->step_end != INT64_MAX;
+}
+
+/* What the columns and the choice of rows look at. */
+static unsigned fields_of(const struct ask *a)
+{
+	unsigned fields = is_by_step(a) ? WANT_TIMES | WANT_STEPS : 0;
+
+	for (size_t i = 0; i < a->n_aggs; i++)
+		fields |= agg_fields(a->aggs[i]);
+	return fields;
+}
+
 static struct scan scan_of(const struct plan *p, const struct chosen_run *r, struct store *s)
 {
 	struct windows w = windows_clip(&p->windows, r->life_from_ns, r->life_to_ns);
@@ -266,7 +282,8 @@ static struct scan scan_of(const struct plan *p, const struct chosen_run *r, str
 			      .from_ns = w.from_ns,
 			      .to_ns = r->life_from_ns == r->life_to_ns ? w.from_ns : w.to_ns,
 			      .width_ns = p->tier_ns,
-			      .every_ns = w.every_ns };
+			      .every_ns = w.every_ns,
+			      .fields = fields_of(&p->ask) };
 }
 
 /* ---- rows ---- */
@@ -276,6 +293,7 @@ struct walk {
 	const struct row_taker *t;
 	const struct chosen_run *run;
 	size_t opened;      /* the taker was told of the series before this place in plan.picked */
+	bool by_step;       /* steps say which rows are shown */
 	const size_t *ends; /* by=: of the groups, see merged.h */
 	struct hidden hidden;
 };
@@ -306,11 +324,12 @@ static int walk_row(void *arg, size_t series, int64_t start_ns, const struct buc
 	struct walk *w = arg;
 	int err;
 
-	if (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns)))
+	if (w->by_step &&
+	    (!ask_wants_step(&w->p->ask, bucket_step(b)) || (!w->ends && !row_shown(w, series, start_ns))))
 		return 0;
 	if (w->ends)
 		series = series > 0 ? w->ends[series - 1] : 0;
-	err = open_until(w, w->run->first + series + 1);
+	err = w->opened > w->run->first + series ? 0 : open_until(w, w->run->first + series + 1);
 	return err == 0 ? w->t->row(w->t->arg, start_ns, b) : err;
 }
 
@@ -401,7 +420,7 @@ static int run_rows(struct walk *w, struct store *store)
 
 int plan_rows(struct plan *p, struct store *s, const struct row_taker *t)
 {
-	struct walk w = { .p = p, .t = t };
+	struct walk w = { .p = p, .t = t, .by_step = is_by_step(&p->ask) };
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {

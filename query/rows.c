@@ -132,6 +132,10 @@ int handle_query(struct ctx *c)
 		err = plan_check(&p, c);
 	if (err == 0)
 		err = answer(c, &p, form);
+	if (err == ERR_BUSY && !c->f->err)
+		fault_set(c->f, err, "",
+			  "windows of this range went, past their time, while they were read; "
+			  "ask again for what is kept now");
 	plan_release(&p);
 	return err;
 }

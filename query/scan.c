@@ -37,9 +37,10 @@ static int walk_window(void *arg, uint32_t sid, int64_t start_ns, const struct b
 		w->series++;
 	if (s->every_ns == s->width_ns)
 		return s->row(s->arg, w->series, start_ns, b);
+	if (w->open && w->acc_series == w->series && start_ns >= w->acc_start_ns &&
+	    start_ns - w->acc_start_ns < s->every_ns)
+		return bucket_merge_fields(&w->acc, b, s->fields ? s->fields : WANT_ALL);
 	row_ns = window_start(start_ns, s->every_ns);
-	if (w->open && w->acc_series == w->series && w->acc_start_ns == row_ns)
-		return bucket_merge(&w->acc, b);
 	err = row_out(w);
 	if (err != 0)
 		return err;
@@ -80,6 +81,7 @@ static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int
 		return err;
 	view_bound(v, least ? SIZE_MAX : SLOT_BUCKETS_MAX, &found);
 	w->series = first;
+	view_fields(v, s->fields);
 	err = view_windows(v, s->rid, s->sids + first, n, from_ns, to_ns, s->width_ns, walk_window, w,
 			   &partial);
 	view_close(v);

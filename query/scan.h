@@ -25,6 +25,7 @@ struct scan {
 	int64_t width_ns;       /* as view_windows wants it */
 	int64_t from_ns, to_ns; /* multiples of width_ns */
 	int64_t every_ns;       /* a multiple of width_ns; rows start at multiples of it */
+	unsigned fields;        /* of buckets that row looks at (bucket.h); 0: all */
 	int (*row)(void *arg, size_t series, int64_t start_ns, const struct bucket *b);
 	int (*pause)(void *arg);
 	void *arg;

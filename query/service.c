@@ -22,19 +22,29 @@ struct queue {
  * them: joining takes a thread for a moment only, and how many may follow has a bound of its own. */
 enum { READS, JOINS, QUEUES };
 
+/* The thread that slept last wakes first: what it has of memory is there already, and is not had four
+ * times because four threads take turns. */
+struct worker {
+	struct query_service *service;
+	pthread_t thread;
+	pthread_cond_t wake;
+	struct worker *next; /* of those that sleep */
+	bool called;
+};
+
 struct query_service {
 	struct store *store;
 	struct http_server *server;
 	struct http_limits limits;
 	struct follow *follow;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct queue queues[QUEUES]; /* under the lock, as all below but threads */
+	struct queue queues[QUEUES]; /* under the lock, as all below but the workers' threads */
 	int turn;                    /* the queue whose turn it is, where both have jobs */
 	uint64_t running;
 	bool closing;
-	int n_threads;
-	pthread_t threads[];
+	struct worker *asleep;
+	int n_workers;
+	struct worker workers[];
 };
 
 /* An answer on its way: kept whole while it is small. */
@@ -59,21 +69,26 @@ static int answer_begin(void *arg, int status, const char *content_type, const c
 	return 0;
 }
 
+static int answer_stream(struct answer *a)
+{
+	int err;
+
+	a->stream = http_stream_begin(a->rq, a->status, a->content_type, a->extra);
+	err = http_stream_write(a->stream, buf_span(&a->whole), true);
+	buf_release(&a->whole);
+	return err;
+}
+
 static int answer_write(void *arg, struct span s)
 {
 	struct answer *a = arg;
+	int err = 0;
 
-	if (!a->stream && a->whole.len + s.len <= SERVICE_WHOLE_BYTES)
+	if (!a->stream && s.len && a->whole.len + s.len <= SERVICE_WHOLE_BYTES)
 		return buf_add(&a->whole, s.data, s.len);
-	if (!a->stream) {
-		int err;
-
-		a->stream = http_stream_begin(a->rq, a->status, a->content_type, a->extra);
-		if ((err = http_stream_write(a->stream, buf_span(&a->whole), true)) < 0)
-			return err;
-		buf_release(&a->whole);
-	}
-	return http_stream_write(a->stream, s, true);
+	if (!a->stream)
+		err = answer_stream(a);
+	return err < 0 ? err : http_stream_write(a->stream, s.len ? s : span_str(" "), true);
 }
 
 static void answer_end(struct answer *a, int err, const struct fault *f)
@@ -200,9 +215,31 @@ static struct job *job_take(struct query_service *q)
 	return j;
 }
 
-static void *thread_main(void *arg)
+/* Under the lock. */
+static void worker_wake(struct query_service *q)
 {
-	struct query_service *q = arg;
+	struct worker *w = q->asleep;
+
+	if (!w)
+		return;
+	q->asleep = w->next;
+	w->called = true;
+	pthread_cond_signal(&w->wake);
+}
+
+static void worker_sleep(struct query_service *q, struct worker *w)
+{
+	w->called = false;
+	w->next = q->asleep;
+	q->asleep = w;
+	while (!w->called)
+		pthread_cond_wait(&w->wake, &q->lock);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct query_service *q = w->service;
 
 	pthread_mutex_lock(&q->lock);
 	for (;;) {
@@ -211,7 +248,7 @@ static void *thread_main(void *arg)
 		if (!j && q->closing)
 			break;
 		if (!j) {
-			pthread_cond_wait(&q->wake, &q->lock);
+			worker_sleep(q, w);
 			continue;
 		}
 		q->running++;
@@ -228,7 +265,7 @@ static void *thread_main(void *arg)
 int query_service_new(struct store *s, struct http_server *server, const struct http_limits *limits,
 		      int threads, struct query_service **ret)
 {
-	struct query_service *q = calloc(1, sizeof *q + (size_t)threads * sizeof *q->threads);
+	struct query_service *q = calloc(1, sizeof *q + (size_t)threads * sizeof *q->workers);
 	int err;
 
 	if (!q)
@@ -239,13 +276,16 @@ int query_service_new(struct store *s, struct http_server *server, const struct 
 	q->queues[READS] = (struct queue){ .last = &q->queues[READS].first, .max = SERVICE_QUEUE_MAX };
 	q->queues[JOINS] = (struct queue){ .last = &q->queues[JOINS].first, .max = FOLLOWERS_MAX };
 	pthread_mutex_init(&q->lock, NULL);
-	pthread_cond_init(&q->wake, NULL);
 	err = follow_new(s, limits->write_timeout_ms / 2, &q->follow);
-	while (err == 0 && q->n_threads < threads) {
-		if (pthread_create(&q->threads[q->n_threads], NULL, thread_main, q) != 0)
+	while (err == 0 && q->n_workers < threads) {
+		struct worker *w = &q->workers[q->n_workers];
+
+		w->service = q;
+		pthread_cond_init(&w->wake, NULL);
+		if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
 			err = ERR_NOMEM;
 		else
-			q->n_threads++;
+			q->n_workers++;
 	}
 	if (err < 0) {
 		query_service_free(q);
@@ -266,7 +306,7 @@ static int job_put(struct query_service *q, struct queue *to, struct job *j)
 		*to->last = j;
 		to->last = &j->next;
 		to->n++;
-		pthread_cond_signal(&q->wake);
+		worker_wake(q);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return err;
@@ -314,12 +354,14 @@ void query_service_free(struct query_service *q)
 	query_service_stop(q);
 	pthread_mutex_lock(&q->lock);
 	q->closing = true;
-	pthread_cond_broadcast(&q->wake);
+	while (q->asleep)
+		worker_wake(q);
 	pthread_mutex_unlock(&q->lock);
-	for (int i = 0; i < q->n_threads; i++)
-		pthread_join(q->threads[i], NULL);
+	for (int i = 0; i < q->n_workers; i++) {
+		pthread_join(q->workers[i].thread, NULL);
+		pthread_cond_destroy(&q->workers[i].wake);
+	}
 	follow_free(q->follow);
-	pthread_cond_destroy(&q->wake);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }

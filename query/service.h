@@ -16,7 +16,7 @@
 #include "proto/http.h"
 #include "store/admin.h"
 
-#define SERVICE_WHOLE_BYTES 65536
+#define SERVICE_WHOLE_BYTES (256 << 10)
 #define SERVICE_QUEUE_MAX   64 /* reads waiting for a thread; more get 503 */
 
 struct query_service;

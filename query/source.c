@@ -61,7 +61,7 @@ static int taker_write(void *arg, struct span s)
 {
 	struct taker *t = arg;
 
-	return t->fn(t->arg, s) != 0 ? ERR_GONE : 0;
+	return s.len && t->fn(t->arg, s) != 0 ? ERR_GONE : 0;
 }
 
 /* Whoever can read the directory may read what is in it. */

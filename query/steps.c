@@ -197,6 +197,7 @@ int hidden_find(const struct scan *scan, struct hidden *ret, bool *ret_partial)
 	struct scan s = *scan;
 	int err;
 
+	s.fields = WANT_TIMES | WANT_STEPS;
 	s.row = search_row;
 	s.pause = NULL;
 	s.arg = &search;

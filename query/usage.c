@@ -76,6 +76,8 @@ static void out_usage(struct out *o, const char *project, const struct policy *p
 		out_tier(o, policy, &u->tiers[i]);
 		out_ch(o, ',');
 	}
+	out_row(o, "samples", "raw", policy->raw_keep_ns, &u->samples);
+	out_ch(o, ',');
 	out_row(o, "logs", "young", policy->log_keep_ns, &u->young_logs);
 	out_ch(o, ',');
 	out_row(o, "logs", "sealed", policy->log_keep_ns, &u->sealed_logs);

@@ -16,13 +16,15 @@
 #define REDRAW_EVERY_NS (100 * NS_PER_MS)
 
 static const char help[] =
-    "usage: astraml export RUN [--format jsonl|csv] [-o FILE]\n"
+    "usage: astraml export RUN [--format jsonl|csv] [--windows] [-o FILE]\n"
     "\n"
     "Everything of a run, to stdout or into a file.\n"
     "\n"
-    "  --format jsonl   JSON lines: the run, its metrics by windows with every bit of them, its log\n"
+    "  --format jsonl   JSON lines: the run, its metrics with every bit of them, its log\n"
     "                   (astraml import jsonl FILE makes the same run of it)\n"
-    "  --format csv     the metrics only, a row a window, for spreadsheets (astraml import csv FILE)\n"
+    "  --format csv     the metrics only, a row a sample or window (astraml import csv FILE)\n"
+    "  --windows        metrics by windows; else sample by sample, as long as samples are kept, and by\n"
+    "                   windows before that\n"
     "  -o, --output FILE  instead of stdout; FILE is there when all of it is\n"
     "\n"
     "example: astraml export bert-lr3e5 | zstd > bert-lr3e5.jsonl.zst\n";
@@ -143,7 +145,8 @@ static int export_file(struct source *s, const char *path, const char *file, str
 	return err;
 }
 
-static int export_run(const struct target *t, const char *run, const char *format, const char *file)
+static int export_run(const struct target *t, const char *run, const char *format, bool windows,
+		      const char *file)
 {
 	struct export e = { .out = stdout, .lines = strcmp(format, "jsonl") == 0 };
 	struct source *s;
@@ -159,6 +162,7 @@ static int export_run(const struct target *t, const char *run, const char *forma
 	path_part(&path, run);
 	path_add(&path, "/export");
 	path_param(&path, "format", format);
+	path_param(&path, "samples", windows ? "false" : NULL);
 	err = file ? export_file(s, buf_cstr(&path), file, &e, &f)
 		   : export_to(s, buf_cstr(&path), NULL, &e, &f);
 	buf_release(&path);
@@ -175,9 +179,11 @@ static int export_run(const struct target *t, const char *run, const char *forma
 int verb_export(const struct target *t, int argc, char **argv)
 {
 	const char *format = "jsonl", *file = NULL, *run;
+	bool windows = false;
 	const struct option_text options[] = {
 		{ "--format", 0, &format, NULL },
 		{ "--output", 'o', &file, NULL },
+		{ "--windows", 0, NULL, &windows },
 	};
 	struct verb_args args = { .help = help,
 				  .options = options,
@@ -193,5 +199,5 @@ int verb_export(const struct target *t, int argc, char **argv)
 		fprintf(stderr, "astraml export: --format %s is none of jsonl and csv\n", format);
 		return EXIT_USAGE;
 	}
-	return export_run(t, run, format, file);
+	return export_run(t, run, format, windows, file);
 }

@@ -5,15 +5,17 @@
 #include <time.h>
 
 #include "query/logask.h"
+#include "query/loghistogram.h"
 #include "query/logshow.h"
 #include "query/steptime.h"
 #include "query/term.h"
 #include "query/verb.h"
 #include "store/base/clock.h"
 
-#define RETRY_LEAST_MS 200
-#define RETRY_MOST_MS  5000
-#define AROUND_DEFAULT "10"
+#define RETRY_LEAST_MS    200
+#define RETRY_MOST_MS     5000
+#define AROUND_DEFAULT    "10"
+#define HISTOGRAM_WINDOWS "24"
 
 /* Context that is asked for so that events and tracebacks are whole. */
 #define TRACE_RECORDS  100 /* beyond that of -C */
@@ -24,7 +26,7 @@
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
     "                    [--events] [--tail N] [--since T] [--until T] [--around-step N]\n"
-    "                    [--raw] [--explain] [--json]\n"
+    "                    [--raw] [--explain] [--histogram [--every W]] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
@@ -41,6 +43,8 @@ static const char help[] =
     "                  as many as -C says; of a step logged again after a resume, the newest\n"
     "  --raw           the exact bytes of each record; else progress bars show their last state and\n"
     "                  each record ends its line\n"
+    "  --histogram     how many records of each level there are over time, with bars for errors,\n"
+    "                  warnings and the rest; in windows of W (30s, 5m, 1h), or some two dozen\n"
     "  --explain       on stderr at the end: how many stored blocks there were, and were opened\n"
     "\n"
     "On a terminal warnings are yellow, errors red, and colours of the log itself are kept.\n"
@@ -49,8 +53,9 @@ static const char help[] =
     "example: astraml logs bert-lr3e5 --events --grep OutOfMemory --tail 1\n";
 
 struct log_options {
-	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step;
-	bool follow, raw, explain, events;
+	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step,
+	    *every;
+	bool follow, raw, explain, events, histogram;
 };
 
 static bool has_search(const struct log_options *o) { return o->level || o->grep || o->regex; }
@@ -94,19 +99,24 @@ static struct log_events_ask choice_of(const struct log_options *o)
 					.least = level < 0 ? LEVEL_NONE : (enum level)level };
 }
 
-static void add_filters(struct buf *path, const struct target *t, const char *run,
-			const struct log_options *o)
+static void add_choice(struct buf *path, const struct log_options *o)
 {
-	verb_run_path(path, t, run, "/logs");
 	path_param(path, "level", level_is_of_events(o) ? NULL : o->level);
 	path_param(path, "stream", o->stream);
 	path_param(path, "rank", o->rank);
 	path_param(path, "grep", o->grep);
 	path_param(path, "regex", o->regex);
-	if (records_around(o) > 0)
-		path_param_u64(path, "context", records_around(o));
 	path_param_since(path, "start", o->since);
 	path_param_since(path, "end", o->until);
+}
+
+static void add_filters(struct buf *path, const struct target *t, const char *run,
+			const struct log_options *o)
+{
+	verb_run_path(path, t, run, "/logs");
+	add_choice(path, o);
+	if (records_around(o) > 0)
+		path_param_u64(path, "context", records_around(o));
 	path_param(path, "explain", o->explain ? "true" : NULL);
 }
 
@@ -258,6 +268,37 @@ static int print_log(const struct target *t, const char *run, const struct log_o
 	return err < 0 ? verb_fault(&f) : EXIT_OK;
 }
 
+static int show_histogram(struct source *s, const char *path, const struct target *t)
+{
+	struct fault f = { 0 };
+	struct json_object *answer = verb_tree(s, path, &f);
+
+	if (!answer)
+		return verb_fault(&f);
+	if (!log_histogram_show(answer, t))
+		fprintf(stderr, "there are no such records\n");
+	json_object_put(answer);
+	return EXIT_OK;
+}
+
+static int print_histogram(const struct target *t, const char *run, const struct log_options *o)
+{
+	struct fault f = { 0 };
+	struct source *s;
+	struct buf path;
+	int status;
+
+	if (source_open(t, &s, &f) < 0)
+		return verb_fault(&f);
+	verb_run_path(&path, t, run, "/logs/histogram");
+	add_choice(&path, o);
+	path_param(&path, o->every ? "every" : "points", o->every ? o->every : HISTOGRAM_WINDOWS);
+	status = t->json ? verb_print(s, buf_cstr(&path)) : show_histogram(s, buf_cstr(&path), t);
+	buf_release(&path);
+	source_close(s);
+	return status;
+}
+
 int verb_logs(const struct target *t, int argc, char **argv)
 {
 	struct log_options o = { 0 };
@@ -267,7 +308,8 @@ int verb_logs(const struct target *t, int argc, char **argv)
 		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
 		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
 		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
-		{ "--events", 0, NULL, &o.events },     { "--raw", 0, NULL, &o.raw },
+		{ "--events", 0, NULL, &o.events },     { "--histogram", 0, NULL, &o.histogram },
+		{ "--every", 0, &o.every, NULL },       { "--raw", 0, NULL, &o.raw },
 		{ "--explain", 0, NULL, &o.explain },   { "--around-step", 0, &o.around_step, NULL },
 	};
 	struct verb_args args = { .help = help,
@@ -304,5 +346,16 @@ int verb_logs(const struct target *t, int argc, char **argv)
 	}
 	if (o.around_step && !verb_number("--around-step", o.around_step, 0, INT64_MAX, &n))
 		return EXIT_USAGE;
-	return print_log(t, run, &o);
+	if (o.every && !o.histogram) {
+		fprintf(stderr, "astraml logs: --every goes with --histogram\n");
+		return EXIT_USAGE;
+	}
+	if (o.histogram &&
+	    (o.follow || o.tail || o.context || o.around_step || o.events || o.raw || o.explain)) {
+		fprintf(stderr,
+			"astraml logs: --histogram counts records; leave -f, --tail, -C, --around-step, "
+			"--events, --raw and --explain out\n");
+		return EXIT_USAGE;
+	}
+	return o.histogram ? print_histogram(t, run, &o) : print_log(t, run, &o);
 }

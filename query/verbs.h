@@ -22,6 +22,7 @@ int verb_rm(const struct target *t, int argc, char **argv);
 int verb_undelete(const struct target *t, int argc, char **argv);
 int verb_export(const struct target *t, int argc, char **argv);
 int verb_stats(const struct target *t, int argc, char **argv);
+int verb_project(const struct target *t, int argc, char **argv);
 int verb_policy(const struct target *t, int argc, char **argv);
 int verb_compact(const struct target *t, int argc, char **argv);
 int verb_verify(const struct target *t, int argc, char **argv);

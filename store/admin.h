@@ -162,6 +162,7 @@ struct usage {
 	uint64_t runs, deleted_runs, series;
 	struct usage_row tiers[USAGE_TIERS_MAX]; /* of metrics, by width */
 	size_t n_tiers;
+	struct usage_row samples; /* one by one */
 	struct usage_row young_logs, sealed_logs;
 };
 int store_usage(struct store *s, const char *project, struct usage *ret);

@@ -43,12 +43,14 @@ int block_read(struct span body, size_t count, block_fn fn, void *arg);
 
 /* The same of some buckets: of these series (by rising sid) whose windows start in [from, to).  Passes
  * over the others at a fraction of the cost and stops behind the last that can be wanted, so of what
- * is not wanted only memory safety is checked. */
+ * is not wanted only memory safety is checked.  Of a wanted bucket other fields may be there or not. */
 struct block_want {
-	const uint32_t *sids;
+	const uint32_t *sids; /* NULL: all */
 	size_t n_sids;
 	int64_t from_ns, to_ns;
+	unsigned fields; /* bucket.h; 0: all */
 };
+extern const struct block_want block_want_all;
 int block_read_some(struct span body, size_t count, const struct block_want *want, block_fn fn, void *arg);
 
 #endif

@@ -1,7 +1,3 @@
-/*
- * An empty bucket holds the ends of every order (first is the greatest point there is, min is
- * +infinity, ...), so that adding to it and merging with it need no case of their own.
- */
 #include "store/bucket.h"
 
 #include <stdlib.h>
@@ -35,18 +31,6 @@ int point_compare(const struct point *a, const struct point *b)
 	return double_total_compare(a->value, b->value);
 }
 
-void bucket_init(struct bucket *b)
-{
-	*b = (struct bucket){
-		.min = bits_double(UINT64_C(0x7ff0000000000000)),
-		.max = bits_double(UINT64_C(0xfff0000000000000)),
-		.first = { INT64_MAX, INT64_MAX, bits_double(INT64_MAX) },
-		.last = { INT64_MIN, STEP_NONE, bits_double(UINT64_MAX) },
-		.step_min = STEP_NONE,
-		.step_max = STEP_NONE,
-	};
-}
-
 void bucket_release(struct bucket *b)
 {
 	sum_release(&b->sum);
@@ -54,7 +38,7 @@ void bucket_release(struct bucket *b)
 	bucket_init(b);
 }
 
-int bucket_copy(struct bucket *dst, const struct bucket *src)
+int bucket_copy_owned(struct bucket *dst, const struct bucket *src)
 {
 	struct bucket_rare *rare = NULL;
 	struct sum sum = { 0 };
@@ -219,7 +203,7 @@ int bucket_start(struct bucket *b, struct point p)
 	return 0;
 }
 
-int bucket_merge(struct bucket *dst, const struct bucket *src)
+int bucket_merge_fields(struct bucket *dst, const struct bucket *src, unsigned fields)
 {
 	struct bucket_rare *r = NULL;
 	bool had_rare = dst->rare;
@@ -230,7 +214,7 @@ int bucket_merge(struct bucket *dst, const struct bucket *src)
 		if (!r)
 			return ERR_NOMEM;
 	}
-	err = sum_merge(&dst->sum, &src->sum);
+	err = fields & WANT_SUM ? sum_merge(&dst->sum, &src->sum) : 0;
 	if (err < 0) {
 		if (!had_rare) {
 			free(dst->rare);
@@ -245,8 +229,11 @@ int bucket_merge(struct bucket *dst, const struct bucket *src)
 		r->neg_inf += src->rare->neg_inf;
 		rare_widen(r, src->rare->bad_t_ns, src->rare->bad_step);
 	}
-	widen_values(dst, src->min, src->max);
-	widen_points(dst, &src->first, &src->last);
-	widen_steps(dst, src->step_min, src->step_max);
+	if (fields & WANT_VALUES)
+		widen_values(dst, src->min, src->max);
+	if (fields & WANT_TIMES)
+		widen_points(dst, &src->first, &src->last);
+	if (fields & WANT_STEPS)
+		widen_steps(dst, src->step_min, src->step_max);
 	return 0;
 }

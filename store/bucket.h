@@ -43,12 +43,46 @@ struct bucket {
 	struct bucket_rare *rare; /* owned; NULL while every sample is finite */
 };
 
-void bucket_init(struct bucket *b);
-void bucket_release(struct bucket *b);                         /* empty again */
-int bucket_copy(struct bucket *dst, const struct bucket *src); /* dst uninitialised; deep; ERR_NOMEM */
+/* What a reader wants of buckets, beside their counts; 0 stands for all of it.  Of those that are merged the
+ * others mean nothing; first and last are wanted with their times and steps, by which they are ordered. */
+enum {
+	WANT_TIMES = 1,  /* of first and last */
+	WANT_STEPS = 2,  /* of first and last; least and greatest */
+	WANT_VALUES = 4, /* min, max; those of first and last */
+	WANT_SUM = 8,
+	WANT_RARE = 16,
+	WANT_COUNT = 32, /* nothing but that */
+	WANT_ALL = WANT_TIMES | WANT_STEPS | WANT_VALUES | WANT_SUM | WANT_RARE,
+};
+
+/* An empty bucket holds the ends of every order (first is the greatest point there is, min is
+ * +infinity, ...), so that adding to it and merging with it need no case of their own. */
+static inline void bucket_init(struct bucket *b)
+{
+	*b = (struct bucket){
+		.min = bits_double(UINT64_C(0x7ff0000000000000)),
+		.max = bits_double(UINT64_C(0xfff0000000000000)),
+		.first = { INT64_MAX, INT64_MAX, bits_double(INT64_MAX) },
+		.last = { INT64_MIN, STEP_NONE, bits_double(UINT64_MAX) },
+		.step_min = STEP_NONE,
+		.step_max = STEP_NONE,
+	};
+}
+
+void bucket_release(struct bucket *b); /* empty again */
 
 /* Whether there is anything to release. */
 static inline bool bucket_owns(const struct bucket *b) { return b->rare || b->sum.wide; }
+
+/* Deep; dst uninitialised; ERR_NOMEM. */
+int bucket_copy_owned(struct bucket *dst, const struct bucket *src);
+static inline int bucket_copy(struct bucket *dst, const struct bucket *src)
+{
+	if (__builtin_expect(bucket_owns(src), 0))
+		return bucket_copy_owned(dst, src);
+	*dst = *src;
+	return 0;
+}
 
 /* Number of samples, non-finite ones included. */
 uint64_t bucket_samples(const struct bucket *b);
@@ -58,7 +92,11 @@ int bucket_start(struct bucket *b, struct point p);
 
 /* ERR_NOMEM leaves the bucket as it was. */
 int bucket_add(struct bucket *b, struct point p);
-int bucket_merge(struct bucket *dst, const struct bucket *src);
+int bucket_merge_fields(struct bucket *dst, const struct bucket *src, unsigned fields); /* WANT_... */
+static inline int bucket_merge(struct bucket *dst, const struct bucket *src)
+{
+	return bucket_merge_fields(dst, src, WANT_ALL);
+}
 
 /* 0 when the two are the same to the last bit, the canonical sum included; else ERR_CORRUPT, for who
  * compares what was read back with what was written. */

@@ -11,6 +11,12 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* Below that the planes of a column cost more to describe than they save. */
 #define PLANES_LEAST 32
 
+/* As many bits can be had of eight bytes wherever they begin. */
+#define WORD_WIDTH 57
+
+/* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
+#define LOOSE_GAIN 32
+
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
 /* Modulo 2^64, without the overflow that C does not define. */
@@ -30,13 +36,25 @@ struct guess {
 	size_t cost; /* about, in bytes */
 };
 
+static bool divides(int64_t v, unsigned unit)
+{
+	switch (unit) { /* by constants: no division is needed */
+	case 3:
+		return v % INT64_C(1000000000) == 0;
+	case 2:
+		return v % 1000000 == 0;
+	default:
+		return v % 1000 == 0;
+	}
+}
+
 /* The coarsest unit that divides all. */
 static unsigned unit_of(const int64_t *v, size_t n)
 {
 	unsigned unit = UNITS - 1;
 
 	for (size_t i = 0; i < n && unit; i++)
-		while (v[i] % units[unit])
+		while (unit && !divides(v[i], unit))
 			unit--;
 	return unit;
 }
@@ -123,8 +141,10 @@ static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
 			    : bits;
 	}
 	loose = (size_t)(bits >> 11) + distinct / 2 + 1;
+	if (loose > n - n / LOOSE_GAIN)
+		loose = n;
 	*ret = distinct == 1 ? PLANE_SAME : loose < n ? PLANE_LOOSE : PLANE_DENSE;
-	return distinct == 1 ? 1 : loose < n ? loose : n;
+	return distinct == 1 ? 1 : loose;
 }
 
 static size_t cost_planes(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint8_t forms[8])
@@ -175,8 +195,18 @@ static void get_plane(struct column_in *in, unsigned form, unsigned shift, uint6
 {
 	struct span s = read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
 
-	for (size_t i = 0; i < n && s.len; i++)
-		u[i] |= (uint64_t)s.data[form == PLANE_SAME ? 0 : i] << shift;
+	if (form == PLANE_SAME && s.len) {
+		uint64_t same = (uint64_t)s.data[0] << shift;
+
+		for (size_t i = 0; i < n && same; i++)
+			u[i] |= same;
+	} else if (shift) {
+		for (size_t i = 0; i < s.len; i++)
+			u[i] |= (uint64_t)s.data[i] << shift;
+	} else {
+		for (size_t i = 0; i < s.len; i++)
+			u[i] = s.data[i];
+	}
 }
 
 static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t least, bool zigzagged)
@@ -189,7 +219,8 @@ static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t leas
 		return ERR_CORRUPT;
 	for (unsigned p = 0; p < planes; p += 4)
 		forms[p / 4] = read_u8(&in->loose);
-	memset(u, 0, n * sizeof(*u));
+	if (planes == 0 || (forms[0] & 3) == PLANE_SAME)
+		memset(u, 0, n * sizeof(*u));
 	for (unsigned p = 0; p < planes; p++) {
 		unsigned form = forms[p / 4] >> 2 * (p % 4) & 3;
 
@@ -197,8 +228,10 @@ static int get_planes(struct column_in *in, int64_t *ret, size_t n, int64_t leas
 			return ERR_CORRUPT;
 		get_plane(in, form, 8 * p, u, n);
 	}
-	for (size_t i = 0; i < n; i++)
-		ret[i] = zigzagged ? unzigzag(u[i]) : plus((int64_t)u[i], least);
+	for (size_t i = 0; i < n && zigzagged; i++)
+		ret[i] = unzigzag(u[i]);
+	for (size_t i = 0; i < n && !zigzagged; i++)
+		ret[i] = plus((int64_t)u[i], least);
 	return 0;
 }
 
@@ -236,11 +269,18 @@ static int get_run(struct column_in *in, int64_t *ret, size_t n)
 	struct span s = read_bytes(&in->dense, width > 64 ? 0 : (n * width + 7) / 8);
 	uint64_t mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << (width & 63)) - 1;
 	unsigned __int128 waiting = 0;
-	size_t at = 0;
+	size_t i = 0, at;
 
 	if (width > 64 || in->dense.bad)
 		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t bit = 0; width <= WORD_WIDTH && i < n && bit / 8 + 8 <= s.len; i++, bit += width)
+		ret[i] = plus((int64_t)(get_le64(s.data + bit / 8) >> bit % 8 & mask), least);
+	at = i * width / 8;
+	if (i < n && i * width % 8) {
+		waiting = s.data[at++] >> i * width % 8;
+		filled = 8 - i * width % 8;
+	}
+	for (; i < n; i++) {
 		for (; filled < width; filled += 8)
 			waiting |= (unsigned __int128)s.data[at++] << filled;
 		ret[i] = plus((int64_t)((uint64_t)waiting & mask), least);
@@ -300,7 +340,7 @@ static size_t begin_cost(const int64_t *v, unsigned order)
 	return cost;
 }
 
-/* The guesses of one reference, by rising order; returns how many. */
+/* The guesses of one reference, by rising order, up to one that leaves nothing to pack; returns how many. */
 static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret)
 {
 	unsigned unit = unit_of(v, n), order = 0;
@@ -314,6 +354,8 @@ static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret
 			differ(v + order - 1, n - order + 1);
 		*g = (struct guess){ .order = order, .ref = ref, .unit = unit, .cost = begin_cost(v, order) };
 		guess_packing(v + order, n - order, g);
+		if (g->packing == PACK_SAME)
+			return order + 1;
 	}
 	return order;
 }
@@ -328,6 +370,8 @@ static struct guess choose(const int64_t *from, size_t n, const int64_t *const *
 	for (unsigned ref = 0; ref <= n_refs; ref++) {
 		take_reference(from, n, ref ? refs[ref - 1] : NULL, v);
 		found += guess_orders(v, n, ref, guesses + found);
+		if (guesses[found - 1].packing == PACK_SAME)
+			return guesses[found - 1];
 	}
 	for (size_t i = 1; i < found; i++)
 		if (guesses[i].cost < guesses[best[0]].cost)
@@ -404,10 +448,64 @@ static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing
 	}
 }
 
+static void skip_planes(struct column_in *in, size_t n)
+{
+	unsigned planes = read_u8(&in->loose);
+	uint8_t forms[2] = { 0 };
+
+	if (planes > 8) {
+		in->loose.bad = true;
+		return;
+	}
+	for (unsigned p = 0; p < planes; p += 4)
+		forms[p / 4] = read_u8(&in->loose);
+	for (unsigned p = 0; p < planes; p++) {
+		unsigned form = forms[p / 4] >> 2 * (p % 4) & 3;
+
+		read_bytes(form == PLANE_DENSE ? &in->dense : &in->loose, form == PLANE_SAME ? 1 : n);
+	}
+}
+
+static void skip_packed(struct column_in *in, size_t n, enum packing packing)
+{
+	if (packing == PACK_ZIGZAG) {
+		skip_planes(in, n);
+		return;
+	}
+	if (packing == PACK_LEAST || packing == PACK_SAME)
+		read_varint(&in->loose);
+	if (packing == PACK_LEAST)
+		skip_planes(in, n);
+	for (size_t i = 0; i < n && packing == PACK_BITS; i += COLUMN_RUN) {
+		size_t m = n - i < COLUMN_RUN ? n - i : COLUMN_RUN;
+
+		read_varint(&in->loose);
+		read_bytes(&in->dense, (m * read_u8(&in->loose) + 7) / 8);
+	}
+}
+
+int column_skip(struct column_in *in, size_t n)
+{
+	unsigned head, order;
+
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	order = head >> 2 & 3;
+	if (order >= ORDERS || order >= n)
+		return ERR_CORRUPT;
+	for (unsigned i = 0; i < order; i++)
+		read_varint(&in->loose);
+	skip_packed(in, n - order, (enum packing)(head & 3));
+	return in->loose.bad || in->dense.bad ? ERR_CORRUPT : 0;
+}
+
 static void add_up(int64_t *v, size_t n)
 {
+	int64_t sum = v[0];
+
 	for (size_t i = 1; i < n; i++)
-		v[i] = plus(v[i], v[i - 1]);
+		v[i] = sum = plus(v[i], sum);
 }
 
 int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
@@ -433,8 +531,9 @@ int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *cons
 		add_up(ret + 1, n - 1);
 	if (order > 0)
 		add_up(ret, n);
-	for (size_t i = 0; i < n; i++)
-		ret[i] =
-		    plus((int64_t)((uint64_t)ret[i] * (uint64_t)units[unit]), ref ? refs[ref - 1][i] : 0);
+	for (size_t i = 0; i < n && unit; i++)
+		ret[i] = (int64_t)((uint64_t)ret[i] * (uint64_t)units[unit]);
+	for (size_t i = 0; i < n && ref; i++)
+		ret[i] = plus(ret[i], refs[ref - 1][i]);
 	return 0;
 }

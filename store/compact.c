@@ -97,27 +97,6 @@ int ids_in_slot(struct store *s, const struct part_id *slot, struct part_id **re
 	return err;
 }
 
-struct gone {
-	struct runs *runs;
-	bool any;
-};
-
-static int note_gone(void *arg, const struct run_range *r)
-{
-	struct gone *g = arg;
-
-	g->any = !runs_known(g->runs, r->rid);
-	return g->any;
-}
-
-bool runs_any_gone(struct runs *rs, struct span runs)
-{
-	struct gone g = { .runs = rs };
-
-	run_ranges_read(runs, note_gone, &g);
-	return g.any;
-}
-
 void unlink_parts(struct store *s, const struct part_id *ids, size_t n)
 {
 	char path[FILE_PATH_MAX];
@@ -248,6 +227,7 @@ static int tidy(struct compactor *c, const struct task *task)
 
 	if (task->report->runs > runs) {
 		c->look_for_gone = true;
+		rawcare_runs_went(c->raw);
 		if (err == 0)
 			err = flushes_learn_again(&c->flushes, c->store);
 	}
@@ -416,9 +396,9 @@ static int seal_raw(struct compactor *c, struct compact_report *report)
 	struct raw_report raw = { 0 };
 	int err = rawcare_run(c->raw, clock_now_ns(), true, &c->stop, &raw);
 
-	report->raw_parts = raw.parts;
-	report->raw_samples = raw.samples;
-	report->raw_bytes = raw.bytes;
+	report->raw_parts += raw.parts;
+	report->raw_samples += raw.samples;
+	report->raw_bytes += raw.bytes;
 	return err;
 }
 
@@ -444,6 +424,8 @@ int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn te
 		done = report.parts + report.dropped;
 		err = compact(s->compactor, &task);
 	} while (err == 0 && report.parts + report.dropped > done);
+	if (err == 0 && report.runs)
+		err = seal_raw(s->compactor, &report); /* without those that went */
 	*ret = report;
 	return err;
 }

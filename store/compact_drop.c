@@ -3,6 +3,7 @@
 #include "store/base/bytes.h"
 #include "store/compactor.h"
 #include "store/flush.h"
+#include "store/purge.h"
 #include "store/slot.h"
 #include "store/turn.h"
 

@@ -361,7 +361,7 @@ static int walk_part(struct damage *d, const struct part *part)
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
 	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, NULL, 0, any_bucket, NULL);
+		err = part_read(part, i, reader, &room, &block_want_all, any_bucket, NULL);
 		if (err != ERR_CORRUPT && err != ERR_IO)
 			continue;
 		err = quarantine_knows(d->known, d->part->id.number, part_block(part, i).offset)

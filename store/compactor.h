@@ -72,9 +72,6 @@ int compact_quarantine_parts(struct compactor *c, const struct part_id *slot, bo
 
 /* ---- what they share ---- */
 
-/* Whether one of a part's runs is gone for good. */
-bool runs_any_gone(struct runs *rs, struct span runs);
-
 /* "project default, tier 5m, 1d from 2025-07-06T00:00:00Z". */
 #define SLOT_TEXT_MAX 192
 void slot_text(const struct project *p, const struct part_id *slot, char *ret);

@@ -22,7 +22,7 @@
  *
  *   database  key                                     value (kind)
  *   meta      "state"                                 STATE: see store.h, struct state
- *   meta      "parts"                                 STATE: number u64 of the newest part
+ *   meta      "parts", "raw"                          STATE: number u64 of the newest part, raw part
  *   project   name                                    PROJECT: see project.h
  *   run       rid u32                                 RUN: see run.c
  *   runid     project, 0x00, id                       RUNID: rid u32
@@ -42,6 +42,8 @@
  *   logseal   rid u32                                 LOGSEAL: see seal.h
  *   token     hash [32]                               TOKEN: role u8, created i64, project s
  *   part      pid u32, tier u64, from i64             PART: see manifest.h
+ *   raw       pid u32, first batch u64                RAW: see rawrow.h
+ *   rawgone   rid u32, or 0 u32 and pid u32           RAW_GONE: time i64, see rawrow.h
  *   quarantine  pid u32, number u32                   QUARANTINE: see quarantine.h
  *
  * Invariants
@@ -49,11 +51,18 @@
  *  2. Blocks of a flush count only when the flush is done: flush <= state.flush.
  *  3. A sample of batch b in a window of epoch e is in blocks, and not in memory, exactly when some
  *     done flush has upto >= b and floor >= e.  Batches <= state.trimmed hold only such samples.
- *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.
+ *  4. A sequence of a run's log is given once, also when the record is deleted: logseq only rises.  Blocks
+ *     of a log go from the front: those there are follow each other without a gap.
  *  5. Keys of journal, flush, block, idemage only rise: they are appended, and trimmed on the left.
  *  6. A bucket of flush F counts exactly when the finest part of its project that covers its start, if
  *     there is one, has upto < F (cover.h).  Parts of a project's tier do not overlap.  A flush's row
  *     stays while its upto > state.trimmed, for invariant 3, also when its blocks are folded and gone.
+ *  7. A run has a row in runid or in deleted, never in both.  A rid without a row in run is of a run that is
+ *     gone: no other row has it as its key, and what blocks, parts and the journal still hold of it counts
+ *     for nothing.
+ *  8. The samples of batches <= state.sealed are in raw parts, or their project kept none, or they grew too
+ *     old; those of later batches are in the journal.  state.sealed <= state.trimmed.  Raw parts of a
+ *     project are of ranges of batches that do not meet.
  *
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.

@@ -41,7 +41,8 @@ int found_init(struct found *f, const uint32_t *sids, size_t n_sids)
 void found_truncate(struct found *f, size_t n)
 {
 	while (f->n > n)
-		bucket_release(&f->all[--f->n].bucket);
+		if (bucket_owns(&f->all[--f->n].bucket))
+			bucket_release(&f->all[f->n].bucket);
 }
 
 void found_clear(struct found *f)
@@ -80,10 +81,13 @@ static size_t place_of(const struct found *f, uint32_t sid)
 
 int found_add(struct found *f, struct block_key key, int64_t width_ns, const struct bucket *b)
 {
-	size_t place = place_of(f, key.sid);
 	struct found_bucket *to;
+	size_t place;
 	int err;
 
+	if (f->last == f->n_sids || f->sids[f->last] != key.sid)
+		f->last = place_of(f, key.sid);
+	place = f->last;
 	if (place == f->n_sids)
 		return 0;
 	if (f->n > f->max)

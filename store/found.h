@@ -19,7 +19,7 @@ struct found {
 	const uint32_t *asked; /* the caller's list, borrowed */
 	uint32_t *sids;        /* the same, rising */
 	uint32_t *positions;   /* of these in the list */
-	size_t n_sids;
+	size_t n_sids, last;   /* the place of the series that was added to last */
 	struct found_bucket *all;
 	size_t n, cap, max; /* found_add fails with ERR_FULL when there are more than max */
 	size_t *totals;     /* found_total: by position, 1 + the place of its only bucket; NULL before */

@@ -80,7 +80,8 @@ static int gather_block_bucket(void *arg, struct block_key key, const struct buc
 /* A damaged block is left out whole, and told. */
 static int gather_block(struct gather *g, struct span key, struct span value)
 {
-	const struct block_want want = { g->found.sids, g->found.n_sids, g->read_from_ns, g->read_to_ns };
+	const struct block_want want = { g->found.sids, g->found.n_sids, g->read_from_ns, g->read_to_ns,
+					 g->fields };
 	size_t before = g->found.n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
@@ -227,9 +228,7 @@ static int gather_part_bucket(void *arg, struct block_key key, const struct buck
 {
 	struct part_walk *w = arg;
 
-	if (key.start_ns < w->from_ns || key.start_ns >= w->to_ns || !in_range(w->g, key.start_ns))
-		return 0;
-	return found_add(&w->g->found, key, w->g->width_ns, b);
+	return !in_range(w->g, key.start_ns) ? 0 : found_add(&w->g->found, key, w->g->width_ns, b);
 }
 
 /* A part is made without what is in quarantine; all else that cannot be read is told. */
@@ -243,13 +242,14 @@ static void leave_out(struct gather *g, uint64_t part, uint64_t offset)
 static int gather_part(struct part_walk *w, const struct part *part)
 {
 	struct found *f = &w->g->found;
+	const struct block_want want = { f->sids, f->n_sids, w->from_ns, w->to_ns, w->g->fields };
 	size_t i = 0;
 	int err = 0;
 
 	for (; err == 0 && part_find(part, f->sids, f->n_sids, w->from_ns, w->to_ns, &i); i++) {
 		size_t before = f->n;
 
-		err = part_read(part, i, w->reader, &w->block, f->sids, f->n_sids, gather_part_bucket, w);
+		err = part_read(part, i, w->reader, &w->block, &want, gather_part_bucket, w);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
 			found_truncate(f, before);
 			leave_out(w->g, part_id(part).number, part_block(part, i).offset);
@@ -257,6 +257,118 @@ static int gather_part(struct part_walk *w, const struct part *part)
 		} else if (err == 0)
 			err = settle(w->g);
 	}
+	return err;
+}
+
+/* ---- parts that have all there is, read when it is told ---- */
+
+struct gather_held {
+	struct part *part;
+	int64_t from_ns, to_ns; /* the piece of the range that it gives */
+};
+
+/* How many pieces and, at most, windows there are, and whether these are all as they are asked for. */
+struct pieces {
+	const struct gather *g;
+	size_t n;
+	uint64_t windows;
+	bool as_asked;
+};
+
+static int count_piece(void *arg, const struct part_row *row, int64_t from_ns, int64_t to_ns)
+{
+	struct pieces *p = arg;
+	int64_t tier_ns = row->id.tier_ns == TIER_RECORDED ? p->g->recorded_ns : row->id.tier_ns;
+
+	p->n++;
+	p->windows += p->g->found.n_sids * ((uint64_t)(to_ns - from_ns) / (uint64_t)tier_ns + 1);
+	p->as_asked &= p->g->width_ns == TIER_RECORDED || tier_ns == p->g->width_ns;
+	return 0;
+}
+
+/* One series in parts comes in order, each window once; so do several in one part, when they are asked for
+ * in its order.  The bound is for all of them, as none can be taken back. */
+static int can_hold(struct gather *g, bool *ret)
+{
+	struct pieces pieces = { .g = g, .as_asked = g->may_hold && g->found.n == 0 };
+	int err = cover_pieces(&g->parts, g->width_ns, g->read_from_ns, g->read_to_ns, count_piece, &pieces);
+
+	for (size_t i = 0; i < g->found.n_sids && pieces.as_asked; i++)
+		pieces.as_asked = g->found.positions[i] == i;
+	*ret = pieces.as_asked && pieces.windows <= g->found.max && (pieces.n == 1 || g->found.n_sids == 1);
+	return err;
+}
+
+static int hold(struct part_walk *w, struct part *part)
+{
+	struct gather *g = w->g;
+
+	if (g->n_held == g->held_cap) {
+		size_t cap = g->held_cap ? g->held_cap * 2 : 8;
+		struct gather_held *p = realloc(g->held, cap * sizeof(*p));
+
+		if (!p) {
+			parts_put(w->store->parts, part);
+			return ERR_NOMEM;
+		}
+		g->held = p;
+		g->held_cap = cap;
+	}
+	g->held[g->n_held++] = (struct gather_held){ part, w->from_ns, w->to_ns };
+	return 0;
+}
+
+static void let_go(struct gather *g)
+{
+	while (g->n_held)
+		parts_put(g->store->parts, g->held[--g->n_held].part);
+	free(g->held);
+	g->held = NULL;
+	g->held_cap = 0;
+	g->store = NULL;
+}
+
+struct telling {
+	struct part_walk walk;
+	block_fn fn;
+	void *arg;
+	int said;
+};
+
+static int tell_one(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct telling *t = arg;
+
+	return in_range(t->walk.g, key.start_ns) ? t->said = t->fn(t->arg, key, b) : 0;
+}
+
+static int tell_held(struct telling *t, const struct gather_held *h)
+{
+	struct gather *g = t->walk.g;
+	const struct found *f = &g->found;
+	const struct block_want want = { f->sids, f->n_sids, h->from_ns, h->to_ns, g->fields };
+
+	for (size_t i = 0; part_find(h->part, f->sids, f->n_sids, h->from_ns, h->to_ns, &i); i++) {
+		int err = part_read(h->part, i, t->walk.reader, &t->walk.block, &want, tell_one, t);
+
+		if (t->said || (err < 0 && err != ERR_CORRUPT && err != ERR_IO))
+			return err;
+		g->partial |= err < 0;
+	}
+	return 0;
+}
+
+int gather_tell(struct gather *g, block_fn fn, void *arg)
+{
+	struct telling t = { .fn = fn, .arg = arg };
+	int err;
+
+	if (!g->n_held)
+		return found_tell(&g->found, fn, arg);
+	err = walk_init(&t.walk, g->store, g);
+	for (size_t i = 0; i < g->n_held && err == 0; i++)
+		err = tell_held(&t, &g->held[i]);
+	walk_release(&t.walk);
 	return err;
 }
 
@@ -275,8 +387,9 @@ static int gather_row(struct part_walk *w, const struct part_row *row)
 	}
 	if (err < 0)
 		return err;
-	err = gather_part(w, part);
-	parts_put(w->store->parts, part);
+	err = w->g->store ? hold(w, part) : gather_part(w, part);
+	if (!w->g->store)
+		parts_put(w->store->parts, part);
 	return err;
 }
 
@@ -298,10 +411,15 @@ static int gather_piece(void *arg, const struct part_row *row, int64_t from_ns, 
 static int gather_parts(struct store *s, struct gather *g)
 {
 	struct part_walk w;
+	bool holding;
 	int err;
 
 	if (g->parts.n == 0)
 		return 0;
+	err = can_hold(g, &holding);
+	g->store = holding ? s : NULL;
+	if (err < 0)
+		return err;
 	err = walk_init(&w, s, g);
 	if (err == 0)
 		err = cover_pieces(&g->parts, g->width_ns, g->read_from_ns, g->read_to_ns, gather_piece, &w);
@@ -319,14 +437,16 @@ int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g)
 		err = quarantine_read(t, g->pid, &g->quarantine);
 	if (err < 0)
 		return err;
+	while (g->finer_than_ns && g->parts.n && g->parts.rows[g->parts.n - 1].id.tier_ns >= g->finer_than_ns)
+		g->parts.n--;
 	set_read_range(g);
 	if (!g->sealing &&
 	    quarantine_hides_flushed(&g->quarantine, &g->parts, g->rid, g->read_from_ns, g->read_to_ns))
 		g->partial = true;
 	err = place_memory(g);
-	if (err == 0)
-		err = gather_parts(s, g);
-	return err < 0 ? err : gather_flushes(g, t);
+	if (err == 0 && !g->finer_than_ns)
+		err = gather_flushes(g, t);
+	return err < 0 ? err : gather_parts(s, g);
 }
 
 int gather_rows(struct store *s, struct kv_txn *t, struct gather *g, const struct part_row *rows, size_t n)
@@ -345,6 +465,7 @@ int gather_rows(struct store *s, struct kv_txn *t, struct gather *g, const struc
 
 void gather_again(struct gather *g)
 {
+	let_go(g);
 	found_clear(&g->found);
 	manifest_release(&g->parts);
 	quarantine_release(&g->quarantine);
@@ -353,6 +474,7 @@ void gather_again(struct gather *g)
 
 void gather_release(struct gather *g)
 {
+	let_go(g);
 	found_release(&g->found);
 	manifest_release(&g->parts);
 	quarantine_release(&g->quarantine);

@@ -137,8 +137,8 @@ struct logblock {
 	uint64_t first_seq;
 	struct logtext *texts; /* of a sealed block */
 	struct buf text;       /* of the record of it got last */
-	uint8_t *maybe;
-	size_t maybe_cap;
+	uint8_t *fits;         /* of logblock_find */
+	size_t fits_cap;
 	struct label attrs[LOG_ATTRS_MAX]; /* of the record got last */
 };
 
@@ -238,7 +238,7 @@ void logblock_free(struct logblock *b)
 	if (!b)
 		return;
 	free(b->rows);
-	free(b->maybe);
+	free(b->fits);
 	buf_release(&b->raw);
 	buf_release(&b->text);
 	logtext_free(b->texts);
@@ -393,35 +393,42 @@ int logblock_get(struct logblock *b, size_t i, struct log_record *ret)
 	return err == 0 && b->sealed ? get_text(b, i, &ret->text) : err;
 }
 
-bool logblock_may_hold(const struct logblock *b, struct span bytes)
+bool logblock_may_fit(const struct logblock *b, const struct log_hint *hint)
 {
 	if (b->sealed)
-		return logtext_may_hold(b->texts, bytes);
-	return b->undecoded.len && memmem(b->undecoded.data, b->undecoded.len, bytes.data, bytes.len);
+		return logtext_may_fit(b->texts, hint);
+	return hint->holds.len == 0 || (b->undecoded.len && memmem(b->undecoded.data, b->undecoded.len,
+								   hint->holds.data, hint->holds.len));
 }
 
-int logblock_find(struct logblock *b, struct span bytes, const uint8_t **ret_maybe)
+static int find_young(struct logblock *b, const struct log_hint *hint)
 {
+	int err = need_row(b, 0);
+
+	for (size_t i = 0; i < b->count && err == 0; i++) {
+		struct span text = b->rows[i].text;
+		bool holds = hint->holds.len == 0 ||
+			     (text.len && memmem(text.data, text.len, hint->holds.data, hint->holds.len));
+
+		b->fits[i] = holds ? LOG_FIT_MAYBE : LOG_FIT_NO;
+	}
+	return err;
+}
+
+int logblock_find(struct logblock *b, const struct log_hint *hint, const uint8_t **ret_fits)
+{
+	bool any = true;
 	int err;
 
-	if (b->count > b->maybe_cap) {
-		uint8_t *p = realloc(b->maybe, b->count);
+	if (b->count > b->fits_cap) {
+		uint8_t *p = realloc(b->fits, b->count);
 
 		if (!p)
 			return ERR_NOMEM;
-		b->maybe = p;
-		b->maybe_cap = b->count;
+		b->fits = p;
+		b->fits_cap = b->count;
 	}
-	*ret_maybe = b->maybe;
-	if (b->sealed)
-		return logtext_find(b->texts, bytes, b->maybe);
-	err = need_row(b, 0);
-	if (err < 0)
-		return err;
-	for (size_t i = 0; i < b->count; i++) {
-		struct span text = b->rows[i].text;
-
-		b->maybe[i] = text.len && memmem(text.data, text.len, bytes.data, bytes.len);
-	}
-	return 0;
+	err = b->sealed ? logtext_find(b->texts, hint, b->fits, &any) : find_young(b, hint);
+	*ret_fits = err == 0 && any ? b->fits : NULL;
+	return err;
 }

@@ -31,6 +31,7 @@
 #ifndef STORE_LOGBLOCK_H
 #define STORE_LOGBLOCK_H
 
+#include "store/loghint.h"
 #include "store/model.h"
 #include "store/stored.h"
 
@@ -70,7 +71,7 @@ struct logblock; /* a block opened for reading, its memory used again for the ne
 int logblock_new(struct logblock **ret);
 void logblock_free(struct logblock *b); /* NULL is fine */
 
-/* Opens a block; most of it is decoded when it is asked for, in memory bounded by the maxima above.
+/* Opens a block; what is sealed is decoded when it is asked for, in memory bounded by the maxima above.
  * s->body is borrowed until the next open.  ERR_CORRUPT for bytes that have not this form, also from
  * the calls below. */
 int logblock_open(struct logblock *b, const struct stored *s, uint64_t first_seq);
@@ -86,11 +87,11 @@ int logblock_get(struct logblock *b, size_t i, struct log_record *ret);
 /* The same without its text, which is empty in a sealed block. */
 int logblock_get_row(struct logblock *b, size_t i, struct log_record *ret);
 
-/* False: no record has these bytes in its text.  Reads the least there is to read. */
-bool logblock_may_hold(const struct logblock *b, struct span bytes);
+/* False: no record of it is wanted.  Of a sealed block nothing is decoded for that. */
+bool logblock_may_fit(const struct logblock *b, const struct log_hint *hint);
 
-/* Which records may have these bytes in their text; the array, one entry each, is borrowed until the
- * next find.  For a sealed block most of it stays unread.  ERR_CORRUPT, ERR_NOMEM. */
-int logblock_find(struct logblock *b, struct span bytes, const uint8_t **ret_maybe);
+/* Which records are wanted: an enum log_fit each, borrowed until the next find; *ret_fits NULL: none.  Of
+ * a sealed block most stays unread.  ERR_CORRUPT, ERR_NOMEM. */
+int logblock_find(struct logblock *b, const struct log_hint *hint, const uint8_t **ret_fits);
 
 #endif

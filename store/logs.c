@@ -1,5 +1,7 @@
 #include "store/logs.h"
 
+#include <stdlib.h>
+
 #include "store/base/bytes.h"
 #include "store/logblock.h"
 
@@ -79,23 +81,74 @@ int logs_put(struct kv_txn *t, struct batch *b)
 
 /* ---- reading ---- */
 
+#define COUNTED_MAX 256 /* blocks between which a search may go to and fro and count each once */
+
+struct counted {
+	uint64_t first[COUNTED_MAX];
+	size_t n; /* ever; the last COUNTED_MAX are there */
+};
+
+struct log_desk {
+	struct logblock *block;
+	struct counted seen, opened;
+	/* the block that is open; len 0: none that can be kept */
+	uint8_t header[STORED_HEADER_BYTES];
+	uint64_t first_seq;
+	struct stored s; /* its body lies in body */
+	struct buf body;
+	const uint8_t *fits; /* NULL: none, where they were found */
+	bool found;
+};
+
+int log_desk_new(struct log_desk **ret)
+{
+	struct log_desk *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return ERR_NOMEM;
+	buf_init(&d->body, SIZE_MAX / 2);
+	if (logblock_new(&d->block) < 0) {
+		free(d);
+		return ERR_NOMEM;
+	}
+	*ret = d;
+	return 0;
+}
+
+void log_desk_free(struct log_desk *d)
+{
+	if (!d)
+		return;
+	logblock_free(d->block);
+	buf_release(&d->body);
+	free(d);
+}
+
+/* Whether it is the first time; COUNTED_MAX others make it be forgotten. */
+static bool count_first(struct counted *c, uint64_t first_seq)
+{
+	size_t there = c->n < COUNTED_MAX ? c->n : COUNTED_MAX;
+
+	for (size_t i = 1; i <= there; i++)
+		if (c->first[(c->n - i) % COUNTED_MAX] == first_seq)
+			return false;
+	c->first[c->n++ % COUNTED_MAX] = first_seq;
+	return true;
+}
+
 struct walk {
 	const struct log_range *range;
-	struct logblock *block;
+	struct log_desk *desk;
 	log_fn fn;
 	void *arg;
 	bool *partial;
+	struct span value; /* of the block that is looked at */
 };
 
 static bool may_match(const struct walk *w, const struct logblock_prefix *p)
 {
 	return p->t_max_ns >= w->range->from_ns && p->t_min_ns <= w->range->to_ns &&
 	       p->levels >> w->range->least != 0;
-}
-
-static bool wanted(const struct walk *w, uint64_t seq)
-{
-	return seq >= w->range->from_seq && (!w->range->to_seq || seq < w->range->to_seq);
 }
 
 /* What to do with a block whose prefix this is. */
@@ -112,60 +165,123 @@ static enum log_block_use use_of(const struct walk *w, uint64_t first_seq, uint6
 	return use == LOG_BLOCK_READ && !may_match(w, p) ? LOG_BLOCK_PASS : use;
 }
 
+/* The records of the open block that the hint lets through; *ret_fits NULL: none. */
+static int find_records(struct walk *w, const uint8_t **ret_fits)
+{
+	struct log_desk *d = w->desk;
+	int err = d->found ? 0 : logblock_find(d->block, w->range->hint, &d->fits);
+
+	d->found = err == 0;
+	*ret_fits = d->fits;
+	return err;
+}
+
+static int tell_record(struct walk *w, size_t at, enum log_fit fit)
+{
+	struct log_record r;
+	int err = (w->range->textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
+
+	if (err < 0)
+		return err;
+	r.flags |= fit == LOG_FIT_SURE ? LOG_FITS : 0;
+	return w->fn(w->arg, &r);
+}
+
 static int tell_records(struct walk *w)
 {
 	const struct log_range *range = w->range;
-	size_t n = logblock_count(w->block);
-	const uint8_t *maybe = NULL;
-	struct log_record r;
-	int err = range->holds.len ? logblock_find(w->block, range->holds, &maybe) : 0;
+	const struct logblock *b = w->desk->block;
+	uint64_t first = logblock_seq(b, 0);
+	size_t n = logblock_count(b), from, to;
+	const uint8_t *fits = NULL;
+	int err = range->hint ? find_records(w, &fits) : 0;
 
-	for (size_t i = 0; i < n && err == 0; i++) {
-		size_t at = range->backward ? n - 1 - i : i;
+	if (err < 0 || (range->hint && !fits))
+		return err;
+	from = range->from_seq > first ? range->from_seq - first : 0;
+	to = range->to_seq && range->to_seq < first + n ? range->to_seq - first : n;
+	for (size_t i = from; i < to && err == 0; i++) {
+		size_t at = range->backward ? to - 1 - (i - from) : i;
 
-		if ((maybe && !maybe[at]) || !wanted(w, logblock_seq(w->block, at)))
-			continue;
-		err = (range->textless ? logblock_get_row : logblock_get)(w->block, at, &r);
-		if (err == 0)
-			err = w->fn(w->arg, &r);
+		if (!fits || fits[at] != LOG_FIT_NO)
+			err = tell_record(w, at, fits ? (enum log_fit)fits[at] : LOG_FIT_MAYBE);
 	}
 	return err;
 }
 
-/* Opens the block where it may match.  Records told before damage showed are good. */
-static int walk_records(struct walk *w, const struct stored *s, uint64_t first_seq)
+/* Opens the block on the desk.  A sealed one that is kept gets a body of its own, which outlives the view. */
+static int open_block(struct walk *w, const struct stored *s, uint64_t first_seq, bool *ret_fits)
 {
-	struct log_effort *effort = w->range->effort;
+	struct log_desk *d = w->desk;
+	int err = logblock_open(d->block, s, first_seq);
+
+	d->found = false;
+	*ret_fits = err == 0 && (!w->range->hint || logblock_may_fit(d->block, w->range->hint));
+	if (err < 0 || !*ret_fits || s->codec != CODEC_SEALED || d != w->range->desk)
+		return err;
+	err = buf_add(&d->body, s->body.data, s->body.len);
+	memcpy(d->header, w->value.data, sizeof d->header);
+	d->s = *s;
+	d->s.body = buf_span(&d->body);
+	d->first_seq = first_seq;
+	return err < 0 ? err : logblock_open(d->block, &d->s, first_seq);
+}
+
+static void count_opened(struct walk *w, const struct stored *s, uint64_t first_seq)
+{
+	if (!w->range->effort || !count_first(&w->desk->opened, first_seq))
+		return;
+	w->range->effort->opened_blocks++;
+	w->range->effort->opened_bytes += s->body.len;
+}
+
+/* Opens the block where it may match.  Records told before damage showed are good. */
+static int walk_records(struct walk *w, const struct stored *s, uint64_t first_seq, bool open)
+{
 	struct logblock_prefix prefix;
 	int err = logblock_prefix(s->body, &prefix);
 	enum log_block_use use = err < 0 ? LOG_BLOCK_PASS : use_of(w, first_seq, s->count, &prefix);
+	bool fits = true;
 
 	if (use != LOG_BLOCK_READ)
 		return use == LOG_BLOCK_STOP ? 1 : err;
-	if (effort) {
-		effort->opened_blocks++;
-		effort->opened_bytes += s->body.len;
+	if (!open) {
+		w->desk->body.len = 0;
+		if (s->codec != CODEC_SEALED)
+			count_opened(w, s, first_seq);
+		err = open_block(w, s, first_seq, &fits);
 	}
-	err = logblock_open(w->block, s, first_seq);
-	if (err < 0 || (w->range->holds.len && !logblock_may_hold(w->block, w->range->holds)))
+	if (err < 0 || !fits)
 		return err;
+	count_opened(w, s, first_seq);
 	return tell_records(w);
+}
+
+/* Whether the block is the one that is open, byte for byte: its header has the checksum. */
+static bool is_open(const struct log_desk *d, uint64_t first_seq, struct span value)
+{
+	return d->body.len && d->first_seq == first_seq && value.len == STORED_HEADER_BYTES + d->body.len &&
+	       memcmp(value.data, d->header, STORED_HEADER_BYTES) == 0;
 }
 
 /* A damaged block is passed over and told. */
 static int walk_block(struct walk *w, struct span key, struct span value)
 {
 	uint64_t first = get_be64(key.data + 4);
-	struct stored s = { 0 };
-	int err = stored_open(key, value, KIND_LOG, &s);
+	struct log_desk *d = w->desk;
+	bool open = is_open(d, first, value);
+	struct stored s = open ? d->s : (struct stored){ 0 };
+	int err = open ? 0 : stored_open(key, value, KIND_LOG, &s);
 
-	if (err == 0 && w->range->effort) {
+	w->value = value;
+	if (err == 0 && w->range->effort && count_first(&d->seen, first)) {
 		w->range->effort->blocks++;
 		w->range->effort->bytes += s.body.len;
 	}
 	if (err == 0)
-		err = walk_records(w, &s, first);
+		err = walk_records(w, &s, first, open);
 	if (err == ERR_CORRUPT) {
+		d->body.len = 0;
 		*w->partial = true;
 		err = 0;
 	}
@@ -211,10 +327,10 @@ static int walk_blocks(struct kv_cursor *c, uint32_t rid, struct walk *w)
 int logs_read(struct kv_txn *t, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,
 	      bool *ret_partial)
 {
-	struct walk w = { .range = range, .fn = fn, .arg = arg };
+	struct walk w = { .range = range, .desk = range->desk, .fn = fn, .arg = arg };
 	struct kv_cursor *c = NULL;
 	bool partial = false;
-	int err = logblock_new(&w.block);
+	int err = w.desk ? 0 : log_desk_new(&w.desk);
 
 	w.partial = &partial;
 	if (err == 0)
@@ -222,7 +338,8 @@ int logs_read(struct kv_txn *t, uint32_t rid, const struct log_range *range, log
 	if (err == 0)
 		err = walk_blocks(c, rid, &w);
 	kv_cursor_close(c);
-	logblock_free(w.block);
+	if (!range->desk)
+		log_desk_free(w.desk);
 	if (partial && ret_partial)
 		*ret_partial = true;
 	return err;

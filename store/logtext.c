@@ -10,9 +10,12 @@
 
 #include "store/base/compress.h"
 #include "store/logtext_layout.h"
+#include "store/trigrams.h"
 
 #define LEVEL           3
-#define FRAME_PLAIN_MAX 64 /* bytes that are not worth a frame of zstd */
+#define FRAME_PLAIN_MAX 64  /* bytes that are not worth a frame of zstd */
+#define TRIGRAMS_SHARE  128 /* of the packed form */
+#define TRIGRAMS_LEAST  8   /* bytes; a block that makes less is opened as fast */
 
 struct template
 {
@@ -20,7 +23,6 @@ struct template
 	uint32_t at, len; /* in pack.templates */
 	uint32_t slots, count;
 	uint32_t first; /* in pack.segments_of: of the segments that have it */
-	uint32_t column_bytes;
 };
 
 struct segment {
@@ -38,7 +40,8 @@ struct pack {
 	size_t n_runs, runs_cap;
 	uint32_t *by_template; /* first runs of segments, grouped by template */
 	struct buf bytes;      /* of all templates */
-	struct buf lines, ids, numbers, head;
+	struct buf head, lines, ids, columns, numbers[CLASSES + 1];
+	struct buf frames; /* packed */
 };
 
 static void pack_release(struct pack *p)
@@ -50,10 +53,13 @@ static void pack_release(struct pack *p)
 	free(p->digits);
 	free(p->by_template);
 	buf_release(&p->bytes);
+	buf_release(&p->head);
 	buf_release(&p->lines);
 	buf_release(&p->ids);
-	buf_release(&p->numbers);
-	buf_release(&p->head);
+	buf_release(&p->columns);
+	for (int i = 0; i <= CLASSES; i++)
+		buf_release(&p->numbers[i]);
+	buf_release(&p->frames);
 }
 
 /* ---- taking segments apart ---- */
@@ -226,7 +232,8 @@ static size_t varint_bytes(uint64_t v) { return (size_t)(70 - __builtin_clzll(v 
 /* What the runs of a column have in common. */
 struct shape {
 	bool same, canonical, one_width;
-	size_t plain_bytes, delta_bytes, digits;
+	size_t plain_bytes, delta_bytes;
+	unsigned most_digits;
 };
 
 static struct shape shape_of(const struct pack *p, const uint32_t *runs, size_t n, uint32_t slot)
@@ -244,7 +251,7 @@ static struct shape shape_of(const struct pack *p, const uint32_t *runs, size_t 
 		s.canonical = s.canonical && digits == digits_of(v);
 		s.plain_bytes += varint_bytes(v);
 		s.delta_bytes += varint_bytes(i ? zigzag((int64_t)(v - before)) : v);
-		s.digits += digits;
+		s.most_digits = digits > s.most_digits ? digits : s.most_digits;
 		before = v;
 	}
 	s.same &= s.one_width;
@@ -278,21 +285,30 @@ static uint8_t *put_digits(uint8_t *out, const struct pack *p, const uint32_t *r
 	return out;
 }
 
-static int put_column(struct pack *p, const uint32_t *runs, size_t n, uint32_t slot)
+static unsigned class_of(unsigned most_digits)
 {
-	struct shape s = shape_of(p, runs, n, slot);
-	uint8_t digits = s.canonical ? 0 : p->digits[runs[0] + slot], *out;
-	int err = buf_reserve(&p->numbers, 2 + n * (VARINT_MAX + RUN_DIGITS_MAX));
+	unsigned i = 0;
+
+	while (most_digits > class_digits[i])
+		i++;
+	return i;
+}
+
+static int put_column(const struct pack *p, const uint32_t *runs, size_t n, uint32_t slot,
+		      const struct shape *s, struct buf *to)
+{
+	uint8_t digits = s->canonical ? 0 : p->digits[runs[0] + slot], *out;
+	int err = buf_reserve(to, 2 + n * (VARINT_MAX + RUN_DIGITS_MAX));
 
 	if (err < 0)
 		return err;
-	out = p->numbers.data + p->numbers.len;
-	if (s.same) {
+	out = to->data + to->len;
+	if (s->same) {
 		*out++ = COLUMN_SAME;
 		*out++ = digits;
 		out = put_varint(out, p->values[runs[0] + slot]);
-	} else if (s.canonical || s.one_width) {
-		bool delta = s.delta_bytes <= s.plain_bytes;
+	} else if (s->canonical || s->one_width) {
+		bool delta = s->delta_bytes <= s->plain_bytes;
 
 		*out++ = delta ? COLUMN_DELTA : COLUMN_PLAIN;
 		*out++ = digits;
@@ -301,14 +317,45 @@ static int put_column(struct pack *p, const uint32_t *runs, size_t n, uint32_t s
 		*out++ = COLUMN_DIGITS;
 		out = put_digits(out, p, runs, n, slot);
 	}
-	p->numbers.len = (size_t)(out - p->numbers.data);
+	to->len = (size_t)(out - to->data);
 	return 0;
 }
 
-static int put_columns(struct pack *p)
+static int put_few(struct pack *p, const struct template *t, const uint32_t *runs)
+{
+	struct buf *to = &p->numbers[CLASS_FEW];
+	size_t before = to->len;
+	int err = 0;
+
+	for (uint32_t slot = 0; slot < t->slots && err == 0; slot++) {
+		struct shape s = shape_of(p, runs, t->count, slot);
+
+		err = put_column(p, runs, t->count, slot, &s, to);
+	}
+	return err < 0 || !t->slots ? err : buf_add_varint(&p->columns, to->len - before);
+}
+
+static int put_many(struct pack *p, const struct template *t, const uint32_t *runs)
+{
+	int err = 0;
+
+	for (uint32_t slot = 0; slot < t->slots && err == 0; slot++) {
+		struct shape s = shape_of(p, runs, t->count, slot);
+		unsigned class = class_of(s.most_digits);
+		struct buf *to = &p->numbers[class];
+		size_t before = to->len;
+
+		err = put_column(p, runs, t->count, slot, &s, to);
+		if (err == 0)
+			err = buf_add_varint(&p->columns, (to->len - before) << CLASS_BITS | class);
+	}
+	return err;
+}
+
+/* The first runs of the segments of each template, one template after the other. */
+static int group_runs(struct pack *p)
 {
 	uint32_t next = 0;
-	int err = 0;
 
 	p->by_template = malloc((p->n_segments + 1) * sizeof *p->by_template);
 	if (!p->by_template)
@@ -323,13 +370,17 @@ static int put_columns(struct pack *p)
 
 		p->by_template[t->first + t->count++] = p->segments[i].first_run;
 	}
-	for (size_t i = 0; i < p->n_templates && err == 0; i++) {
-		struct template *t = &p->templates[i];
-		size_t before = p->numbers.len;
+	return 0;
+}
 
-		for (uint32_t slot = 0; slot < t->slots && err == 0; slot++)
-			err = put_column(p, p->by_template + t->first, t->count, slot);
-		t->column_bytes = (uint32_t)(p->numbers.len - before);
+static int put_columns(struct pack *p)
+{
+	int err = group_runs(p);
+
+	for (size_t i = 0; i < p->n_templates && err == 0; i++) {
+		const struct template *t = &p->templates[i];
+
+		err = (t->count < FEW_SEGMENTS ? put_few : put_many)(p, t, p->by_template + t->first);
 	}
 	return err;
 }
@@ -358,17 +409,56 @@ static int put_frame(struct span raw, struct buf *out)
 	return err;
 }
 
-static int put_all(struct pack *p, struct buf *out)
+static int put_frames(struct pack *p)
 {
+	struct buf *out = &p->frames;
 	int err = 0;
 
-	for (size_t i = 0; i < p->n_templates && err == 0; i++) {
+	for (size_t i = 0; i < p->n_templates && err == 0; i++)
 		err = buf_add_varint(&p->head, p->templates[i].len);
-		if (err == 0)
-			err = buf_add_varint(&p->head, p->templates[i].column_bytes);
-	}
 	if (err == 0)
 		err = buf_add(&p->head, p->bytes.data, p->bytes.len);
+	if (err == 0)
+		err = put_frame(buf_span(&p->head), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->lines), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->ids), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->columns), out);
+	if (err == 0)
+		err = put_frame(buf_span(&p->numbers[CLASS_FEW]), out);
+	for (int i = 0; i < CLASSES && err == 0; i++)
+		err = put_frame(buf_span(&p->numbers[i]), out);
+	return err;
+}
+
+static int put_trigrams(const struct pack *p, struct buf *out)
+{
+	size_t n = p->frames.len / TRIGRAMS_SHARE;
+	int err;
+
+	if (n < TRIGRAMS_LEAST)
+		n = 0;
+	err = buf_add_varint(out, n);
+	if (err == 0)
+		err = buf_reserve(out, n);
+	if (err < 0 || n == 0)
+		return err;
+	memset(out->data + out->len, 0, n);
+	for (size_t i = 0; i < p->n_templates; i++) {
+		const struct template *t = &p->templates[i];
+
+		trigrams_add(out->data + out->len, n, span_of(p->bytes.data + t->at, t->len));
+	}
+	out->len += n;
+	return 0;
+}
+
+static int put_all(struct pack *p, struct buf *out)
+{
+	int err = put_frames(p);
+
 	if (err == 0)
 		err = buf_add_varint(out, p->n_segments);
 	if (err == 0)
@@ -376,12 +466,20 @@ static int put_all(struct pack *p, struct buf *out)
 	if (err == 0)
 		err = buf_add_varint(out, p->bytes.len);
 	if (err == 0)
-		err = put_frame(buf_span(&p->head), out);
-	if (err == 0)
-		err = put_frame(buf_span(&p->lines), out);
-	if (err == 0)
-		err = put_frame(buf_span(&p->ids), out);
-	return err < 0 ? err : put_frame(buf_span(&p->numbers), out);
+		err = put_trigrams(p, out);
+	return err < 0 ? err : buf_add(out, p->frames.data, p->frames.len);
+}
+
+static void pack_init(struct pack *p)
+{
+	buf_init(&p->bytes, 2 * LOGTEXT_RAW_MAX);
+	buf_init(&p->head, SIZE_MAX / 2);
+	buf_init(&p->lines, SIZE_MAX / 2);
+	buf_init(&p->ids, SIZE_MAX / 2);
+	buf_init(&p->columns, SIZE_MAX / 2);
+	for (int i = 0; i <= CLASSES; i++)
+		buf_init(&p->numbers[i], SIZE_MAX / 2);
+	buf_init(&p->frames, SIZE_MAX / 2);
 }
 
 int logtext_pack(const struct span *texts, size_t n, struct buf *out)
@@ -394,11 +492,7 @@ int logtext_pack(const struct span *texts, size_t n, struct buf *out)
 		raw += texts[i].len;
 	if (raw > LOGTEXT_RAW_MAX)
 		return ERR_TOO_LARGE;
-	buf_init(&p.bytes, 2 * LOGTEXT_RAW_MAX);
-	buf_init(&p.lines, SIZE_MAX / 2);
-	buf_init(&p.ids, SIZE_MAX / 2);
-	buf_init(&p.numbers, SIZE_MAX / 2);
-	buf_init(&p.head, SIZE_MAX / 2);
+	pack_init(&p);
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = add_text(&p, texts[i]);
 	if (err == 0)

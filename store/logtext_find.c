@@ -1,23 +1,41 @@
 /*
- * logtext_find.c - which texts may hold some bytes, told from templates and numbers.
+ * logtext_find.c - which texts a hint lets through, told from templates and numbers.
  *
- * What is looked for is taken apart like a text.  Its template has to be in the text's template; runs
- * that have something on both sides must then be equal, one at the beginning is the end of a run of
- * the text, one at the end the beginning of one.  Where that gets hard (more digits than a slot
- * holds, an end of segment inside) everything is "maybe".
+ * A text of one segment has the shape of its template, so that a template's verdict is one for many
+ * texts; of several segments, their templates in a row are the shape.
+ *
+ * Bytes that are looked for are taken apart like a text.  Their template has to be in the text's; runs that
+ * have something on both sides must then be equal, one at the beginning is the end of a run of the text, one
+ * at the end the beginning of one.  A run of more digits than a slot holds goes on in the slot beside.  Where
+ * that gets hard (more digits looked for than a slot holds, an end of segment inside) everything is "maybe".
  */
-#include <stdlib.h>
-
 #include "store/logtext_read.h"
+#include "store/trigrams.h"
 
 #define NEEDLE_MAX 512
+
+/* v / 10^n for v < 2^60 by a multiplication: 2^64 * 2^shift / 10^n, rounded up, is off by less than
+ * 2^(shift + 1) / 10^n, which v makes no more than an eighth of a whole. */
+struct divisor {
+	uint64_t power, factor;
+	unsigned shift;
+};
+
+/* Where a needle's run lies in it decides what it may be of a text's run. */
+enum place { PLACE_INSIDE, PLACE_FIRST, PLACE_LAST, PLACE_ALONE };
+
+struct wanted {
+	uint64_t value;
+	unsigned digits;
+	enum place place;
+	struct divisor divisor; /* by 10^digits; when numbers are looked at */
+};
 
 struct needle {
 	bool hard;
 	uint8_t text[NEEDLE_MAX]; /* its template */
-	size_t len, runs;
-	uint64_t values[NEEDLE_MAX];
-	uint8_t digits[NEEDLE_MAX];
+	size_t len, n_runs;
+	struct wanted runs[NEEDLE_MAX / 2 + 1];
 };
 
 /* An end of segment that is not the end of the bytes. */
@@ -30,100 +48,226 @@ static bool has_inner_end(struct span bytes)
 	return memchr(bytes.data, '\n', inner) || memchr(bytes.data, '\r', inner);
 }
 
-static struct needle needle_of(struct span bytes)
+static enum place place_of(const struct needle *n, size_t run)
 {
-	struct needle n = { .hard = bytes.len == 0 || bytes.len > NEEDLE_MAX || has_inner_end(bytes) };
+	bool first = run == 0 && n->text[0] == SLOT,
+	     last = run + 1 == n->n_runs && n->text[n->len - 1] == SLOT;
 
-	for (size_t i = 0; i < bytes.len && !n.hard;) {
+	return first && last ? PLACE_ALONE : first ? PLACE_FIRST : last ? PLACE_LAST : PLACE_INSIDE;
+}
+
+static void needle_init(struct needle *n, struct span bytes)
+{
+	n->hard = bytes.len > NEEDLE_MAX || (bytes.len && has_inner_end(bytes));
+	n->len = n->n_runs = 0;
+	for (size_t i = 0; i < bytes.len && !n->hard;) {
 		uint64_t value = 0;
-		uint8_t digits = 0;
+		unsigned digits = 0;
 
 		if (!is_digit(bytes.data[i])) {
-			n.text[n.len++] = bytes.data[i++];
+			n->text[n->len++] = bytes.data[i++];
 			continue;
 		}
 		for (; i < bytes.len && is_digit(bytes.data[i]) && digits <= RUN_DIGITS_MAX; digits++)
 			value = value * 10 + (uint64_t)(bytes.data[i++] - '0');
-		n.hard = digits > RUN_DIGITS_MAX;
-		n.values[n.runs] = value;
-		n.digits[n.runs++] = digits;
-		n.text[n.len++] = SLOT;
+		n->hard = digits > RUN_DIGITS_MAX;
+		n->runs[n->n_runs].value = value;
+		n->runs[n->n_runs++].digits = digits;
+		n->text[n->len++] = SLOT;
 	}
-	return n;
+	for (size_t i = 0; i < n->n_runs; i++)
+		n->runs[i].place = place_of(n, i);
 }
 
 static const uint8_t *find_in(struct span text, const struct needle *n)
 {
-	return n->len ? memmem(text.data, text.len, n->text, n->len) : NULL;
+	return n->len && text.len >= n->len ? memmem(text.data, text.len, n->text, n->len) : NULL;
 }
 
-bool logtext_may_hold(const struct logtext *x, struct span bytes)
+/* By the trigrams of what is in all templates. */
+static bool may_hold(const struct logtext *x, struct span bytes)
 {
-	struct needle n = needle_of(bytes);
+	struct needle n;
 
-	return n.hard || find_in(x->bytes, &n);
+	needle_init(&n, bytes);
+	return n.hard || trigrams_may_hold(x->trigrams, span_of(n.text, n.len));
 }
 
-static const uint64_t powers_of_ten[RUN_DIGITS_MAX + 1] = {
-	1,
-	10,
-	100,
-	1000,
-	10000,
-	100000,
-	1000000,
-	10000000,
-	100000000,
-	1000000000,
-	10000000000,
-	100000000000,
-	1000000000000,
-	10000000000000,
-	100000000000000,
-	1000000000000000,
-	10000000000000000,
-	100000000000000000,
-	1000000000000000000,
-};
-
-/* Whether a run of the text, `digits` long, may hold the needle's run at its end or beginning or
- * anywhere. */
-static bool run_fits(uint64_t v, unsigned digits, uint64_t wanted, unsigned n, bool at_start, bool at_end)
+bool logtext_may_fit(const struct logtext *x, const struct log_hint *hint)
 {
-	if (digits < n)
+	if (!may_hold(x, hint->holds))
 		return false;
-	if (!at_start && !at_end)
-		return digits == n && v == wanted;
-	if (!at_end)
-		return v % powers_of_ten[n] == wanted;
-	if (!at_start)
-		return v / powers_of_ten[digits - n] == wanted;
-	for (; digits >= n; digits--, v /= 10)
-		if (v % powers_of_ten[n] == wanted)
+	for (size_t i = 0; i < hint->n_any; i++)
+		if (may_hold(x, hint->any[i]))
+			return true;
+	return hint->n_any == 0;
+}
+
+/* Texts of none or several segments, which no template alone decides. */
+static bool has_odd_texts(const struct logtext *x)
+{
+	for (size_t i = 0; i < x->n_texts; i++)
+		if (x->first_segment[i + 1] - x->first_segment[i] != 1)
 			return true;
 	return false;
 }
 
-/* The needle's template begins at `at`; the first of its slots is `slot`. */
-static bool fits_at(const struct logtext *x, const struct template *t, uint32_t nth, const uint8_t *at,
-		    uint32_t slot, const struct needle *n)
+/* ---- numbers ---- */
+
+static struct divisor divisor_of(unsigned n)
 {
-	const uint8_t *end = t->text.data + t->text.len;
+	struct divisor d = { .power = powers_of_ten[n] };
 
-	for (size_t i = 0; i < n->runs; i++) {
-		size_t run = t->first_run + (size_t)(slot + i) * t->count + nth;
-		bool at_start = i == 0 && n->text[0] == SLOT;
-		bool at_end = i + 1 == n->runs && n->text[n->len - 1] == SLOT;
+	d.shift = 63 - (unsigned)__builtin_clzll(d.power);
+	d.factor = (uint64_t)(((unsigned __int128)1 << (64 + d.shift)) / d.power + 1);
+	return d;
+}
 
-		/* a run of more digits than a slot holds goes on in the slot beside */
-		if (at_start && at > t->text.data && at[-1] == SLOT)
+static uint64_t remainder_of(uint64_t v, const struct divisor *d)
+{
+	uint64_t high = (uint64_t)((unsigned __int128)v * d->factor >> 64);
+
+	return v - (high >> d->shift) * d->power;
+}
+
+/* Whether one of the places at the end of a run, `places` of them and where it is long enough, has it. */
+static bool run_holds(uint64_t v, unsigned digits, const struct wanted *w, unsigned places)
+{
+	for (; digits >= w->digits && places; digits--, places--, v /= 10)
+		if (remainder_of(v, &w->divisor) == w->value)
+			return true;
+	return false;
+}
+
+/* What runs in a row have in common but for this many digits, as times have, is looked through once. */
+#define SHARED_DIGITS 3
+
+static void keep_holding(const uint64_t *values, const uint8_t *digits, size_t n, const struct wanted *w,
+			 uint8_t *marks)
+{
+	uint64_t upper = 0;
+	unsigned upper_digits = 0; /* none yet */
+	bool held = false;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t v = values[i];
+
+		if (!marks[i] || digits[i] < w->digits) {
+			marks[i] = false;
 			continue;
-		if (at_end && at + n->len < end && at[n->len] == SLOT)
+		}
+		marks[i] = run_holds(v, digits[i], w, SHARED_DIGITS);
+		if (marks[i] || digits[i] < w->digits + SHARED_DIGITS)
 			continue;
-		if (!run_fits(x->values[run], x->digits[run], n->values[i], n->digits[i], at_start, at_end))
-			return false;
+		v /= 1000;
+		if (v != upper || digits[i] != upper_digits + SHARED_DIGITS) {
+			upper = v;
+			upper_digits = digits[i] - (unsigned)SHARED_DIGITS;
+			held = run_holds(upper, upper_digits, w, RUN_DIGITS_MAX);
+		}
+		marks[i] = held;
 	}
-	return true;
+}
+
+static bool begins_with(uint64_t v, unsigned digits, const struct wanted *w)
+{
+	uint64_t rest = powers_of_ten[digits - w->digits];
+
+	return v - w->value * rest < rest;
+}
+
+/* Keeps the marks of runs, one each, that may hold what is wanted of them. */
+static void keep_fitting(const uint64_t *values, const uint8_t *digits, size_t n, const struct wanted *w,
+			 uint8_t *marks)
+{
+	switch (w->place) {
+	case PLACE_INSIDE:
+		for (size_t i = 0; i < n; i++)
+			marks[i] &= values[i] == w->value && digits[i] == w->digits;
+		break;
+	case PLACE_FIRST: /* the end of a run */
+		for (size_t i = 0; i < n; i++)
+			marks[i] &=
+			    digits[i] >= w->digits && remainder_of(values[i], &w->divisor) == w->value;
+		break;
+	case PLACE_LAST: /* the beginning of a run */
+		for (size_t i = 0; i < n; i++)
+			marks[i] &= digits[i] >= w->digits && begins_with(values[i], digits[i], w);
+		break;
+	case PLACE_ALONE:
+		keep_holding(values, digits, n, w, marks);
+	}
+}
+
+/* Keeps in fits[] which of the template's segments may have in this slot what is wanted; *ret_any: some. */
+static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
+		     uint8_t *fits, bool *ret_any)
+{
+	unsigned most;
+	size_t run;
+	int err = logtext_most_digits(x, t, slot, &most);
+
+	*ret_any = err == 0 && most >= w->digits;
+	if (!*ret_any)
+		return err;
+	err = logtext_need_column(x, t, slot);
+	if (err < 0)
+		return err;
+	run = t->first_run + (size_t)slot * t->count;
+	keep_fitting(x->values + run, x->digits + run, t->count, w, fits);
+	*ret_any = memchr(fits, true, t->count);
+	return 0;
+}
+
+/* Whether the last `left` of the wanted digits begin a run and those before end the one before it. */
+static bool joins(uint64_t before, uint64_t v, unsigned digits, const struct wanted *w, unsigned left)
+{
+	return left <= digits && before % powers_of_ten[w->digits - left] == w->value / powers_of_ten[left] &&
+	       v / powers_of_ten[digits - left] == w->value % powers_of_ten[left];
+}
+
+/* As keep_slot, of a slot that goes on where the slot before ended: what is wanted may lie in both. */
+static int keep_joined(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
+		       uint8_t *fits, bool *ret_any)
+{
+	int err = logtext_need_column(x, t, slot - 1);
+	size_t before, run;
+
+	if (err == 0)
+		err = logtext_need_column(x, t, slot);
+	*ret_any = err == 0;
+	before = t->first_run + (size_t)(slot - 1) * t->count;
+	run = before + t->count;
+	for (uint32_t i = 0; i < t->count && err == 0; i++) {
+		uint64_t v = x->values[run + i];
+		unsigned digits = x->digits[run + i], least = w->place == PLACE_FIRST ? digits : 1;
+		bool held = digits >= w->digits &&
+			    (w->place == PLACE_FIRST ? remainder_of(v, &w->divisor) == w->value
+						     : run_holds(v, digits, w, RUN_DIGITS_MAX));
+
+		for (unsigned left = least; left < w->digits && left <= digits && !held; left++)
+			held = joins(x->values[before + i], v, digits, w, left);
+		fits[i] &= held;
+	}
+	return err;
+}
+
+/* Marks the template's segments that may hold the needle at `at` of the template, whose first slot from
+ * there is `slot`. */
+static int mark_at(struct logtext *x, struct template *t, const uint8_t *at, uint32_t slot,
+		   const struct needle *n, uint8_t *marks)
+{
+	uint8_t *fits = x->marks + x->n_segments; /* room for one template's */
+	bool joined = at > t->text.data && at[-1] == SLOT && n->text[0] == SLOT, any = true;
+	int err = 0;
+
+	memset(fits, true, t->count);
+	for (size_t i = 0; i < n->n_runs && any && err == 0; i++)
+		err = (i == 0 && joined ? keep_joined : keep_slot)(x, t, slot + (uint32_t)i, &n->runs[i],
+								   fits, &any);
+	for (uint32_t i = 0; i < t->count && any && err == 0; i++)
+		marks[i] |= fits[i];
+	return err;
 }
 
 /* Marks the segments of a template, in their order, that may hold the needle. */
@@ -131,47 +275,146 @@ static int mark_template(struct logtext *x, struct template *t, const struct nee
 {
 	const uint8_t *at = t->text.data, *end = at + t->text.len, *from = at, *hit = find_in(t->text, n);
 	uint32_t slot = 0;
-	int err = hit && n->runs ? logtext_need_columns(x, t) : 0;
+	int err = 0;
 
-	if (hit && !n->runs)
-		memset(marks, 1, t->count);
-	while (hit && n->runs && err == 0) {
+	while (hit && err == 0) {
 		for (; at < hit; at++)
 			slot += *at == SLOT;
-		for (uint32_t nth = 0; nth < t->count; nth++)
-			marks[nth] |= fits_at(x, t, nth, hit, slot, n);
+		err = mark_at(x, t, hit, slot, n, marks);
 		from = hit + 1;
 		hit = find_in(span_of(from, (size_t)(end - from)), n);
 	}
 	return err;
 }
 
-static bool is_marked(const struct logtext *x, size_t text, const uint8_t *marks)
+/* A template whose shape does not fit may be a part of an odd text that does. */
+static int mark_segments(struct logtext *x, struct needle *n)
 {
-	for (uint32_t s = x->first_segment[text]; s < x->first_segment[text + 1]; s++)
-		if (marks[x->templates[x->segments[s].template].first + x->segments[s].nth])
-			return true;
-	return false;
-}
-
-int logtext_find(struct logtext *x, struct span bytes, uint8_t *maybe)
-{
-	struct needle n = needle_of(bytes);
-	uint8_t *marks;
-	int err = logtext_need_segments(x);
+	bool odd = has_odd_texts(x);
+	int err = logtext_reserve(&x->marks, &x->marks_cap, 2 * x->n_segments, 1);
 
 	if (err < 0)
 		return err;
-	memset(maybe, n.hard, x->n_texts);
-	if (n.hard || !find_in(x->bytes, &n))
-		return 0;
-	marks = calloc(x->n_segments, 1);
-	if (!marks)
-		return ERR_NOMEM;
+	memset(x->marks, 0, x->n_segments);
+	for (size_t i = 0; i < n->n_runs; i++)
+		n->runs[i].divisor = divisor_of(n->runs[i].digits);
 	for (size_t i = 0; i < x->n_templates && err == 0; i++)
-		err = mark_template(x, &x->templates[i], &n, marks + x->templates[i].first);
-	for (size_t i = 0; i < x->n_texts && err == 0; i++)
-		maybe[i] = is_marked(x, i, marks);
-	free(marks);
+		if (x->verdicts[i].holds && (odd || x->verdicts[i].fit != LOG_FIT_NO))
+			err = mark_template(x, &x->templates[i], n, x->marks + x->templates[i].first);
 	return err;
+}
+
+/* ---- templates ---- */
+
+/* Which templates hold the needle's, by one look through the bytes of all. */
+static void judge_bytes(struct logtext *x, const struct needle *n)
+{
+	const uint8_t *end = x->bytes.data + x->bytes.len, *hit = find_in(x->bytes, n);
+	size_t i = 0;
+
+	while (hit) {
+		const struct span *text = &x->templates[i].text;
+
+		while (hit >= text->data + text->len)
+			text = &x->templates[++i].text;
+		if (hit + n->len > text->data + text->len) { /* goes on in the next one */
+			hit++;
+		} else {
+			x->verdicts[i].holds = true;
+			hit = text->data + text->len;
+		}
+		hit = find_in(span_of(hit, (size_t)(end - hit)), n);
+	}
+}
+
+static enum log_fit fit_of(const struct log_hint *hint, struct span shape)
+{
+	return hint->fit ? hint->fit(hint->fit_arg, shape) : LOG_FIT_MAYBE;
+}
+
+/* *ret_any: some template may have a text that is wanted. */
+static int judge_templates(struct logtext *x, const struct log_hint *hint, const struct needle *n,
+			   bool *ret_any)
+{
+	int err = logtext_reserve(&x->verdicts, &x->verdicts_cap, x->n_templates, sizeof *x->verdicts);
+
+	if (err < 0)
+		return err;
+	*ret_any = false;
+	for (size_t i = 0; i < x->n_templates; i++)
+		x->verdicts[i] = (struct verdict){ .holds = n->hard || !n->len };
+	if (!n->hard)
+		judge_bytes(x, n);
+	for (size_t i = 0; i < x->n_templates; i++) {
+		struct verdict *v = &x->verdicts[i];
+
+		v->fit = v->holds ? (uint8_t)fit_of(hint, x->templates[i].text) : LOG_FIT_NO;
+		*ret_any |= v->fit != LOG_FIT_NO;
+	}
+	return 0;
+}
+
+/* ---- texts ---- */
+
+static bool segment_holds(const struct logtext *x, const struct segment *s, const struct needle *n)
+{
+	const struct template *t = &x->templates[s->template];
+
+	return n->n_runs && !n->hard ? x->marks[t->first + s->nth] : x->verdicts[s->template].holds;
+}
+
+static int fit_odd_text(struct logtext *x, size_t i, const struct log_hint *hint, const struct needle *n,
+			uint8_t *ret)
+{
+	bool holds = n->hard || !n->len;
+	int err = 0;
+
+	buf_clear(&x->shape);
+	x->shape.max = x->raw_len;
+	for (uint32_t s = x->first_segment[i]; s < x->first_segment[i + 1] && err == 0; s++) {
+		struct span text = x->templates[x->segments[s].template].text;
+
+		holds = holds || segment_holds(x, &x->segments[s], n);
+		err = hint->fit ? buf_add(&x->shape, text.data, text.len) : 0;
+	}
+	if (err < 0)
+		return err == ERR_FULL ? ERR_CORRUPT : err;
+	*ret = holds ? (uint8_t)fit_of(hint, buf_span(&x->shape)) : LOG_FIT_NO;
+	return 0;
+}
+
+static int fit_texts(struct logtext *x, const struct log_hint *hint, const struct needle *n, uint8_t *fits)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < x->n_texts && err == 0; i++) {
+		uint32_t first = x->first_segment[i];
+		const struct segment *s = &x->segments[first];
+
+		if (x->first_segment[i + 1] - first != 1)
+			err = fit_odd_text(x, i, hint, n, &fits[i]);
+		else
+			fits[i] = segment_holds(x, s, n) ? x->verdicts[s->template].fit : LOG_FIT_NO;
+	}
+	return err;
+}
+
+int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, bool *ret_any)
+{
+	struct needle n;
+	int err = logtext_need_templates(x);
+
+	needle_init(&n, hint->holds);
+	if (err == 0)
+		err = judge_templates(x, hint, &n, ret_any);
+	if (err == 0 && !*ret_any && hint->fit && (n.hard || !n.len || find_in(x->bytes, &n))) {
+		err = logtext_need_lines(x);
+		*ret_any = err == 0 && has_odd_texts(x);
+	}
+	if (err < 0 || !*ret_any)
+		return err;
+	err = logtext_need_segments(x);
+	if (err == 0 && n.n_runs && !n.hard)
+		err = mark_segments(x, &n);
+	return err < 0 ? err : fit_texts(x, hint, &n, fits);
 }

@@ -9,28 +9,63 @@
 #define SLOT           '0' /* stands in a template for a run of digits */
 #define RUN_DIGITS_MAX 18  /* so that a run fits 63 bits */
 
-enum column { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
+#define FEW_SEGMENTS 8 /* a template with less has its columns in FEW, all together */
+#define CLASSES      8 /* of columns, by their longest run */
+#define CLASS_BITS   3
+#define CLASS_FEW    CLASSES /* FEW as one of the frames of numbers */
+
+/* The most digits of each class. */
+static const unsigned class_digits[CLASSES] = { 2, 4, 6, 8, 10, 13, 16, RUN_DIGITS_MAX };
+
+enum column_kind { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
 
 static inline bool is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 
+static const uint64_t powers_of_ten[RUN_DIGITS_MAX + 1] = {
+	1,
+	10,
+	100,
+	1000,
+	10000,
+	100000,
+	1000000,
+	10000000,
+	100000000,
+	1000000000,
+	10000000000,
+	100000000000,
+	1000000000000,
+	10000000000000,
+	100000000000000,
+	1000000000000000,
+	10000000000000000,
+	100000000000000000,
+	1000000000000000000,
+};
+
+/* At least 1; more than RUN_DIGITS_MAX for what no run has. */
 static inline unsigned digits_of(uint64_t v)
 {
-	unsigned n = 1;
+	/* 1233 / 4096 is log10(2) from below, near enough for 64 bits */
+	unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
 
-	while (v >= 10) {
-		v /= 10;
-		n++;
-	}
-	return n;
+	return n > RUN_DIGITS_MAX ? n + 1 : n + (v >= powers_of_ten[n]) + (v == 0);
 }
 
 /* The last `digits` digits of v, with zeros in front. */
 static inline void print_run(uint8_t *out, uint64_t v, unsigned digits)
 {
-	while (digits--) {
-		out[digits] = (uint8_t)('0' + v % 10);
-		v /= 10;
+	static const char two_digits[] =
+	    "0001020304050607080910111213141516171819202122232425262728293031323334353637"
+	    "3839404142434445464748495051525354555657585960616263646566676869707172737475"
+	    "767778798081828384858687888990919293949596979899";
+
+	for (; digits >= 2; v /= 100) {
+		digits -= 2;
+		memcpy(out + digits, &two_digits[v % 100 * 2], 2);
 	}
+	if (digits)
+		*out = (uint8_t)('0' + v % 10);
 }
 
 #endif

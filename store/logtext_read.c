@@ -1,8 +1,8 @@
 /*
- * logtext_read.c - texts from templates and numbers, and which of them may hold what is looked for.
+ * logtext_read.c - texts from templates and numbers.
  *
- * Everything is decoded when it is first needed: the templates by logtext_open, which template each
- * segment has by the first text, the numbers of a template by the first of its segments.
+ * Everything is decoded when it is first needed: the templates and which of them each segment has by
+ * the first text, the numbers of a template by the first of its segments.
  */
 #include <stdlib.h>
 
@@ -26,17 +26,22 @@ void logtext_free(struct logtext *x)
 	buf_release(&x->head);
 	buf_release(&x->lines);
 	buf_release(&x->ids);
-	buf_release(&x->numbers);
+	buf_release(&x->columns_buf);
+	for (int i = 0; i <= CLASSES; i++)
+		buf_release(&x->numbers[i]);
+	buf_release(&x->shape);
 	free(x->templates);
+	free(x->columns);
 	free(x->segments);
 	free(x->first_segment);
 	free(x->values);
 	free(x->digits);
+	free(x->verdicts);
+	free(x->marks);
 	free(x);
 }
 
-/* At least n entries of `size` bytes; what was in them is lost. */
-static int reserve(void *array, size_t *cap, size_t n, size_t size)
+int logtext_reserve(void *array, size_t *cap, size_t n, size_t size)
 {
 	void **p = array, *more;
 
@@ -61,8 +66,7 @@ static struct frame read_frame(struct reader *r)
 	return f;
 }
 
-/* What a frame holds; copied into b only where it is compressed. */
-static int open_frame(const struct frame *f, size_t most, struct buf *b, struct span *ret)
+int logtext_open_frame(const struct frame *f, size_t most, struct buf *b, struct span *ret)
 {
 	int err;
 
@@ -81,61 +85,92 @@ static int open_frame(const struct frame *f, size_t most, struct buf *b, struct 
 	return err;
 }
 
-static uint32_t count_slots(struct span text)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < text.len; i++)
-		n += text.data[i] == SLOT;
-	return n;
-}
-
-static int read_templates(struct logtext *x, struct span head, size_t bytes)
-{
-	struct reader r = reader_of(head);
-	const uint8_t *at, *end = head.data + head.len;
-
-	if (bytes > head.len)
-		return ERR_CORRUPT;
-	at = end - bytes;
-	r.end = at;
-	x->bytes = span_of(at, bytes);
-	for (size_t i = 0; i < x->n_templates; i++) {
-		uint64_t len = read_varint(&r), columns = read_varint(&r);
-
-		if (r.bad || len > (uint64_t)(end - at) || columns > x->numbers_frame.raw_len)
-			return ERR_CORRUPT;
-		x->templates[i] = (struct template){ .text = span_of(at, len) };
-		x->templates[i].slots = count_slots(x->templates[i].text);
-		x->templates[i].columns.len = columns;
-		at += len;
-	}
-	return at == end && reader_left(&r) == 0 ? 0 : ERR_CORRUPT;
-}
-
 int logtext_open(struct logtext *x, struct span packed, size_t n, size_t raw_len)
 {
 	struct reader r = reader_of(packed);
 	uint64_t segments = read_varint(&r), templates = read_varint(&r), bytes = read_varint(&r);
-	struct frame head = read_frame(&r);
-	struct span text;
-	int err;
 
-	x->has_segments = x->has_numbers = false;
+	x->has_templates = x->has_lines = x->has_segments = x->has_columns = false;
+	memset(x->numbers_of, 0, sizeof x->numbers_of);
 	x->n_texts = n;
 	x->raw_len = raw_len;
+	x->trigrams = read_lenspan(&r);
+	x->head_frame = read_frame(&r);
 	x->lines_frame = read_frame(&r);
 	x->ids_frame = read_frame(&r);
-	x->numbers_frame = read_frame(&r);
+	x->columns_frame = read_frame(&r);
+	x->numbers_frames[CLASS_FEW] = read_frame(&r);
+	for (int i = 0; i < CLASSES; i++)
+		x->numbers_frames[i] = read_frame(&r);
 	if (r.bad || reader_left(&r) || raw_len > LOGTEXT_RAW_MAX || segments > raw_len ||
-	    templates > segments)
+	    templates > segments || bytes > raw_len)
 		return ERR_CORRUPT;
 	x->n_segments = segments;
 	x->n_templates = templates;
-	err = open_frame(&head, raw_len + templates * 2 * VARINT_MAX, &x->head, &text);
+	x->templates_bytes = bytes;
+	return 0;
+}
+
+/* ---- templates ---- */
+
+/* The slots of a template, eight bytes at a time. */
+static uint32_t count_slots(struct span text)
+{
+	const uint64_t low = 0x7f7f7f7f7f7f7f7f;
+	uint32_t n = 0;
+	size_t i = 0;
+
+	for (; i + 8 <= text.len; i += 8) {
+		uint64_t x = get_le64(text.data + i) ^ 0x0101010101010101 * SLOT;
+
+		x = ~(((x & low) + low) | x | low); /* 0x80 where there is one */
+		n += (uint32_t)((x >> 7) * 0x0101010101010101 >> 56);
+	}
+	for (; i < text.len; i++)
+		n += text.data[i] == SLOT;
+	return n;
+}
+
+static int read_templates(struct logtext *x, struct span head)
+{
+	struct reader r = reader_of(head);
+	const uint8_t *at, *end = head.data + head.len;
+	uint32_t columns = 0;
+
+	if (x->templates_bytes > head.len)
+		return ERR_CORRUPT;
+	at = end - x->templates_bytes;
+	r.end = at;
+	x->bytes = span_of(at, x->templates_bytes);
+	for (size_t i = 0; i < x->n_templates; i++) {
+		struct template *t = &x->templates[i];
+		uint64_t len = read_varint(&r);
+
+		if (r.bad || len > (uint64_t)(end - at))
+			return ERR_CORRUPT;
+		*t = (struct template){ .text = span_of(at, len), .first_column = columns };
+		t->slots = count_slots(t->text);
+		columns += t->slots;
+		at += len;
+	}
+	x->n_columns = columns;
+	return at == end && reader_left(&r) == 0 ? 0 : ERR_CORRUPT;
+}
+
+int logtext_need_templates(struct logtext *x)
+{
+	struct span head;
+	int err;
+
+	if (x->has_templates)
+		return 0;
+	err = logtext_open_frame(&x->head_frame, x->raw_len + x->n_templates * VARINT_MAX, &x->head, &head);
 	if (err == 0)
-		err = reserve(&x->templates, &x->templates_cap, templates, sizeof *x->templates);
-	return err < 0 ? err : read_templates(x, text, bytes);
+		err = logtext_reserve(&x->templates, &x->templates_cap, x->n_templates, sizeof *x->templates);
+	if (err == 0)
+		err = read_templates(x, head);
+	x->has_templates = err == 0;
+	return err;
 }
 
 /* ---- segments ---- */
@@ -145,7 +180,7 @@ static int read_lines(struct logtext *x)
 	struct span lines;
 	struct reader r;
 	uint64_t at = 0;
-	int err = open_frame(&x->lines_frame, x->n_texts * VARINT_MAX, &x->lines, &lines);
+	int err = logtext_open_frame(&x->lines_frame, x->n_texts * VARINT_MAX, &x->lines, &lines);
 
 	if (err < 0)
 		return err;
@@ -162,12 +197,25 @@ static int read_lines(struct logtext *x)
 	return r.bad || reader_left(&r) || at != x->n_segments ? ERR_CORRUPT : 0;
 }
 
+int logtext_need_lines(struct logtext *x)
+{
+	int err;
+
+	if (x->has_lines)
+		return 0;
+	err = logtext_reserve(&x->first_segment, &x->texts_cap, x->n_texts + 1, sizeof *x->first_segment);
+	if (err == 0)
+		err = read_lines(x);
+	x->has_lines = err == 0;
+	return err;
+}
+
 static int read_ids(struct logtext *x)
 {
 	uint32_t before = 0;
 	struct span ids;
 	struct reader r;
-	int err = open_frame(&x->ids_frame, x->n_segments * VARINT_MAX, &x->ids, &ids);
+	int err = logtext_open_frame(&x->ids_frame, x->n_segments * VARINT_MAX, &x->ids, &ids);
 
 	if (err < 0)
 		return err;
@@ -192,132 +240,28 @@ int logtext_need_segments(struct logtext *x)
 
 	if (x->has_segments)
 		return 0;
-	err = reserve(&x->segments, &x->segments_cap, x->n_segments, sizeof *x->segments);
+	err = logtext_need_templates(x);
 	if (err == 0)
-		err = reserve(&x->first_segment, &x->texts_cap, x->n_texts + 1, sizeof *x->first_segment);
+		err = logtext_need_lines(x);
 	if (err == 0)
-		err = read_lines(x);
+		err = logtext_reserve(&x->segments, &x->segments_cap, x->n_segments, sizeof *x->segments);
 	if (err == 0)
 		err = read_ids(x);
 	x->has_segments = err == 0;
 	return err;
 }
 
-/* ---- numbers ---- */
-
-static int reserve_runs(struct logtext *x, size_t n)
-{
-	size_t values = x->runs_cap, digits = x->runs_cap;
-	int err = reserve(&x->values, &values, n, sizeof *x->values);
-
-	if (err == 0)
-		err = reserve(&x->digits, &digits, n, 1);
-	x->runs_cap = err == 0 ? values : 0;
-	return err;
-}
-
-/* Tells each template where its columns are, and where their runs go. */
-static int need_numbers(struct logtext *x)
-{
-	size_t runs = 0;
-	struct span numbers;
-	struct reader r;
-	int err;
-
-	if (x->has_numbers)
-		return 0;
-	for (size_t i = 0; i < x->n_templates; i++) {
-		x->templates[i].first_run = runs;
-		runs += (size_t)x->templates[i].slots * x->templates[i].count;
-		if (runs > x->raw_len)
-			return ERR_CORRUPT;
-	}
-	err = open_frame(&x->numbers_frame, runs * (2 + VARINT_MAX + RUN_DIGITS_MAX), &x->numbers, &numbers);
-	if (err == 0)
-		err = reserve_runs(x, runs);
-	if (err < 0)
-		return err;
-	r = reader_of(numbers);
-	for (size_t i = 0; i < x->n_templates; i++)
-		x->templates[i].columns = read_bytes(&r, x->templates[i].columns.len);
-	if (r.bad || reader_left(&r))
-		return ERR_CORRUPT;
-	x->has_numbers = true;
-	return 0;
-}
-
-static int read_values(struct reader *r, enum column kind, uint64_t *values, uint8_t *digits, size_t n)
-{
-	uint8_t width = read_u8(r);
-	uint64_t v = read_varint(r);
-	bool bad = width > RUN_DIGITS_MAX;
-
-	for (size_t i = 0; i < n && !bad; i++) {
-		if (i && kind == COLUMN_PLAIN)
-			v = read_varint(r);
-		else if (i && kind == COLUMN_DELTA)
-			v += (uint64_t)read_zigzag(r);
-		values[i] = v;
-		digits[i] = width ? width : (uint8_t)digits_of(v);
-		bad = digits[i] > RUN_DIGITS_MAX;
-	}
-	return bad ? ERR_CORRUPT : 0;
-}
-
-static int read_digits(struct reader *r, uint64_t *values, uint8_t *digits, size_t n)
-{
-	struct span lengths = read_bytes(r, n);
-
-	if (lengths.len != n)
-		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++) {
-		struct span text = read_bytes(r, lengths.data[i]);
-		uint64_t v = 0;
-
-		if (text.len == 0 || text.len > RUN_DIGITS_MAX)
-			return ERR_CORRUPT;
-		for (size_t j = 0; j < text.len; j++) {
-			if (!is_digit(text.data[j]))
-				return ERR_CORRUPT;
-			v = v * 10 + (uint64_t)(text.data[j] - '0');
-		}
-		values[i] = v;
-		digits[i] = lengths.data[i];
-	}
-	return 0;
-}
-
-int logtext_need_columns(struct logtext *x, struct template *t)
-{
-	struct reader r;
-	int err = t->decoded ? 0 : need_numbers(x);
-
-	if (err < 0 || t->decoded)
-		return err;
-	r = reader_of(t->columns);
-	for (uint32_t s = 0; s < t->slots && err == 0; s++) {
-		size_t at = t->first_run + (size_t)s * t->count;
-		uint8_t kind = read_u8(&r);
-
-		if (kind == COLUMN_DIGITS)
-			err = read_digits(&r, x->values + at, x->digits + at, t->count);
-		else if (kind >= COLUMN_SAME && kind <= COLUMN_DELTA)
-			err = read_values(&r, kind, x->values + at, x->digits + at, t->count);
-		else
-			err = ERR_CORRUPT;
-	}
-	if (err == 0 && (r.bad || reader_left(&r)))
-		err = ERR_CORRUPT;
-	t->decoded = err == 0;
-	return err;
-}
-
 /* ---- texts ---- */
 
-static size_t length_of(const struct logtext *x, const struct template *t, uint32_t nth)
+#define ROUGH_MAX (64 * 1024) /* bytes that may be reserved in vain */
+
+/* At least the bytes of a segment: exactly where the most would be many. */
+static size_t room_of(const struct logtext *x, const struct template *t, uint32_t nth)
 {
 	size_t len = t->text.len - t->slots;
 
+	if (t->text.len <= ROUGH_MAX / RUN_DIGITS_MAX)
+		return len + (size_t)t->slots * RUN_DIGITS_MAX;
 	for (size_t i = 0, run = t->first_run + nth; i < t->slots; i++, run += t->count)
 		len += x->digits[run];
 	return len;
@@ -327,26 +271,24 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 {
 	struct template *t = &x->templates[s->template];
 	const uint8_t *at = t->text.data, *end = at + t->text.len;
-	int err = logtext_need_columns(x, t);
-	size_t run;
+	int err = t->decoded ? 0 : logtext_need_columns(x, t);
 	uint8_t *to;
+	size_t run;
 
 	if (err == 0)
-		err = buf_reserve(out, length_of(x, t, s->nth));
+		err = buf_reserve(out, room_of(x, t, s->nth));
 	if (err < 0)
 		return err;
-	run = t->first_run + s->nth;
 	to = out->data + out->len;
-	for (; at < end; at++) {
-		if (*at != SLOT) {
-			*to++ = *at;
-			continue;
-		}
+	run = t->first_run + s->nth; /* known with the columns */
+	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, at++) {
+		while (*at != SLOT)
+			*to++ = *at++;
 		print_run(to, x->values[run], x->digits[run]);
 		to += x->digits[run];
-		run += t->count;
 	}
-	out->len = (size_t)(to - out->data);
+	memcpy(to, at, (size_t)(end - at));
+	out->len = (size_t)(to + (end - at) - out->data);
 	return 0;
 }
 

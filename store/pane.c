@@ -489,10 +489,13 @@ static int fold_slow(struct pane *p, const struct journal_record *rec, size_t i)
 int pane_fold(struct pane *p, const struct journal_record *rec, size_t from, size_t to)
 {
 	size_t fresh = p->n + (to - from) < PANE_SERIES ? p->n + (to - from) : PANE_SERIES;
+	bool quick = (uint64_t)p->window_ms * NS_PER_MS <= UINT64_C(1) << OFFSET_BITS;
 	int err = p->n == 0 ? grow(p, fresh) : 0;
 
 	for (size_t i = from; i < to && err == 0; i++) {
-		if (p->form == PANE_ONE)
+		if (!quick)
+			; /* a cell may not hold the time */
+		else if (p->form == PANE_ONE)
 			i = fold_first(p, rec, i, to);
 		else if (p->form == PANE_SINGLE)
 			i = fold_quick(p, PANE_SINGLE, rec, i, to);

@@ -92,10 +92,10 @@ struct part_block part_block(const struct part *p, size_t i);
 /* A block's bytes, as they are, into room. */
 int part_bytes(const struct part *p, size_t i, struct buf *room);
 
-/* Reads a block into room, which is the caller's, and tells fn the buckets of these series, of any time
- * in it.  Damage is found before fn is called, unless a writer went wrong.  ERR_CORRUPT, ERR_IO. */
+/* Reads a block into room, which is the caller's, and tells fn the wanted buckets (partblock_read).  Damage
+ * is found before fn is called, unless a writer went wrong.  ERR_CORRUPT, ERR_IO. */
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
-	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg);
+	      const struct block_want *want, block_fn fn, void *arg);
 
 /* Its runs and series.  Spans are borrowed from p. */
 struct part_run {

@@ -254,13 +254,12 @@ int part_bytes(const struct part *p, size_t i, struct buf *room)
 }
 
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
-	      const uint32_t *sids, size_t n_sids, block_fn fn, void *arg)
+	      const struct block_want *want, block_fn fn, void *arg)
 {
 	const struct part_block *b = &p->blocks[i];
 	int err = part_bytes(p, i, room);
 
-	return err < 0 ? err
-		       : partblock_read(r, span_of(room->data, b->bytes), b->offset, sids, n_sids, fn, arg);
+	return err < 0 ? err : partblock_read(r, span_of(room->data, b->bytes), b->offset, want, fn, arg);
 }
 
 static struct part_run read_run(struct reader *r)

@@ -10,6 +10,8 @@
 
 #define LEVEL 9
 
+const struct block_want block_want_all = { NULL, 0, INT64_MIN, INT64_MAX, WANT_ALL };
+
 struct head {
 	enum codec codec;
 	uint32_t count, directory, dense, loose, loose_stored;
@@ -204,8 +206,8 @@ int partblock_writer_finish(struct partblock_writer *w, uint64_t offset, struct 
 		err = put_block(w, offset, out);
 	w->compared = 0;
 	if (err == 0)
-		err = partblock_read(w->reader, span_of(out->data + at, out->len - at), offset, NULL, 0,
-				     compare, w);
+		err = partblock_read(w->reader, span_of(out->data + at, out->len - at), offset,
+				     &block_want_all, compare, w);
 	if (err == 0 && w->compared != w->n)
 		err = ERR_CORRUPT;
 	writer_clear(w);
@@ -305,10 +307,16 @@ static int compare_sid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* A strip whose streams hold more than its buckets is damaged. */
-static int read_strip(struct partblock_reader *r, struct strip_entry *e, block_fn fn, void *arg)
+static bool is_wanted(const struct block_want *want, uint32_t sid)
 {
-	int err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, fn, arg);
+	return !want->sids || bsearch(&sid, want->sids, want->n_sids, sizeof(sid), compare_sid);
+}
+
+/* A strip whose streams hold more than its buckets is damaged. */
+static int read_strip(struct partblock_reader *r, struct strip_entry *e, const struct block_want *want,
+		      block_fn fn, void *arg)
+{
+	int err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, want, fn, arg);
 
 	if (err)
 		return err;
@@ -317,8 +325,8 @@ static int read_strip(struct partblock_reader *r, struct strip_entry *e, block_f
 		   : 0;
 }
 
-int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset, const uint32_t *sids,
-		   size_t n_sids, block_fn fn, void *arg)
+int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
+		   const struct block_want *want, block_fn fn, void *arg)
 {
 	struct strip_entry e = { 0 };
 	struct reader all, directory, dense, loose;
@@ -341,8 +349,8 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 		buckets += err == 0 ? e.n : 0;
 		if (err == 0 && buckets > h.count)
 			err = ERR_CORRUPT;
-		if (err == 0 && (!sids || bsearch(&e.sid, sids, n_sids, sizeof(*sids), compare_sid)))
-			err = read_strip(r, &e, fn, arg);
+		if (err == 0 && is_wanted(want, e.sid))
+			err = read_strip(r, &e, want, fn, arg);
 		if (err)
 			return err;
 	}

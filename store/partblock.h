@@ -49,9 +49,10 @@ struct partblock_reader; /* room; partblock.c */
 int partblock_reader_new(struct partblock_reader **ret);
 void partblock_reader_free(struct partblock_reader *r); /* NULL is fine */
 
-/* Tells fn the buckets of the wanted series (sids rise; NULL: all).  `block` is the whole block and
- * nothing more.  A non-zero value of fn ends it and is returned.  ERR_CORRUPT, ERR_VERSION. */
-int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset, const uint32_t *sids,
-		   size_t n_sids, block_fn fn, void *arg);
+/* Tells fn the wanted buckets, and of these the wanted fields; the others are as in an empty bucket, or
+ * right.  `block` is the whole block and nothing more.  A non-zero value of fn ends it and is returned.
+ * ERR_CORRUPT, ERR_VERSION. */
+int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
+		   const struct block_want *want, block_fn fn, void *arg);
 
 #endif

@@ -9,12 +9,13 @@ struct partcheck {
 	struct part *part;
 	struct partblock_reader *reader;
 	struct buf room;
-	size_t block;
+	const uint32_t *sids;
+	size_t n_sids, block;
 	size_t n, at; /* buckets of the block at hand */
 	struct strip_bucket buckets[PARTBLOCK_BUCKETS_MAX];
 };
 
-int partcheck_new(const char *path, struct partcheck **ret)
+int partcheck_new(const char *path, const uint32_t *sids, size_t n_sids, struct partcheck **ret)
 {
 	struct partcheck *c = malloc(sizeof(*c));
 	int err;
@@ -24,6 +25,8 @@ int partcheck_new(const char *path, struct partcheck **ret)
 	c->part = NULL;
 	c->reader = NULL;
 	c->block = c->n = c->at = 0;
+	c->sids = sids;
+	c->n_sids = n_sids;
 	buf_init(&c->room, PARTBLOCK_BYTES_MAX);
 	err = part_open(path, &c->part);
 	if (err == 0)
@@ -67,12 +70,16 @@ static int keep(void *arg, struct block_key key, const struct bucket *b)
 /* 0, or 1 when the part has no more. */
 static int fill(struct partcheck *c)
 {
-	if (c->at < c->n)
-		return 0;
-	forget(c);
-	if (!part_find(c->part, NULL, 0, INT64_MIN, INT64_MAX, &c->block))
-		return 1;
-	return part_read(c->part, c->block++, c->reader, &c->room, NULL, 0, keep, c);
+	const struct block_want want = { c->sids, c->n_sids, INT64_MIN, INT64_MAX, WANT_ALL };
+	int err = 0;
+
+	while (c->at == c->n && err == 0) { /* a block may have nothing of these series */
+		forget(c);
+		if (!part_find(c->part, c->sids, c->n_sids, INT64_MIN, INT64_MAX, &c->block))
+			return 1;
+		err = part_read(c->part, c->block++, c->reader, &c->room, &want, keep, c);
+	}
+	return err;
 }
 
 int partcheck_bucket(struct partcheck *c, struct block_key key, const struct bucket *b)

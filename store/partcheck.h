@@ -8,8 +8,9 @@
 
 struct partcheck; /* partcheck.c */
 
-int partcheck_new(const char *path, struct partcheck **ret); /* errors of part_open; ERR_NOMEM */
-void partcheck_free(struct partcheck *c);                    /* NULL is fine */
+/* Of these series alone, which rise and are borrowed; NULL: of all.  Errors of part_open; ERR_NOMEM. */
+int partcheck_new(const char *path, const uint32_t *sids, size_t n_sids, struct partcheck **ret);
+void partcheck_free(struct partcheck *c); /* NULL is fine */
 
 /* The next bucket: ERR_CORRUPT when the part's is another, to the last bit. */
 int partcheck_bucket(struct partcheck *c, struct block_key key, const struct bucket *b);

@@ -2,6 +2,7 @@
 
 #include "store/base/bytes.h"
 #include "store/base/log.h"
+#include "store/manifest.h"
 #include "store/removal.h"
 #include "store/turn.h"
 
@@ -64,7 +65,7 @@ static int delete_run(struct purge *p, struct kv_txn *t)
 /* An errand; its first marks the run. */
 static int purge_some(void *arg, struct kv_txn *t)
 {
-	static const enum kv_db dbs[] = { KV_LOG, KV_LOGSEQ, KV_PRODUCER, KV_REJECT, KV_SERIES };
+	static const enum kv_db dbs[] = { KV_LOG, KV_LOGSEQ, KV_PRODUCER, KV_REJECT, KV_RAWGONE, KV_SERIES };
 	struct purge *p = arg;
 	int err = 0;
 
@@ -140,4 +141,27 @@ int purge_runs(struct store *s, const atomic_bool *stop, uint64_t *runs)
 		}
 	}
 	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* ---- what is left of it ---- */
+
+struct gone {
+	struct runs *runs;
+	bool any;
+};
+
+static int note_gone(void *arg, const struct run_range *r)
+{
+	struct gone *g = arg;
+
+	g->any = !runs_known(g->runs, r->rid);
+	return g->any;
+}
+
+bool runs_any_gone(struct runs *rs, struct span runs)
+{
+	struct gone g = { .runs = rs };
+
+	run_ranges_read(runs, note_gone, &g);
+	return g.any;
 }

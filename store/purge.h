@@ -18,4 +18,7 @@
 /* Adds the runs that are gone to *runs.  Returns early, with 0, once *stop is set. */
 int purge_runs(struct store *s, const atomic_bool *stop, uint64_t *runs);
 
+/* Whether one of the runs of a part's row (manifest.h) is gone for good. */
+bool runs_any_gone(struct runs *rs, struct span runs);
+
 #endif

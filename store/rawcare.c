@@ -6,6 +6,7 @@
 #include "store/base/log.h"
 #include "store/file.h"
 #include "store/manifest.h"
+#include "store/purge.h"
 #include "store/rawagenda.h"
 #include "store/rawmerge.h"
 #include "store/turn.h"
@@ -21,6 +22,7 @@ struct rawcare {
 	int told;           /* the trouble that was logged last */
 	uint64_t bad[16];   /* numbers of parts that cannot be merged; the newest ones */
 	size_t n_bad;
+	atomic_bool look_for_gone; /* parts may hold runs that are gone */
 };
 
 int rawcare_new(struct store *s, struct rawcare **ret)
@@ -30,6 +32,7 @@ int rawcare_new(struct store *s, struct rawcare **ret)
 	if (!c)
 		return ERR_NOMEM;
 	c->store = s;
+	atomic_init(&c->look_for_gone, true); /* a process before may have left some */
 	pthread_mutex_init(&c->lock, NULL);
 	*ret = c;
 	return 0;
@@ -100,6 +103,8 @@ static bool is_due(struct rawcare *c, const struct look *l, int64_t now_ns)
 	}
 	if (!c->waiting_ns)
 		c->waiting_ns = now_ns;
+	if (!anybody_keeps(&c->keeps))
+		return true; /* and costs nothing */
 	return waiting_bytes(c, l) >= o->raw_max_bytes || now_ns - c->waiting_ns >= o->raw_wait_ns ||
 	       now_ns < c->waiting_ns;
 }
@@ -125,10 +130,10 @@ static int seal(struct rawcare *c, int64_t now_ns, bool all, atomic_bool *stop, 
 	}
 	if (err == 0 && sealed)
 		err = rawseal_trim(s);
+	atomic_store(&s->raw_behind, false); /* nobody is held up by what cannot be sealed */
 	if (err >= 0) {
 		c->waiting_ns = 0;
 		atomic_store(&s->raw_bytes, 0);
-		atomic_store(&s->raw_behind, false);
 	}
 	return err < 0 ? err : 0;
 }
@@ -252,9 +257,64 @@ static int merge_all(struct rawcare *c, struct raw_keep keep, int64_t now_ns, at
 	return more;
 }
 
+/* ---- runs that are gone ---- */
+
+void rawcare_runs_went(struct rawcare *c) { atomic_store(&c->look_for_gone, true); }
+
+/* The first part, not damaged, with such a run; 1: there is none. */
+static int find_gone(struct rawcare *c, struct raw_row *ret, uint64_t *ret_newest)
+{
+	struct raw_rows rows = { 0 };
+	struct kv_txn *t;
+	int err = kv_begin(c->store->kv, false, &t), found = 1;
+
+	if (err < 0)
+		return err;
+	err = raw_newest(t, ret_newest);
+	if (err == 0)
+		err = raw_rows_read(t, 0, &rows);
+	for (size_t i = 0; err == 0 && i < rows.n && found; i++) {
+		if (!runs_any_gone(&c->store->runs, rows.rows[i].runs) || any_bad(c, &rows.rows[i], 1))
+			continue;
+		*ret = rows.rows[i];
+		ret->runs = span_of(NULL, 0);
+		found = 0;
+	}
+	raw_rows_release(&rows);
+	kv_abort(t);
+	return err < 0 ? err : found;
+}
+
+static int leave_out_gone(struct rawcare *c, atomic_bool *stop, struct raw_report *report)
+{
+	struct raw_row row;
+	uint64_t newest;
+	int err;
+
+	if (!atomic_exchange(&c->look_for_gone, false))
+		return 0;
+	while ((err = find_gone(c, &row, &newest)) == 0) {
+		err = atomic_load(stop) ? ERR_GONE : merge(c, &row, 1, newest, stop, report);
+		if (err < 0)
+			break;
+	}
+	if (err < 0)
+		atomic_store(&c->look_for_gone, true);
+	return err < 0 ? err : 0;
+}
+
 /* ---- dropping ---- */
 
-static int mark_run(void *arg, const struct run_range *r) { return raw_gone_put(arg, r->rid, r->greatest); }
+/* Nobody asks for a run that is gone. */
+static int mark_run(void *arg, const struct run_range *r)
+{
+	int64_t deleted_ns;
+	int err = run_get_deleted(arg, r->rid, &deleted_ns);
+
+	if (err == ERR_NOT_FOUND)
+		return 0;
+	return err < 0 ? err : raw_gone_put(arg, r->rid, r->greatest);
+}
 
 struct drop {
 	const struct raw_row *row;
@@ -325,6 +385,8 @@ static int care(struct rawcare *c, int64_t now_ns, bool all, atomic_bool *stop, 
 {
 	int err = seal(c, now_ns, all, stop, report);
 
+	if (err == 0)
+		err = leave_out_gone(c, stop, report);
 	for (size_t i = 0; i < c->keeps.n && err == 0; i++) {
 		err = drop_old(c, c->keeps.list[i], now_ns, report);
 		if (err == 0)

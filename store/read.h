@@ -11,6 +11,7 @@
 #ifndef STORE_READ_H
 #define STORE_READ_H
 
+#include "store/loghint.h"
 #include "store/model.h"
 
 struct store;
@@ -56,9 +57,13 @@ typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
+/* From now on the callers of view_buckets and view_windows look only at these fields (bucket.h; 0: all). */
+void view_fields(struct view *v, unsigned fields);
+
 /* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
  * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
- * same to the last bit. */
+ * same to the last bit.  ERR_BUSY: of that width they are not kept any more, as view_width would say now;
+ * nothing was told. */
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
@@ -101,26 +106,35 @@ struct log_block {
 };
 enum log_block_use { LOG_BLOCK_READ, LOG_BLOCK_PASS, LOG_BLOCK_STOP };
 
-/* Log records with from_seq <= seq < to_seq, rising or falling.  Records that cannot match the hint
- * (times in [from_ns, to_ns], level at least `least`, the bytes `holds` in the text) may be passed over,
- * most of them unread; what is handed out may match or not.  `passed`, where there is one, is told
- * after each stored block how far the walk is: all before next_seq was looked at (backward: from
- * next_seq on); a non-zero value ends the walk like one of fn.  `block` (may be NULL) is
- * asked about each block before anything else: to read it, to pass it over, or to stop there, which
- * returns 1. */
 struct log_effort {
 	uint64_t blocks, bytes;               /* in the range */
 	uint64_t opened_blocks, opened_bytes; /* of these, decoded at least in part */
 };
+
+/* What is kept from one call of view_logs to the next of the same search, under whatever view: the
+ * sealed block that was read last stays decoded, and effort is counted once for each block.  One
+ * run and one hint (or none, in between) for the life of a desk; one thread. */
+struct log_desk;
+int log_desk_new(struct log_desk **ret);
+void log_desk_free(struct log_desk *d); /* NULL is fine */
+
+/* Log records with from_seq <= seq < to_seq, rising or falling.  Records that cannot match (times in
+ * [from_ns, to_ns], level at least `least`, the hint) may be passed over, most of them unread; what is
+ * handed out may match or not, but for LOG_FITS in its flags.  `passed`, where there is one, is told
+ * after each stored block how far the walk is: all before next_seq was looked at (backward: from
+ * next_seq on); a non-zero value ends the walk like one of fn.  `block` (may be NULL) is
+ * asked about each block before anything else: to read it, to pass it over, or to stop there, which
+ * returns 1. */
 struct log_range {
 	uint64_t from_seq, to_seq; /* to_seq 0: no end */
 	bool backward;
 	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
 	enum level least;
-	struct span holds; /* empty: any */
-	bool textless;     /* texts are not needed, and may come empty */
+	const struct log_hint *hint; /* NULL: none */
+	bool textless;               /* texts are not needed, and may come empty */
 	int (*passed)(void *arg, uint64_t next_seq);
 	struct log_effort *effort; /* added to; NULL: not asked for */
+	struct log_desk *desk;     /* NULL: nothing is kept */
 	enum log_block_use (*block)(void *arg, const struct log_block *b);
 };
 typedef int (*log_fn)(void *arg, const struct log_record *r);

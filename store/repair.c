@@ -58,7 +58,7 @@ static int read_blocks(const struct repair *r, const struct part_row *row, const
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
 	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, NULL, 0, any_bucket, NULL);
+		err = part_read(part, i, reader, &room, &block_want_all, any_bucket, NULL);
 		if (err < 0 && quarantine_knows(&r->known, row->id.number, part_block(part, i).offset))
 			err = 0;
 	}

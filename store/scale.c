@@ -2,19 +2,23 @@
 
 #include <math.h>
 
-#define DECIMALS_MAX   14
-#define TRIED          32   /* numbers that say which exponent may do */
-#define WEIGHED        1024 /* numbers that say which scale is smallest */
-#define INTEGER_MAX    INT64_C(0x20000000000000)
-#define EXPONENT_LEAST (-1074)
-#define EXPONENT_MOST  971
+#define DECIMALS_MAX    14
+#define DECIMALS_PLAIN  6    /* with no more, fractions are not looked for */
+#define TRIED           32   /* numbers that say which exponent may do */
+#define WEIGHED         1024 /* numbers that say which scale is smallest */
+#define NEAR            64   /* how far off a number may be that is no exception */
+#define INTEGER_MAX     INT64_C(0x20000000000000)
+#define DENOMINATOR_MAX 86400
+#define EXPONENT_LEAST  (-1074)
+#define EXPONENT_MOST   971
 
 static const double powers[DECIMALS_MAX + 1] = { 1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
 						 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14 };
 
 /* ---- one number ---- */
 
-static int64_t order_of(uint64_t bits, unsigned width)
+/* Bits in total order, and back. */
+static inline int64_t order_of(uint64_t bits, unsigned width)
 {
 	int64_t v = (int64_t)(bits << (64 - width)) >> (64 - width);
 
@@ -26,6 +30,8 @@ static int64_t to_integer(double v)
 	return v > -(double)INTEGER_MAX && v < (double)INTEGER_MAX ? llrint(v) : 0;
 }
 
+static double divisor_of(struct scale s) { return s.kind == SCALE_DECIMAL ? powers[s.of] : s.of; }
+
 int64_t scale_near(struct scale s, double v)
 {
 	uint32_t bits;
@@ -33,9 +39,10 @@ int64_t scale_near(struct scale s, double v)
 
 	switch (s.kind) {
 	case SCALE_DECIMAL:
-		return to_integer(v * powers[s.exponent]);
+	case SCALE_FRACTION:
+		return to_integer(v * divisor_of(s));
 	case SCALE_BINARY:
-		return isfinite(v) ? to_integer(ldexp(v, -s.exponent)) : 0;
+		return isfinite(v) ? to_integer(ldexp(v, -s.of)) : 0;
 	case SCALE_FLOAT:
 		f = (float)v;
 		memcpy(&bits, &f, 4);
@@ -45,62 +52,146 @@ int64_t scale_near(struct scale s, double v)
 	}
 }
 
-static double number_of(struct scale s, int64_t m)
+static double float_of(int64_t m)
 {
-	uint32_t bits;
+	uint32_t bits = (uint32_t)order_of((uint64_t)m, 32);
 	float f;
+
+	memcpy(&f, &bits, 4);
+	return f;
+}
+
+/* The numbers that the integers stand for. */
+static void numbers_of(struct scale s, const int64_t *m, size_t n, double *ret)
+{
+	double unit;
 
 	switch (s.kind) {
 	case SCALE_DECIMAL:
-		return (double)m / powers[s.exponent];
+	case SCALE_FRACTION:
+		unit = divisor_of(s);
+		for (size_t i = 0; i < n; i++)
+			ret[i] = (double)m[i] / unit;
+		break;
 	case SCALE_BINARY:
-		return ldexp((double)m, s.exponent);
+		unit = ldexp(1, s.of);
+		for (size_t i = 0; i < n; i++)
+			ret[i] = (double)m[i] * unit;
+		break;
 	case SCALE_FLOAT:
-		bits = (uint32_t)order_of((uint64_t)m, 32);
-		memcpy(&f, &bits, 4);
-		return f;
+		for (size_t i = 0; i < n; i++)
+			ret[i] = float_of(m[i]);
+		break;
 	default:
-		return bits_double((uint64_t)order_of((uint64_t)m, 64));
+		for (size_t i = 0; i < n; i++)
+			ret[i] = bits_double((uint64_t)order_of((uint64_t)m[i], 64));
 	}
 }
 
-static bool fits(struct scale s, double v)
+/* How far v lies from the number that m stands for: doubles in between, in total order, modulo 2^64. */
+static int64_t distance(double v, double of_m)
 {
-	return double_bits(number_of(s, scale_near(s, v))) == double_bits(v);
+	return (int64_t)((uint64_t)order_of(double_bits(v), 64) - (uint64_t)order_of(double_bits(of_m), 64));
 }
+
+static double moved_by(double of_m, int64_t distance)
+{
+	uint64_t order = (uint64_t)order_of(double_bits(of_m), 64) + (uint64_t)distance;
+
+	return bits_double((uint64_t)order_of(order, 64));
+}
+
+static bool is_near(int64_t distance, int64_t most) { return distance >= -most && distance <= most; }
 
 /* ---- choosing ---- */
 
-static size_t count_fits(struct scale s, const double *v, size_t n, size_t every)
+static size_t count_near(struct scale s, const double *v, size_t n, size_t every, int64_t most)
 {
-	size_t fit = 0;
+	size_t near = 0;
 
-	for (size_t i = 0; i < n; i += every)
-		fit += fits(s, v[i]);
-	return fit;
+	for (size_t i = 0; i < n; i += every) {
+		int64_t m = scale_near(s, v[i]);
+		double of_m;
+
+		numbers_of(s, &m, 1, &of_m);
+		near += is_near(distance(v[i], of_m), most);
+	}
+	return near;
 }
 
-/* Enough are kept without an exception. */
-static bool serves(struct scale s, const double *v, size_t n, size_t every)
+/* Enough are kept without an exception, no further off than that. */
+static bool serves(struct scale s, const double *v, size_t n, size_t every, int64_t most)
 {
 	size_t all = (n + every - 1) / every;
 
-	return count_fits(s, v, n, every) >= all - all / 8;
+	return count_near(s, v, n, every, most) >= all - all / 8;
 }
 
-static bool find_decimal(const double *v, size_t n, struct scale *ret)
-{
-	size_t every = n > TRIED ? n / TRIED : 1;
+static size_t every_tried(size_t n) { return n > TRIED ? n / TRIED : 1; }
 
+static bool find_decimal(const double *v, size_t n, int64_t most, struct scale *ret)
+{
 	for (int e = 0; e <= DECIMALS_MAX; e++) {
 		struct scale s = { SCALE_DECIMAL, e };
 
-		if (serves(s, v, n, every) && serves(s, v, n, 1)) {
+		if (serves(s, v, n, every_tried(n), most) && serves(s, v, n, 1, most)) {
 			*ret = s;
 			return true;
 		}
 	}
 	return false;
+}
+
+/* The denominator of the simplest fraction near v, by its continued fraction; 0: none is simple. */
+static uint64_t denominator_of(double v)
+{
+	double x = fabs(v), rest = x - floor(x);
+	uint64_t k = 1, before = 0, next;
+
+	if (!(x < (double)INTEGER_MAX))
+		return 0;
+	while (fabs(rint(x * (double)k) / (double)k - x) > x * 0x1p-47) {
+		if (rest <= 0)
+			return 0;
+		rest = 1 / rest;
+		if (rest > DENOMINATOR_MAX)
+			return 0;
+		next = (uint64_t)rest * k + before;
+		before = k;
+		k = next;
+		rest -= floor(rest);
+		if (k > DENOMINATOR_MAX)
+			return 0;
+	}
+	return k;
+}
+
+static uint64_t common_multiple(uint64_t a, uint64_t b)
+{
+	uint64_t x = a, y = b;
+
+	while (y) {
+		uint64_t rest = x % y;
+
+		x = y;
+		y = rest;
+	}
+	return a / x * b;
+}
+
+static bool find_fraction(const double *v, size_t n, struct scale *ret)
+{
+	uint64_t all = 1;
+
+	for (size_t i = 0; i < n; i += every_tried(n)) {
+		uint64_t one = denominator_of(v[i]);
+
+		all = one ? common_multiple(all, one) : all;
+		if (all > DENOMINATOR_MAX)
+			return false;
+	}
+	*ret = (struct scale){ SCALE_FRACTION, (int)all };
+	return all > 1 && serves(*ret, v, n, 1, NEAR);
 }
 
 /* Of the lowest bit that is set in a finite v that is not zero. */
@@ -122,37 +213,76 @@ static bool find_binary(const double *v, size_t n, struct scale *ret)
 		if (isfinite(v[i]) && v[i] != 0 && lowest_exponent(v[i]) < exponent)
 			exponent = lowest_exponent(v[i]);
 	*ret = (struct scale){ SCALE_BINARY, exponent };
-	return serves(*ret, v, n, 1);
+	return serves(*ret, v, n, 1, 0);
+}
+
+/* Numbers in a scale: integers, how far off they are, and which of them are exceptions. */
+struct scaled {
+	int64_t *m;
+	int64_t off[COLUMN_MAX];
+	bool any_off;
+	size_t n_odd;
+	uint16_t odd[COLUMN_MAX];
+};
+
+static void scale_all(struct scale s, const double *v, size_t n, struct scaled *ret)
+{
+	double of_m[COLUMN_MAX];
+
+	ret->any_off = false;
+	ret->n_odd = 0;
+	for (size_t i = 0; i < n; i++)
+		ret->m[i] = scale_near(s, v[i]);
+	numbers_of(s, ret->m, n, of_m);
+	for (size_t i = 0; i < n; i++) {
+		ret->off[i] = distance(v[i], of_m[i]);
+		if (!is_near(ret->off[i], NEAR)) {
+			ret->odd[ret->n_odd++] = (uint16_t)i;
+			ret->off[i] = 0;
+			ret->m[i] = i ? ret->m[i - 1] : 0;
+		}
+		ret->any_off |= ret->off[i] != 0;
+	}
 }
 
 static size_t weigh(struct scale s, const double *v, size_t n)
 {
 	int64_t m[WEIGHED];
-	size_t exceptions = 0;
+	struct scaled scaled = { .m = m };
 
 	if (n > WEIGHED)
 		n = WEIGHED;
-	for (size_t i = 0; i < n; i++) {
-		bool fit = fits(s, v[i]);
+	scale_all(s, v, n, &scaled);
+	return column_cost(m, n) + (scaled.any_off ? column_cost(scaled.off, n) : 0) + 10 * scaled.n_odd;
+}
 
-		m[i] = fit ? scale_near(s, v[i]) : i ? m[i - 1] : 0;
-		exceptions += !fit;
+/* Appends those that may do; returns how many. */
+static size_t find_scales(const double *v, size_t n, struct scale *ret)
+{
+	size_t found = 0;
+
+	ret[found++] = (struct scale){ SCALE_DOUBLE, 0 };
+	if (count_near((struct scale){ SCALE_FLOAT, 0 }, v, n, 1, 0) == n)
+		ret[0].kind = SCALE_FLOAT;
+	found += find_binary(v, n, &ret[found]);
+	if (find_decimal(v, n, 0, &ret[found])) {
+		if (ret[found++].of <= DECIMALS_PLAIN)
+			return found;
+	} else {
+		found += find_decimal(v, n, NEAR, &ret[found]);
 	}
-	return column_cost(m, n) + 10 * exceptions;
+	return found + find_fraction(v, n, &ret[found]);
 }
 
 struct scale scale_choose(const double *v, size_t n)
 {
-	struct scale candidates[4] = { { SCALE_DOUBLE, 0 } }, *best = candidates;
-	size_t found = 1, least;
+	struct scale candidates[4], *best = candidates;
+	size_t found, least;
 
 	if (n == 0)
-		return candidates[0];
-	if (count_fits((struct scale){ SCALE_FLOAT, 0 }, v, n, 1) == n)
-		candidates[0] = (struct scale){ SCALE_FLOAT, 0 };
-	found += find_binary(v, n, &candidates[found]);
-	found += find_decimal(v, n, &candidates[found]);
-	least = weigh(*best, v, n);
+		return (struct scale){ SCALE_DOUBLE, 0 };
+	found = find_scales(v, n, candidates);
+	least = found > 1 ? weigh(*best, v, n) : 0;
 	for (size_t i = 1; i < found; i++) {
 		size_t cost = weigh(candidates[i], v, n);
 
@@ -168,81 +298,132 @@ struct scale scale_choose(const double *v, size_t n)
 
 int scale_put(struct column_out *o, struct scale s)
 {
-	unsigned decimals = s.kind == SCALE_DECIMAL ? (unsigned)s.exponent << 2 : 0;
+	unsigned decimals = s.kind == SCALE_DECIMAL ? (unsigned)s.of << 3 : 0;
 	int err = buf_addch(&o->loose, (char)(s.kind | decimals));
 
-	return err == 0 && s.kind == SCALE_BINARY ? buf_add_varint(&o->loose, zigzag(s.exponent)) : err;
+	if (err == 0 && s.kind == SCALE_BINARY)
+		return buf_add_varint(&o->loose, zigzag(s.of));
+	return err == 0 && s.kind == SCALE_FRACTION ? buf_add_varint(&o->loose, (uint64_t)s.of) : err;
 }
 
 int scale_get(struct column_in *in, struct scale *ret)
 {
-	unsigned head = read_u8(&in->loose);
-	int64_t exponent = head >> 2;
+	unsigned head = read_u8(&in->loose), kind = head & 7;
+	int64_t of = head >> 3, least = 0, most = kind == SCALE_DECIMAL ? DECIMALS_MAX : 0;
 
-	if ((head & 3) == SCALE_BINARY && exponent == 0) {
-		exponent = read_zigzag(&in->loose);
-		if (exponent < EXPONENT_LEAST || exponent > EXPONENT_MOST)
-			return ERR_CORRUPT;
-	} else if (exponent > ((head & 3) == SCALE_DECIMAL ? DECIMALS_MAX : 0)) {
+	if (kind >= SCALE_KINDS || of > most)
 		return ERR_CORRUPT;
+	if (kind == SCALE_BINARY) {
+		of = read_zigzag(&in->loose);
+		least = EXPONENT_LEAST;
+		most = EXPONENT_MOST;
+	} else if (kind == SCALE_FRACTION) {
+		of = (int64_t)read_varint(&in->loose);
+		least = 2;
+		most = DENOMINATOR_MAX;
 	}
-	*ret = (struct scale){ (enum scale_kind)(head & 3), (int)exponent };
+	if (of < least || of > most)
+		return ERR_CORRUPT;
+	*ret = (struct scale){ (enum scale_kind)kind, (int)of };
 	return in->loose.bad ? ERR_CORRUPT : 0;
 }
 
-static int put_exception(struct column_out *o, size_t skipped, double v)
+static int put_exceptions(struct column_out *o, const struct scaled *scaled, const double *v)
 {
-	uint8_t bits[8];
-	int err = buf_add_varint(&o->loose, skipped);
+	int err = buf_add_varint(&o->loose, scaled->n_odd << 1 | scaled->any_off);
+	size_t next = 0;
 
-	put_le64(bits, double_bits(v));
-	return err < 0 ? err : buf_add(&o->dense, bits, sizeof(bits));
+	for (size_t i = 0; i < scaled->n_odd && err == 0; i++) {
+		uint8_t bits[8];
+
+		put_le64(bits, double_bits(v[scaled->odd[i]]));
+		err = buf_add_varint(&o->loose, scaled->odd[i] - next);
+		if (err == 0)
+			err = buf_add(&o->dense, bits, sizeof(bits));
+		next = scaled->odd[i] + 1;
+	}
+	return err;
 }
 
 int numbers_put(struct column_out *o, struct scale s, const double *v, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m)
 {
-	size_t fit = count_fits(s, v, n, 1), next = 0;
-	int err = n ? buf_add_varint(&o->loose, n - fit) : 0;
+	struct scaled scaled = { .m = ret_m };
+	int err;
 
-	for (size_t i = 0; i < n && err == 0; i++) {
-		if (fits(s, v[i])) {
-			ret_m[i] = scale_near(s, v[i]);
-			continue;
-		}
-		ret_m[i] = i ? ret_m[i - 1] : 0;
-		err = put_exception(o, i - next, v[i]);
-		next = i + 1;
+	if (n == 0)
+		return 0;
+	scale_all(s, v, n, &scaled);
+	err = put_exceptions(o, &scaled, v);
+	if (err == 0)
+		err = column_put(o, ret_m, n, refs, n_refs);
+	return err == 0 && scaled.any_off ? column_put(o, scaled.off, n, NULL, 0) : err;
+}
+
+/* Where the exceptions are; their bits are in *ret_bits. */
+static int get_exceptions(struct column_in *in, size_t n, uint64_t count, uint16_t *places,
+			  struct span *ret_bits)
+{
+	uint64_t at = 0;
+
+	if (count > n)
+		return ERR_CORRUPT;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t skipped = read_varint(&in->loose);
+
+		if (at >= n || skipped >= n - at)
+			return ERR_CORRUPT;
+		at += skipped;
+		places[i] = (uint16_t)at++;
 	}
-	return err < 0 ? err : column_put(o, ret_m, n, refs, n_refs);
+	*ret_bits = read_bytes(&in->dense, count * 8);
+	return in->dense.bad ? ERR_CORRUPT : 0;
+}
+
+int numbers_skip(struct column_in *in, size_t n)
+{
+	uint64_t head = n ? read_varint(&in->loose) : 0;
+	int err;
+
+	if (head >> 1 > n)
+		return ERR_CORRUPT;
+	for (uint64_t i = 0; i < head >> 1; i++)
+		read_varint(&in->loose);
+	read_bytes(&in->dense, 8 * (head >> 1));
+	err = column_skip(in, n);
+	return err == 0 && head & 1 ? column_skip(in, n) : err;
+}
+
+static int move_all(struct column_in *in, double *v, size_t n)
+{
+	int64_t off[COLUMN_MAX];
+	int err = column_get(in, off, n, NULL, 0);
+
+	for (size_t i = 0; i < n && err == 0; i++)
+		v[i] = moved_by(v[i], off[i]);
+	return err;
 }
 
 int numbers_get(struct column_in *in, struct scale s, double *ret, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m)
 {
-	uint64_t exceptions = n ? read_varint(&in->loose) : 0, at = 0, skipped;
 	uint16_t places[COLUMN_MAX];
 	struct span odd;
+	uint64_t head;
 	int err;
 
-	if (exceptions > n)
-		return ERR_CORRUPT;
-	for (uint64_t i = 0; i < exceptions; i++) {
-		skipped = read_varint(&in->loose);
-		if (skipped >= n - at)
-			return ERR_CORRUPT;
-		at += skipped;
-		places[i] = (uint16_t)at++;
-		if (at == n && i + 1 < exceptions)
-			return ERR_CORRUPT;
-	}
-	odd = read_bytes(&in->dense, exceptions * 8);
-	err = column_get(in, ret_m, n, refs, n_refs);
-	if (err < 0 || in->dense.bad)
-		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++)
-		ret[i] = number_of(s, ret_m[i]);
-	for (uint64_t i = 0; i < exceptions; i++)
+	if (n == 0)
+		return 0;
+	head = read_varint(&in->loose);
+	err = get_exceptions(in, n, head >> 1, places, &odd);
+	if (err == 0)
+		err = column_get(in, ret_m, n, refs, n_refs);
+	if (err < 0)
+		return err;
+	numbers_of(s, ret_m, n, ret);
+	if (head & 1)
+		err = move_all(in, ret, n);
+	for (uint64_t i = 0; i < head >> 1; i++)
 		ret[places[i]] = bits_double(get_le64(odd.data + 8 * i));
-	return 0;
+	return err;
 }

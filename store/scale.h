@@ -5,28 +5,31 @@
  * sums of such.  A scale turns them into integers that lie close together, which column.h packs:
  *
  *   SCALE_DECIMAL  m / 10^exponent, exponent 0 to 14, |m| < 2^53
+ *   SCALE_FRACTION m / denominator, 2 to 86,400, |m| < 2^53: counts over a minute's 60 seconds, means
  *   SCALE_BINARY   m * 2^exponent, |m| < 2^53: float32 of like size, and their sums
  *   SCALE_FLOAT    float32: its bits in total order (bucket.h)
  *   SCALE_DOUBLE   any double: its bits in total order
  *
- * Numbers that a scale does not give back bit for bit (NaN, -0.0, an odd one) are exceptions, kept
- * as they are: so nothing is lost whatever the scale.
+ * Where arithmetic has left a number a few doubles beside what m stands for (0.30000000000000004),
+ * it is kept how many: doubles in between, in total order.  Those that are further off (NaN, -0.0, an
+ * odd one) are exceptions, kept as they are: so nothing is lost whatever the scale.
  *
- * A scale is u8 kind | exponent << 2 for SCALE_DECIMAL, u8 kind for the others, z exponent after it for
- * SCALE_BINARY (loose).  Numbers are v exceptions, for each v how many numbers lie between it and
- * the one before (loose) and its 8 bytes (dense); then a column of m, an exception's being that of
- * the number before it, 0 for the first.
+ * A scale is u8 kind | exponent << 3 for SCALE_DECIMAL, u8 kind for the others, after it z exponent for
+ * SCALE_BINARY, v denominator for SCALE_FRACTION (loose).  Numbers, where there are any, are v exceptions
+ * << 1 | whether any number is a little off; for each exception v how many numbers lie between it and
+ * the one before (loose) and its 8 bytes (dense); a column of m, an exception's being that of the
+ * number before it, 0 for the first; then, if any is off, a column of how far, 0 for an exception.
  */
 #ifndef STORE_SCALE_H
 #define STORE_SCALE_H
 
 #include "store/column.h"
 
-enum scale_kind { SCALE_DECIMAL, SCALE_BINARY, SCALE_FLOAT, SCALE_DOUBLE };
+enum scale_kind { SCALE_DECIMAL, SCALE_BINARY, SCALE_FLOAT, SCALE_DOUBLE, SCALE_FRACTION, SCALE_KINDS };
 
 struct scale {
 	enum scale_kind kind;
-	int exponent;
+	int of; /* the exponent, or the denominator */
 };
 
 /* The scale that keeps these numbers in the fewest bytes, about. */
@@ -43,5 +46,7 @@ int numbers_put(struct column_out *o, struct scale s, const double *v, size_t n,
 		size_t n_refs, int64_t *ret_m);
 int numbers_get(struct column_in *in, struct scale s, double *ret, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m);
+
+int numbers_skip(struct column_in *in, size_t n);
 
 #endif

@@ -41,8 +41,16 @@ struct seal {
 	struct young *young; /* by rid */
 	size_t young_cap;
 	struct piece piece;
-	struct logblock *block;
 };
+
+/* Sealing is seldom under way, and what it takes is much for a server that rests. */
+static void release_piece(struct piece *p)
+{
+	arena_release(&p->copies);
+	buf_release(&p->body);
+	free(p->records);
+	p->records = NULL;
+}
 
 int seal_new(struct store *s, struct seal **ret)
 {
@@ -55,11 +63,6 @@ int seal_new(struct store *s, struct seal **ret)
 	pthread_cond_init(&l->news, NULL);
 	arena_init(&l->piece.copies, WHOLE_MAX);
 	buf_init(&l->piece.body, WHOLE_MAX);
-	l->piece.records = malloc(LOGBLOCK_SEALED_ROWS_MAX * sizeof(*l->piece.records));
-	if (!l->piece.records || logblock_new(&l->block) < 0) {
-		seal_free(l);
-		return ERR_NOMEM;
-	}
 	*ret = l;
 	return 0;
 }
@@ -68,10 +71,7 @@ void seal_free(struct seal *l)
 {
 	if (!l)
 		return;
-	logblock_free(l->block);
-	arena_release(&l->piece.copies);
-	buf_release(&l->piece.body);
-	free(l->piece.records);
+	release_piece(&l->piece);
 	free(l->young);
 	pthread_cond_destroy(&l->news);
 	pthread_mutex_destroy(&l->lock);
@@ -189,13 +189,11 @@ static bool copy_attrs(struct arena *a, struct log_record *r)
 	return true;
 }
 
-static int add_records(struct seal *l)
+static int add_records(struct piece *p, struct logblock *b)
 {
-	struct piece *p = &l->piece;
-
-	for (size_t i = 0; i < logblock_count(l->block); i++) {
+	for (size_t i = 0; i < logblock_count(b); i++) {
 		struct log_record *r = &p->records[p->n];
-		int err = logblock_get(l->block, i, r);
+		int err = logblock_get(b, i, r);
 
 		if (err < 0)
 			return err;
@@ -212,9 +210,8 @@ static int add_records(struct seal *l)
 }
 
 /* Adds a stored block when it fits.  1: it ends the piece, which does not have it. */
-static int add_block(struct seal *l, struct span key, struct span value)
+static int add_block(struct piece *p, struct logblock *b, struct span key, struct span value)
 {
-	struct piece *p = &l->piece;
 	struct stored s;
 	size_t n = p->n, weight = p->weight;
 	int err = stored_open(key, value, KIND_LOG, &s);
@@ -223,9 +220,9 @@ static int add_block(struct seal *l, struct span key, struct span value)
 			 p->weight + s.raw_len > LOGBLOCK_SEALED_RAW_MAX))
 		return 1;
 	if (err == 0)
-		err = logblock_open(l->block, &s, get_be64(key.data + 4));
+		err = logblock_open(b, &s, get_be64(key.data + 4));
 	if (err == 0)
-		err = add_records(l);
+		err = add_records(p, b);
 	if (err < 0) {
 		p->n = n;
 		p->weight = weight;
@@ -242,10 +239,13 @@ static int gather(struct seal *l, struct kv_txn *t, bool *ret_all)
 {
 	struct piece *p = &l->piece;
 	struct kv_cursor *c = NULL;
+	struct logblock *b = NULL;
 	struct span key, value;
 	uint64_t from;
 	int err = logs_sealed_seq(t, p->rid, &from), moved;
 
+	if (err == 0)
+		err = logblock_new(&b);
 	if (err == 0)
 		err = kv_cursor_open(t, KV_LOG, &c);
 	moved = err ? err : logs_seek(c, p->rid, from, &key, &value);
@@ -253,7 +253,7 @@ static int gather(struct seal *l, struct kv_txn *t, bool *ret_all)
 	p->end = p->first;
 	while (moved == 0 && err == 0 && p->weight < l->store->options.log_block_bytes &&
 	       p->blocks < SEAL_BLOCKS_MAX) {
-		err = add_block(l, key, value);
+		err = add_block(p, b, key, value);
 		if (err == 0)
 			moved = logs_next(c, p->rid, &key, &value);
 	}
@@ -265,6 +265,7 @@ static int gather(struct seal *l, struct kv_txn *t, bool *ret_all)
 		*ret_all = moved == ERR_NOT_FOUND;
 	}
 	kv_cursor_close(c);
+	logblock_free(b);
 	return err < 0 ? err : moved < 0 && moved != ERR_NOT_FOUND ? moved : 0;
 }
 
@@ -282,42 +283,55 @@ static bool same_record(const struct log_record *a, const struct log_record *b)
 }
 
 /* What was made is read again, record for record. */
-static bool check(struct seal *l)
+static int check(const struct piece *p, bool *ret_good)
 {
-	struct piece *p = &l->piece;
 	struct stored s = { CODEC_SEALED, (uint32_t)p->n, p->raw_len, buf_span(&p->body) };
 	struct log_record r;
-	bool good = logblock_open(l->block, &s, p->first) == 0 && logblock_count(l->block) == p->n;
+	struct logblock *b;
+	int err = logblock_new(&b);
+	bool good;
 
+	if (err < 0)
+		return err;
+	err = logblock_open(b, &s, p->first);
+	good = err == 0 && logblock_count(b) == p->n;
 	for (size_t i = 0; i < p->n && good; i++)
-		good = logblock_get(l->block, i, &r) == 0 && same_record(&r, &p->records[i]);
+		good = (err = logblock_get(b, i, &r)) == 0 && same_record(&r, &p->records[i]);
+	logblock_free(b);
+	if (err == ERR_NOMEM)
+		return err;
 	if (!good)
 		log_error("seal: a block of run %u from record %llu on reads otherwise when sealed; "
 			  "its records stay as they are",
 			  p->rid, (unsigned long long)p->first);
-	return good;
+	*ret_good = good;
+	return 0;
 }
 
-static void begin_piece(struct piece *p, uint32_t rid)
+static int begin_piece(struct piece *p, uint32_t rid)
 {
+	if (!p->records)
+		p->records = malloc(LOGBLOCK_SEALED_ROWS_MAX * sizeof(*p->records));
 	arena_reset(&p->copies);
 	p->rid = rid;
 	p->blocks = p->bytes = p->weight = p->n = 0;
 	p->keep = false;
+	return p->records ? 0 : ERR_NOMEM;
 }
 
 /* *ret_left: the run has more to seal now. */
 static int make_piece(struct seal *l, uint32_t rid, bool quiet, bool *ret_made, bool *ret_left)
 {
 	struct piece *p = &l->piece;
+	bool all = true, good = false;
 	struct kv_txn *t;
-	bool all = true;
-	int err = kv_begin(l->store->kv, false, &t);
+	int err = begin_piece(p, rid);
 
 	*ret_made = *ret_left = false;
+	if (err == 0)
+		err = kv_begin(l->store->kv, false, &t);
 	if (err < 0)
 		return err;
-	begin_piece(p, rid);
 	err = gather(l, t, &all);
 	kv_abort(t);
 	if (err < 0 || p->end == p->first || (all && !quiet && p->weight < l->store->options.log_block_bytes))
@@ -328,7 +342,11 @@ static int make_piece(struct seal *l, uint32_t rid, bool quiet, bool *ret_made, 
 	if (p->keep)
 		return 0;
 	err = logblock_seal(p->records, p->n, &p->body, &p->raw_len);
-	p->keep = err < 0 || p->body.len >= p->bytes || !check(l);
+	p->keep = err < 0 || p->body.len >= p->bytes;
+	if (err == 0 && !p->keep) {
+		err = check(p, &good);
+		p->keep = !good;
+	}
 	return err == ERR_NOMEM ? err : 0;
 }
 
@@ -423,6 +441,8 @@ static bool run_seal(struct seal *l, uint32_t rid, bool quiet)
 		if (err == 0 && made)
 			go_on = hand_over(l);
 	} while (err == 0 && left && go_on);
+	if (go_on) /* else the writer may still look at it */
+		release_piece(&l->piece);
 	if (err < 0)
 		log_warn("seal: run %u waits (%s)", rid, err_name(err));
 	if (err < 0 || (!made && !quiet))

@@ -33,6 +33,9 @@ struct coder {
 	struct strip *s;
 	struct column_out *out; /* NULL: reading */
 	struct column_in *in;
+	unsigned fields; /* that are put, or wanted */
+	bool skip;       /* the columns at hand are not wanted */
+	const int64_t *refs[COLUMN_REFS_MAX];
 };
 
 int strip_new(struct strip **ret)
@@ -50,23 +53,23 @@ void strip_free(struct strip *s) { free(s); }
 static unsigned first_form(int64_t form) { return (unsigned)form / (9 * STRIP_SUMS); }
 static unsigned min_form(int64_t form) { return (unsigned)form / (3 * STRIP_SUMS) % 3; }
 static unsigned max_form(int64_t form) { return (unsigned)form / STRIP_SUMS % 3; }
-static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)(form % STRIP_SUMS); }
+static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)((unsigned)form % STRIP_SUMS); }
 
 /* ---- both ways ---- */
 
 static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 {
-	const int64_t *refs[COLUMN_REFS_MAX] = { c->s->ref[0], c->s->ref[1], c->s->ref[2] };
-
-	return c->out ? column_put(c->out, v, n, refs, n_refs) : column_get(c->in, v, n, refs, n_refs);
+	if (c->skip)
+		return column_skip(c->in, n);
+	return c->out ? column_put(c->out, v, n, c->refs, n_refs) : column_get(c->in, v, n, c->refs, n_refs);
 }
 
 static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, int64_t *m)
 {
-	const int64_t *refs[COLUMN_REFS_MAX] = { c->s->ref[0], c->s->ref[1], c->s->ref[2] };
-
-	return c->out ? numbers_put(c->out, scale, v, n, refs, n_refs, m)
-		      : numbers_get(c->in, scale, v, n, refs, n_refs, m);
+	if (c->skip)
+		return numbers_skip(c->in, n);
+	return c->out ? numbers_put(c->out, scale, v, n, c->refs, n_refs, m)
+		      : numbers_get(c->in, scale, v, n, c->refs, n_refs, m);
 }
 
 static int code_scale(struct coder *c, struct scale *scale)
@@ -74,22 +77,27 @@ static int code_scale(struct coder *c, struct scale *scale)
 	return c->out ? scale_put(c->out, *scale) : scale_get(c->in, scale);
 }
 
-static void refer_full(struct strip *s, int ref, const int64_t *v)
+/* References: columns of all full buckets, copied where they are columns of all buckets. */
+
+static void refer_same(struct coder *c, int ref, const int64_t *v) { c->refs[ref] = v; }
+
+static void refer_full(struct coder *c, int ref, const int64_t *v)
 {
-	for (size_t i = 0; i < s->n_full; i++)
+	struct strip *s = c->s;
+
+	c->refs[ref] = s->n_full == s->n ? v : s->ref[ref];
+	for (size_t i = 0; i < s->n_full && s->n_full < s->n && !c->skip; i++)
 		s->ref[ref][i] = v[s->full[i]];
 }
 
 /* What the bucket before has; the first has nothing before it. */
-static void refer_before(struct strip *s, int ref, const int64_t *v, int64_t nothing)
+static void refer_before(struct coder *c, int ref, const int64_t *v, int64_t nothing)
 {
-	for (size_t i = 0; i < s->n_full; i++)
-		s->ref[ref][i] = s->full[i] ? v[s->full[i] - 1] : nothing;
-}
+	struct strip *s = c->s;
 
-static void refer_same(struct strip *s, int ref, const int64_t *v)
-{
-	memcpy(s->ref[ref], v, s->n_full * sizeof(*v));
+	c->refs[ref] = s->ref[ref];
+	for (size_t i = 0; i < s->n_full && !c->skip; i++)
+		s->ref[ref][i] = s->full[i] ? v[s->full[i] - 1] : nothing;
 }
 
 static bool is_full(const struct strip *s, size_t i) { return s->count[i] != 1 || s->flags[i] & FLAG_RARE; }
@@ -112,6 +120,9 @@ static int sort_out(struct strip *s)
 	return 0;
 }
 
+/* The columns that follow are wanted when one of these fields is. */
+static void want(struct coder *c, unsigned fields) { c->skip = !(c->fields & fields); }
+
 static int code_keys(struct coder *c)
 {
 	struct strip *s = c->s;
@@ -129,35 +140,43 @@ static int code_times(struct coder *c)
 	struct strip *s = c->s;
 	int err;
 
-	memcpy(s->ref[0], s->start, s->n * sizeof(*s->start));
+	want(c, WANT_TIMES);
+	refer_same(c, 0, s->start);
 	err = code_column(c, s->last_t, s->n, 1);
-	refer_full(s, 0, s->last_t);
-	refer_full(s, 1, s->start);
-	refer_before(s, 2, s->last_t, s->start[0]);
+	refer_full(c, 0, s->last_t);
+	refer_full(c, 1, s->start);
+	refer_before(c, 2, s->last_t, s->start[0]);
 	return err < 0 ? err : code_column(c, s->first_t, s->n_full, 3);
 }
 
 static int code_steps(struct coder *c)
 {
 	struct strip *s = c->s;
-	int err = code_column(c, s->last_step, s->n, 0);
+	int err;
 
-	refer_full(s, 0, s->last_step);
-	refer_before(s, 1, s->last_step, 0);
+	want(c, WANT_STEPS | WANT_RARE);
+	err = code_column(c, s->last_step, s->n, 0);
+	want(c, WANT_STEPS);
+	refer_full(c, 0, s->last_step);
+	refer_before(c, 1, s->last_step, 0);
 	if (err == 0)
 		err = code_column(c, s->first_step, s->n_full, 2);
-	refer_same(s, 1, s->first_step);
+	refer_same(c, 1, s->first_step);
 	if (err == 0)
 		err = code_column(c, s->step_min, s->n_full, 2);
 	return err < 0 ? err : code_column(c, s->step_max, s->n_full, 2);
 }
 
 /* Leaves of the references what belongs to the stored ones. */
-static void keep_stored(struct strip *s, size_t n_refs)
+static void keep_stored(struct coder *c, size_t n_refs)
 {
-	for (size_t r = 0; r < n_refs; r++)
+	struct strip *s = c->s;
+
+	for (size_t r = 0; r < n_refs; r++) {
 		for (size_t i = 0; i < s->n_stored; i++)
-			s->ref[r][i] = s->ref[r][s->stored[i]];
+			s->ref[r][i] = c->refs[r][s->stored[i]];
+		c->refs[r] = s->ref[r];
+	}
 }
 
 /* The stored numbers of a column of full buckets, whose references are set for all full ones. */
@@ -166,7 +185,9 @@ static int code_stored(struct coder *c, struct scale scale, double *v, size_t n_
 	struct strip *s = c->s;
 	int err;
 
-	keep_stored(s, n_refs);
+	if (s->n_stored == s->n_full || c->skip)
+		return code_numbers(c, scale, v, s->n_stored, n_refs, s->some_m);
+	keep_stored(c, n_refs);
 	for (size_t i = 0; i < s->n_stored; i++)
 		s->some[i] = v[s->stored[i]];
 	err = code_numbers(c, scale, s->some, s->n_stored, n_refs, s->some_m);
@@ -175,9 +196,11 @@ static int code_stored(struct coder *c, struct scale scale, double *v, size_t n_
 	return err;
 }
 
-static void scatter(const struct strip *s, int64_t *m)
+static void scatter(const struct coder *c, int64_t *m)
 {
-	for (size_t i = 0; i < s->n_stored; i++)
+	const struct strip *s = c->s;
+
+	for (size_t i = 0; i < s->n_stored && !c->skip; i++)
 		m[s->stored[i]] = s->some_m[i];
 }
 
@@ -194,10 +217,10 @@ static int code_first(struct coder *c, struct scale scale)
 		else
 			s->first[i] = s->last[s->full[i]];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_before(s, 1, s->last_m, 0);
+	refer_full(c, 0, s->last_m);
+	refer_before(c, 1, s->last_m, 0);
 	err = code_stored(c, scale, s->first, 2);
-	scatter(s, s->first_m);
+	scatter(c, s->first_m);
 	return err;
 }
 
@@ -216,10 +239,10 @@ static int code_min(struct coder *c, struct scale scale)
 		else
 			s->min[i] = is_last ? s->last[s->full[i]] : s->first[i];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_same(s, 1, s->first_m);
+	refer_full(c, 0, s->last_m);
+	refer_same(c, 1, s->first_m);
 	err = code_stored(c, scale, s->min, 2);
-	scatter(s, s->min_m);
+	scatter(c, s->min_m);
 	return err;
 }
 
@@ -234,9 +257,9 @@ static int code_max(struct coder *c, struct scale scale)
 		else
 			s->max[i] = max_form(s->form[i]) ? s->last[s->full[i]] : s->first[i];
 	}
-	refer_full(s, 0, s->last_m);
-	refer_same(s, 1, s->first_m);
-	refer_same(s, 2, s->min_m);
+	refer_full(c, 0, s->last_m);
+	refer_same(c, 1, s->first_m);
+	refer_same(c, 2, s->min_m);
 	return code_stored(c, scale, s->max, 3);
 }
 
@@ -270,8 +293,11 @@ static int code_values(struct coder *c)
 {
 	struct strip *s = c->s;
 	struct scale scale = { SCALE_DOUBLE, 0 };
-	int err = code_column(c, s->form, s->n_full, 0);
+	int err;
 
+	c->skip = false; /* the form says how many there are of the others */
+	err = code_column(c, s->form, s->n_full, 0);
+	want(c, WANT_VALUES);
 	if (err == 0)
 		err = check_forms(s);
 	if (err == 0 && c->out)
@@ -308,12 +334,14 @@ static int code_sums(struct coder *c)
 	struct scale scale;
 	int err;
 
+	want(c, WANT_SUM);
 	s->n_stored = 0;
 	for (size_t i = 0; i < s->n_full; i++)
 		if (sum_form(s->form[i]) == STRIP_ONE || sum_form(s->form[i]) == STRIP_TWO)
 			s->stored[s->n_stored++] = (uint16_t)i;
 	err = code_scale_of(c, s->hi, &scale);
-	for (size_t i = 0; i < s->n_stored; i++) {
+	c->refs[0] = s->ref[0];
+	for (size_t i = 0; i < s->n_stored && !c->skip; i++) {
 		size_t at = s->stored[i];
 
 		s->ref[0][at] = scale_near(scale, (double)(uint64_t)s->count[s->full[at]] *
@@ -333,8 +361,13 @@ static int code_sums(struct coder *c)
 static int code_rare(struct coder *c)
 {
 	struct strip *s = c->s;
-	int err = code_column(c, s->nan, s->n_rare, 0);
+	int err;
 
+	want(c, WANT_RARE);
+	err = code_column(c, s->nan, s->n_rare, 0);
+
+	c->refs[0] = s->ref[0];
+	c->refs[1] = s->ref[1];
 	for (size_t i = 0; i < s->n_rare; i++) {
 		s->ref[0][i] = s->start[s->rare[i]];
 		s->ref[1][i] = s->last_step[s->rare[i]];
@@ -442,7 +475,7 @@ static void take_bucket(struct strip *s, const struct strip_bucket *sb)
 
 int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *b, size_t n)
 {
-	struct coder c = { .s = s, .out = o };
+	struct coder c = { .s = s, .out = o, .fields = WANT_ALL };
 	int err;
 
 	s->n = s->n_full = s->n_rare = 0;
@@ -460,6 +493,7 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 
 static bool is_sum(double hi, double lo) { return isfinite(hi) && hi != 0 && hi + lo == hi; }
 
+/* wide: where the sums lie that do not fit two doubles. */
 static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bucket *b)
 {
 	double hi = s->hi[full], lo = s->lo[full];
@@ -467,7 +501,7 @@ static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bu
 
 	switch (sum_form(s->form[full])) {
 	case STRIP_FORETOLD:
-		return !b->rare && foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
+		return foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
 	case STRIP_ZERO:
 		return 0;
 	case STRIP_ONE:
@@ -483,36 +517,45 @@ static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bu
 	}
 }
 
-static int give_full(struct strip *s, size_t full, struct reader *wide, struct bucket *b)
+static int give_values(struct strip *s, size_t full, bool rare, struct bucket *b)
 {
-	b->first.t_ns = s->first_t[full];
 	b->first.value = s->first[full];
-	if (b->first.step != STEP_NONE)
-		b->first.step = s->first_step[full];
-	if (b->step_max != STEP_NONE) {
-		b->step_min = s->step_min[full];
-		b->step_max = s->step_max[full];
-	}
-	if (!b->rare && (!isfinite(b->first.value) || !isfinite(b->last.value)))
+	if (!rare && (!isfinite(b->first.value) || !isfinite(b->last.value)))
 		return ERR_CORRUPT;
 	if (b->count == 0)
 		return 0;
 	b->min = s->min[full];
 	b->max = s->max[full];
-	if (!isfinite(b->min) || !isfinite(b->max) || double_total_compare(b->min, b->max) > 0)
-		return ERR_CORRUPT;
-	return give_sum(s, full, wide, b);
+	return isfinite(b->min) && isfinite(b->max) && double_total_compare(b->min, b->max) <= 0
+		   ? 0
+		   : ERR_CORRUPT;
 }
 
-static int give_single(struct bucket *b)
+static int give_full(struct strip *s, size_t full, unsigned fields, bool rare, struct bucket *b)
+{
+	if (fields & WANT_TIMES)
+		b->first.t_ns = s->first_t[full];
+	if (fields & WANT_STEPS && b->first.step != STEP_NONE)
+		b->first.step = s->first_step[full];
+	if (fields & WANT_STEPS && b->step_max != STEP_NONE) {
+		b->step_min = s->step_min[full];
+		b->step_max = s->step_max[full];
+	}
+	return fields & WANT_VALUES ? give_values(s, full, rare, b) : 0;
+}
+
+static int give_single(unsigned fields, struct bucket *b)
 {
 	double v = b->last.value;
 
 	b->first = b->last;
-	b->min = b->max = v;
-	b->sum.hi = v == 0 ? 0 : v;
-	if (b->step_max != STEP_NONE)
+	if (fields & WANT_STEPS && b->step_max != STEP_NONE)
 		b->step_min = b->step_max = b->last.step;
+	if (!(fields & WANT_VALUES))
+		return 0;
+	b->min = b->max = v;
+	if (fields & WANT_SUM)
+		b->sum.hi = v == 0 ? 0 : v;
 	return isfinite(v) ? 0 : ERR_CORRUPT;
 }
 
@@ -533,13 +576,15 @@ static bool time_within(int64_t t_ns, int64_t start, int64_t window)
 }
 
 /* What no bucket can be. */
-static int check(const struct bucket *b, int64_t start, int64_t window)
+static int check(const struct bucket *b, unsigned fields, int64_t start, int64_t window)
 {
 	const struct bucket_rare *r = b->rare;
 
-	if (b->last.t_ns < b->first.t_ns || !time_within(b->first.t_ns, start, window) ||
-	    !time_within(b->last.t_ns, start, window) || !step_within(b->first.step, b) ||
-	    !step_within(b->last.step, b))
+	if (fields & WANT_TIMES &&
+	    (b->last.t_ns < b->first.t_ns || !time_within(b->first.t_ns, start, window) ||
+	     !time_within(b->last.t_ns, start, window)))
+		return ERR_CORRUPT;
+	if (fields & WANT_STEPS && (!step_within(b->first.step, b) || !step_within(b->last.step, b)))
 		return ERR_CORRUPT;
 	if (r && (!(r->nan | r->pos_inf | r->neg_inf) || !time_within(r->bad_t_ns, start, window)))
 		return ERR_CORRUPT;
@@ -547,49 +592,95 @@ static int check(const struct bucket *b, int64_t start, int64_t window)
 }
 
 /* The i-th bucket but for what only full ones have. */
-static void give_common(const struct strip *s, size_t i, struct bucket *b)
+static void give_common(const struct strip *s, size_t i, unsigned fields, struct bucket *b)
 {
 	unsigned flags = (unsigned)s->flags[i];
 
 	bucket_init(b);
 	b->count = (uint64_t)s->count[i];
-	b->last =
-	    (struct point){ s->last_t[i], flags & FLAG_LAST_NONE ? STEP_NONE : s->last_step[i], s->last[i] };
-	b->first.step = flags & FLAG_FIRST_NONE ? STEP_NONE : 0;
-	b->step_max = flags & FLAG_NONE ? STEP_NONE : 0;
+	if (fields & WANT_TIMES)
+		b->last.t_ns = s->last_t[i];
+	if (fields & WANT_VALUES)
+		b->last.value = s->last[i];
+	if (fields & WANT_STEPS) {
+		b->last.step = flags & FLAG_LAST_NONE ? STEP_NONE : s->last_step[i];
+		b->first.step = flags & FLAG_FIRST_NONE ? STEP_NONE : 0;
+		b->step_max = flags & FLAG_NONE ? STEP_NONE : 0;
+	}
 }
 
-static int give(struct strip *s, uint32_t sid, struct reader *wide, block_fn fn, void *arg)
+/* Where the walk through a strip's buckets is. */
+struct place {
+	size_t i, full, rare; /* the bucket; of the full ones, of the rare ones */
+	struct reader *wide;
+};
+
+/* r: room for the rare part. */
+static int give_bucket(struct strip *s, const struct place *at, unsigned fields, struct bucket_rare *r,
+		       struct bucket *b)
 {
-	size_t full = 0, rare = 0;
+	bool rare = s->flags[at->i] & FLAG_RARE;
+	int err;
+
+	give_common(s, at->i, fields, b);
+	if (rare && fields & WANT_RARE) {
+		give_rare(s, at->rare, r);
+		b->rare = r;
+	}
+	if (!is_full(s, at->i))
+		return give_single(fields, b);
+	err = give_full(s, at->full, fields, rare, b);
+	if (err < 0 || s->count[at->i] == 0)
+		return err;
+	if (rare && sum_form(s->form[at->full]) == STRIP_FORETOLD)
+		return ERR_CORRUPT;
+	/* wide ones lie one after another, so they are read, wanted or not */
+	return fields & WANT_SUM || sum_form(s->form[at->full]) == STRIP_ANY
+		   ? give_sum(s, at->full, at->wide, b)
+		   : 0;
+}
+
+static bool starts_within(const struct block_want *want, int64_t start)
+{
+	return start >= want->from_ns && start < want->to_ns;
+}
+
+static int give(struct strip *s, uint32_t sid, const struct block_want *want, unsigned fields,
+		struct reader *wide, block_fn fn, void *arg)
+{
+	struct place at = { .wide = wide };
 	int err = 0;
 
-	for (size_t i = 0; i < s->n && err == 0; i++) {
-		struct block_key key = { sid, s->start[i], s->window_ns };
+	for (; at.i < s->n && err == 0; at.i++) {
+		int64_t start = s->start[at.i];
+		bool full = is_full(s, at.i), wanted = starts_within(want, start);
 		struct bucket_rare r;
 		struct bucket b;
 
-		if (i && s->start[i] <= s->start[i - 1])
+		if (at.i && start <= s->start[at.i - 1])
 			return ERR_CORRUPT;
-		give_common(s, i, &b);
-		if (s->flags[i] & FLAG_RARE) {
-			give_rare(s, rare++, &r);
-			b.rare = &r;
+		if (wanted || (full && sum_form(s->form[at.full]) == STRIP_ANY)) {
+			err = give_bucket(s, &at, fields, &r, &b);
+			if (err == 0)
+				err = check(&b, fields, start, s->window_ns);
+			if (err == 0 && wanted)
+				err = fn(arg, (struct block_key){ sid, start, s->window_ns }, &b);
+			if (b.sum.wide)
+				sum_release(&b.sum);
 		}
-		err = is_full(s, i) ? give_full(s, full++, wide, &b) : give_single(&b);
-		if (err == 0)
-			err = check(&b, s->start[i], s->window_ns);
-		if (err == 0)
-			err = fn(arg, key, &b);
-		sum_release(&b.sum);
+		at.full += full;
+		at.rare += (s->flags[at.i] & FLAG_RARE) != 0;
 	}
 	return err;
 }
 
-int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t window_ns, size_t n, block_fn fn,
-	      void *arg)
+int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t window_ns, size_t n,
+	      const struct block_want *want, block_fn fn, void *arg)
 {
-	struct coder c = { .s = s, .in = in };
+	/* a sum is foretold by the values */
+	unsigned some = want->fields ? want->fields : WANT_ALL;
+	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
+	struct coder c = { .s = s, .in = in, .fields = fields };
 	int err;
 
 	if (window_ns <= 0 || n == 0 || n > STRIP_MAX)
@@ -597,5 +688,5 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 	s->n = n;
 	s->window_ns = window_ns;
 	err = code(&c);
-	return err < 0 ? err : give(s, sid, &in->dense, fn, arg);
+	return err < 0 ? err : give(s, sid, want, fields, &in->dense, fn, arg);
 }

@@ -49,9 +49,10 @@ void strip_free(struct strip *s); /* NULL is fine */
 /* Appends n buckets, 1 to STRIP_MAX, of one series and width, by rising start. */
 int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *b, size_t n);
 
-/* Tells fn the n buckets.  sid and window are what the strip's directory says.  ERR_CORRUPT for bytes
+/* Tells fn those of the n buckets that start when they are wanted, with the wanted fields; columns of
+ * others are passed over.  sid and window are what the strip's directory says.  ERR_CORRUPT for bytes
  * that strip_put did not make. */
-int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t window_ns, size_t n, block_fn fn,
-	      void *arg);
+int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t window_ns, size_t n,
+	      const struct block_want *want, block_fn fn, void *arg);
 
 #endif

@@ -7,6 +7,7 @@
 #include "store/logs.h"
 #include "store/manifest.h"
 #include "store/project.h"
+#include "store/rawrow.h"
 #include "store/run.h"
 #include "store/series.h"
 #include "store/store.h"
@@ -53,6 +54,23 @@ static int count_parts(struct counting *c)
 	}
 	manifest_release(&m);
 	return err;
+}
+
+static int count_raw(struct counting *c)
+{
+	struct usage_row *row = &c->ret->samples;
+	struct raw_rows raw;
+	int err = raw_rows_read(c->txn, c->pid, &raw);
+
+	if (err < 0)
+		return err;
+	row->pieces = raw.n;
+	for (size_t i = 0; i < raw.n; i++) {
+		row->records += raw.rows[i].summary.samples;
+		row->bytes += raw.rows[i].summary.bytes;
+	}
+	raw_rows_release(&raw);
+	return 0;
 }
 
 /* ---- runs ---- */
@@ -151,6 +169,8 @@ int store_usage(struct store *s, const char *project, struct usage *ret)
 	c.pid = p.pid;
 	if (err == 0)
 		err = count_parts(&c);
+	if (err == 0)
+		err = count_raw(&c);
 	if (err == 0)
 		err = count_runs(&c);
 	kv_abort(c.txn);

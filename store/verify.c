@@ -15,6 +15,7 @@
 #include "store/quarantine.h"
 #include "store/rawmake.h"
 #include "store/removal.h"
+#include "store/tiercheck.h"
 
 #define SNAPSHOT_TRIES 1000
 
@@ -111,7 +112,7 @@ static int walk_part(const struct verify *v, const struct part *part, struct par
 		return err;
 	buf_init(&room, PARTBLOCK_BYTES_MAX);
 	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, NULL, 0, check_part_bucket, w);
+		err = part_read(part, i, reader, &room, &block_want_all, check_part_bucket, w);
 		if (err < 0 &&
 		    quarantine_knows(&v->quarantine, w->row->id.number, part_block(part, i).offset)) {
 			w->lacks = true;
@@ -354,6 +355,16 @@ static int count_entry(void *arg, uint64_t batch, const struct journal_record *r
 	return 0;
 }
 
+static void tell_part(void *arg, const char *file, const char *what)
+{
+	struct verify *v = arg;
+	char text[256];
+
+	snprintf(text, sizeof(text), "part %s: %s", file, what);
+	v->troubles++;
+	v->fn(v->arg, text);
+}
+
 /* ---- all ---- */
 
 static void tell_page(void *arg, const char *sentence)
@@ -408,7 +419,7 @@ static int walk_all(struct verify *v)
 		err = walk(v, (enum kv_db)db);
 	if (err == 0 && journal_read(v->txn, v->state.sealed, 0, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
-	return err;
+	return err < 0 ? err : tiercheck(v->store, v->txn, tell_part, v);
 }
 
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)

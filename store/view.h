@@ -11,6 +11,7 @@ struct view {
 	struct store *store;
 	struct kv_txn *txn;
 	size_t bound, *found; /* view_bound */
+	unsigned fields;      /* view_fields */
 };
 
 #endif

@@ -19,8 +19,7 @@ static int gather_entry(void *arg, const struct entry *e)
 /* A run that is gone has no parts. */
 static int find_project(struct kv_txn *t, struct gather *g)
 {
-	int64_t window_ns;
-	int err = run_owner(t, g->rid, &g->pid, &window_ns);
+	int err = run_owner(t, g->rid, &g->pid, &g->recorded_ns);
 
 	return err == ERR_NOT_FOUND ? 0 : err;
 }
@@ -59,20 +58,38 @@ static int gather_all(struct store *s, struct gather *g)
 struct bucket_call {
 	bucket_fn fn;
 	void *arg;
+	size_t told;
 };
 
 static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 {
 	struct bucket_call *c = arg;
 
+	c->told++;
 	return c->fn(c->arg, key.sid, key.start_ns, b);
+}
+
+/* Finer parts may have gone since the caller asked for the width: what is left does not fill its windows. */
+static int check_width(const struct gather *g)
+{
+	if (g->width_ns == TIER_RECORDED || g->width_ns == TIER_WHOLE)
+		return 0;
+	for (size_t i = 0; i < g->found.n; i++)
+		if (g->found.all[i].window_ns != g->width_ns)
+			return ERR_BUSY;
+	return 0;
 }
 
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial)
 {
-	struct gather g = { .rid = rid, .from_ns = from_ns, .to_ns = to_ns, .width_ns = width_ns };
-	struct bucket_call call = { fn, arg };
+	struct gather g = { .rid = rid,
+			    .from_ns = from_ns,
+			    .to_ns = to_ns,
+			    .width_ns = width_ns,
+			    .fields = v->fields,
+			    .may_hold = true };
+	struct bucket_call call = { .fn = fn, .arg = arg };
 	int err = found_init(&g.found, sids, n_sids);
 
 	g.found.max = v->bound;
@@ -82,15 +99,19 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 		gather_again(&g);
 		err = gather_all(v->store, &g);
 	}
-	if (v->found)
-		*v->found = g.found.n;
 	if (err == 0)
-		err = found_tell(&g.found, tell_bucket, &call);
+		err = check_width(&g);
+	if (err == 0)
+		err = gather_tell(&g, tell_bucket, &call);
+	if (v->found)
+		*v->found = g.found.n > call.told ? g.found.n : call.told;
 	if (g.partial && ret_partial)
 		*ret_partial = true;
 	gather_release(&g);
 	return err;
 }
+
+void view_fields(struct view *v, unsigned fields) { v->fields = fields; }
 
 int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)

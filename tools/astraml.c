@@ -36,6 +36,7 @@ static const struct verb {
 	{ "wait", verb_wait, NEED_READ, "until a run has ended; ends as it did" },
 	{ "rm", verb_rm, NEED_WRITE, "delete runs; for 7 days they can be brought back" },
 	{ "undelete", verb_undelete, NEED_WRITE, "bring back runs that were deleted" },
+	{ "project", verb_project, NEED_READ, "the projects there are, and new ones" },
 	{ "policy", verb_policy, NEED_READ, "how long a project's data is kept, and in which windows" },
 	{ "compact", verb_compact, NEED_NOTHING, "seal what is old into parts, without a server" },
 	{ "export", verb_export, NEED_READ, "a run as lines that import again, or as CSV" },
@@ -49,7 +50,7 @@ static const struct verb {
 /* First arguments with which a verb that reads writes. */
 static const struct writing {
 	const char *verb, *argument;
-} writing[] = { { "policy", "set" } };
+} writing[] = { { "policy", "set" }, { "project", "create" } };
 
 /* What was said, and where; NULL: nowhere. */
 struct said {

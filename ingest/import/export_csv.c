@@ -190,6 +190,21 @@ static int add_bucket(struct exported *r)
 	return err < 0 ? err : add_point(r, "bad", BAD_TIME, BAD_STEP, COLUMNS);
 }
 
+static bool is_sample(const struct exported *r) { return r->at[START].len == 0 && r->at[FIRST_TIME].len; }
+
+static int add_sample(struct exported *r)
+{
+	int err = add_text(&r->line, "time", r->at[FIRST_TIME]);
+
+	if (err == 0)
+		err = buf_addch(&r->line, ',');
+	if (err == 0)
+		err = add_number(r, "step", FIRST_STEP);
+	if (err == 0)
+		err = buf_addch(&r->line, ',');
+	return err < 0 ? err : add_number(r, "value", FIRST);
+}
+
 static int make_line(struct exported *r)
 {
 	struct buf *b = &r->line;
@@ -200,7 +215,13 @@ static int make_line(struct exported *r)
 	if ((err = buf_addch(b, '{')) < 0 || (err = add_text(b, "metric", r->at[METRIC])) < 0 ||
 	    (err = buf_addstr(b, ",\"labels\":")) < 0 || (err = buf_add(b, labels.data, labels.len)) < 0 ||
 	    (err = buf_addch(b, ',')) < 0 || (err = add_text(b, "unit", r->at[UNIT])) < 0 ||
-	    (err = buf_addstr(b, ",\"bucket\":{")) < 0 || (err = add_bucket(r)) < 0)
+	    (err = buf_addch(b, ',')) < 0)
+		return err;
+	if (is_sample(r)) {
+		err = add_sample(r);
+		return err < 0 ? err : buf_addch(b, '}');
+	}
+	if ((err = buf_addstr(b, "\"bucket\":{")) < 0 || (err = add_bucket(r)) < 0)
 		return err;
 	return buf_addstr(b, "}}");
 }
@@ -246,7 +267,7 @@ static int read_row(struct exported *r)
 	first = r->at[FIRST_TIME];
 	if (clock_parse((const char *)first.data, first.len, &l.time.ns))
 		l.time.kind = TIME_ABSOLUTE;
-	l.kind = r->at[START].len ? 'b' : 0;
+	l.kind = r->at[START].len ? 'b' : is_sample(r) ? 's' : 0;
 	l.text = buf_span(&r->line);
 	return r->sink->line(r->sink, &l, r->f);
 }

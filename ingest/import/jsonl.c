@@ -18,15 +18,15 @@ enum member { RUN, END, ERROR, METRIC, BUCKET, LOG, TEXT_BASE64, TIME, MEMBERS }
 static const char *const member_names[MEMBERS] = { "run",    "end", "error",       "metric",
 						   "bucket", "log", "text_base64", "time" };
 
-enum end_member { BUCKETS, RECORDS, PARTIAL, END_MEMBERS };
+enum end_member { BUCKETS, SAMPLES, RECORDS, PARTIAL, END_MEMBERS };
 
-static const char *const end_names[END_MEMBERS] = { "buckets", "records", "partial" };
+static const char *const end_names[END_MEMBERS] = { "buckets", "samples", "records", "partial" };
 
 struct jsonl {
 	struct import_sink *sink;
 	struct fault *f;
 	uint64_t number; /* of the line */
-	uint64_t n_buckets, n_records;
+	uint64_t n_buckets, n_samples, n_records;
 	bool is_export, ended;
 	struct json_value at[MEMBERS];
 };
@@ -140,14 +140,16 @@ static void see_time(struct jsonl *j, struct import_line *l)
 static int read_end(struct jsonl *j)
 {
 	struct json_value at[END_MEMBERS];
-	int64_t buckets = -1, records = -1;
+	int64_t buckets = -1, samples = 0, records = -1;
 
 	if (!j->is_export || j->at[END].kind != JSON_OBJECT)
 		return malformed(j, "\"end\" is there, and the file does not begin as an export");
 	find_members(j->at[END].text, end_names, END_MEMBERS, at);
 	json_integer(&at[BUCKETS], &buckets);
+	json_integer(&at[SAMPLES], &samples);
 	json_integer(&at[RECORDS], &records);
-	if (buckets != (int64_t)j->n_buckets || records != (int64_t)j->n_records)
+	if (buckets != (int64_t)j->n_buckets || samples != (int64_t)j->n_samples ||
+	    records != (int64_t)j->n_records)
 		return malformed(
 		    j, "lines of the export are missing, or there are too many; export the run again");
 	if (span_is(at[PARTIAL].text, "true"))
@@ -177,6 +179,7 @@ static int read_object(struct jsonl *j, struct span object)
 		return malformed(j,
 				 "not a line of `push` or `export`: neither \"metric\" nor \"log\" is there");
 	j->n_buckets += l.kind == 'b';
+	j->n_samples += l.kind == 's';
 	j->n_records += l.kind == 'l';
 	see_time(j, &l);
 	return j->sink->line(j->sink, &l, j->f);

@@ -157,6 +157,8 @@ static inline uint64_t read_varint(struct reader *r)
 {
 	uint64_t v = 0;
 
+	if (!r->bad && r->p < r->end && *r->p < 0x80) /* most are */
+		return *r->p++;
 	for (unsigned shift = 0; shift < 64 && !r->bad; shift += 7) {
 		uint8_t byte = read_u8(r);
 

@@ -1,6 +1,5 @@
 #include "store/base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t id)
@@ -14,6 +13,8 @@ static int64_t read_clock(clockid_t id)
 int64_t clock_now_ns(void) { return read_clock(CLOCK_REALTIME); }
 
 int64_t clock_mono_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
+int64_t clock_rough_ns(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
 
 int64_t clock_days_from_civil(int64_t y, int m, int d)
 {
@@ -42,10 +43,30 @@ static void civil_from_days(int64_t z, int64_t *ret_y, int *ret_m, int *ret_d)
 	*ret_y = yoe + era * 400 + (*ret_m <= 2);
 }
 
+static char *put_digits(char *p, int v, int n)
+{
+	for (char *at = p + n; at > p; v /= 10)
+		*--at = (char)('0' + v % 10);
+	return p + n;
+}
+
+static char *put_fraction(char *p, int frac)
+{
+	if (frac == 0)
+		return p;
+	*p++ = '.';
+	if (frac % 1000 != 0)
+		return put_digits(p, frac, 9);
+	if (frac % (int)NS_PER_MS != 0)
+		return put_digits(p, frac / 1000, 6);
+	return put_digits(p, frac / (int)NS_PER_MS, 3);
+}
+
 size_t clock_format(int64_t t_ns, char *ret)
 {
 	int64_t s = t_ns / NS_PER_S, frac = t_ns % NS_PER_S, y;
-	int m, d, tod, n;
+	char *p = ret;
+	int m, d, tod;
 
 	if (frac < 0) {
 		frac += NS_PER_S;
@@ -53,16 +74,21 @@ size_t clock_format(int64_t t_ns, char *ret)
 	}
 	tod = (int)(((s % 86400) + 86400) % 86400);
 	civil_from_days((s - tod) / 86400, &y, &m, &d);
-	n = snprintf(ret, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)y, m, d, tod / 3600,
-		     tod / 60 % 60, tod % 60);
-	if (frac % 1000 != 0)
-		n += snprintf(ret + n, CLOCK_TEXT_MAX - (size_t)n, ".%09d", (int)frac);
-	else if (frac % NS_PER_MS != 0)
-		n += snprintf(ret + n, CLOCK_TEXT_MAX - (size_t)n, ".%06d", (int)(frac / 1000));
-	else if (frac != 0)
-		n += snprintf(ret + n, CLOCK_TEXT_MAX - (size_t)n, ".%03d", (int)(frac / NS_PER_MS));
-	n += snprintf(ret + n, CLOCK_TEXT_MAX - (size_t)n, "Z");
-	return (size_t)n;
+	p = put_digits(p, (int)y, 4); /* 64 bits of nanoseconds reach from 1677 to 2262 */
+	*p++ = '-';
+	p = put_digits(p, m, 2);
+	*p++ = '-';
+	p = put_digits(p, d, 2);
+	*p++ = 'T';
+	p = put_digits(p, tod / 3600, 2);
+	*p++ = ':';
+	p = put_digits(p, tod / 60 % 60, 2);
+	*p++ = ':';
+	p = put_digits(p, tod % 60, 2);
+	p = put_fraction(p, (int)frac);
+	*p++ = 'Z';
+	*p = 0;
+	return (size_t)(p - ret);
 }
 
 struct scan {

@@ -20,12 +20,17 @@ from curves import Curves
 from ingest import Acknowledgement, Ingest, SeriesCount
 from logs import Followers, Import
 from memory import Memory
+from raw import Raw
 from reading import Query
 from restart import Restart
+from sealed import Sealed
+from sealedread import SealedRead
+from sealing import Sealing
 from servers import talk
 from workbench import Workbench
 
-SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves)
+SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves, Raw, Sealed,
+             SealedRead, Sealing)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

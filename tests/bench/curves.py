@@ -3,8 +3,6 @@
 import http.client
 import json
 import math
-import os
-import sys
 import time
 
 import realdata
@@ -28,24 +26,23 @@ class Curves:
     def __init__(self, bench):
         self.bench = bench
         self.copies = bench.part(8, 8)
-        sys.path.insert(0, os.path.abspath(bench.build + "/gen"))
         self.sets = {}
 
     def prepare(self):
         curves = [(name, [p for p in points if math.isfinite(p[1])]) for name, points in realdata.curves()]
-        start = int(time.time()) // 30 * 30 - 30000
+        start = (int(time.time()) // 86400 - 1) * 86400  # yesterday
         self.sets = {"recorded": curves, "squeezed": [(n, realdata.squeezed(p, start)) for n, p in curves]}
         self.buckets = {key: len({(i, at // 30) for i, (_, points) in enumerate(curves) for at, _ in points})
                         for key, curves in self.sets.items()}
         self.samples = sum(len(points) for _, points in curves)
 
     def batches(self, curves):
-        """Lists of (name, points), each of about BATCH samples."""
+        """Lists of (name, place of the first point, points), each of about BATCH samples."""
         batch, held = [], 0
         for name, points in curves:
             for i in range(0, len(points), BATCH):
-                batch.append((name, points[i:i + BATCH]))
-                held += len(batch[-1][1])
+                batch.append((name, i, points[i:i + BATCH]))
+                held += len(batch[-1][2])
                 if held >= BATCH:
                     yield batch
                     batch, held = [], 0
@@ -53,22 +50,27 @@ class Curves:
             yield batch
 
     @staticmethod
-    def ours(batch):
+    def steps(_first, _n):
+        """Training steps as the message has them; none here."""
+        return []
+
+    def ours(self, batch):
         from astraml.v2.ingest_pb2 import IngestRequest  # made by the build
 
         request = IngestRequest()
-        for i, (name, points) in enumerate(batch):
+        for i, (name, first, points) in enumerate(batch):
             request.series.add(metric=name)
             times = [round(at * 1000) for at, _ in points]
             request.samples.add(series=[i], start_ns=times[0] * 10**6, time_unit_ns=10**6,
-                                times=[b - a for a, b in zip([times[0]] + times, times)], values=[v for _, v in points])
+                                times=[b - a for a, b in zip([times[0]] + times, times)], values=[v for _, v in points],
+                                steps=self.steps(first, len(points)))
         return request.SerializeToString()
 
     @staticmethod
     def theirs(batch, run):
         return "".join(json.dumps({"metric": {"__name__": name, "run": run}, "values": [v for _, v in points],
                                    "timestamps": [round(at * 1000) for at, _ in points]}) + "\n"
-                       for name, points in batch).encode()
+                       for name, _, points in batch).encode()
 
     def requests(self, kind, key):
         """[(path, body)], all made before the clock."""

@@ -137,7 +137,7 @@ class Ours:
 
     def search(self, run, **parameters):
         """The answer's end, wall seconds, CPU seconds."""
-        path = self.client.path(f"/runs/{run}/logs?" + urllib.parse.urlencode(dict({"limit": 1 << 40}, **parameters)))
+        path = self.client.path(f"/runs/{run}/logs?" + urllib.parse.urlencode(dict({"limit": 1 << 40, "explain": "true"}, **parameters)))
         cpu, wall = cpu_ns(self.server.process.pid), time.monotonic()
         body = self.client.request("GET", path).body
         wall, cpu = time.monotonic() - wall, cpu_ns(self.server.process.pid) - cpu
@@ -146,22 +146,27 @@ class Ours:
             raise RuntimeError(f"{path}: {last}")
         return last["end"], wall, cpu / 1e9
 
-    def ingest(self, run, text):
-        """Sends all lines; returns how many.  The requests are made before the clock starts."""
-        requests, batch, size, lines = [], harness.Batch(), 0, 0
+    def requests(self, text):
+        """The bodies that send all lines, made before a clock starts."""
+        requests, batch, size = [], harness.Batch(), 0
         start = time.time_ns() - 3600 * harness.NS
-        for line in text.split(b"\n")[:-1]:
-            batch.log(line + b"\n", t_ns=start + lines * 1000)
-            lines += 1
+        for i, line in enumerate(text.split(b"\n")[:-1]):
+            batch.log(line + b"\n", t_ns=start + i * 1000)
             size += len(line)
             if size > REQUEST_BYTES:
                 requests.append(batch.encode())
                 batch, size = harness.Batch(), 0
-        requests.append(batch.encode())
+        return requests + [batch.encode()]
+
+    def send(self, run, requests):
         self.client.create_run(run)
         for body in requests:
             harness.equal(self.client.post_ingest(run, body).status, 200, "ingest")
-        return lines
+
+    def ingest(self, run, text):
+        """Sends all lines; returns how many."""
+        self.send(run, self.requests(text))
+        return text.count(b"\n")
 
     def sealed(self):
         found = re.search(r"^astraml_sealed_log_records_total (\d+)", self.client.request("GET", "/metrics").body.decode(), re.M)
@@ -198,7 +203,9 @@ def is_quiet(pid):
 def measure_pair(ours, run, path, kind, what, rounds):
     pattern = what.decode() if isinstance(what, bytes) else what
     flags = "-a --no-unicode " + ("-F " if kind == "grep" else "")
-    quoted = "'" + pattern.replace("'", "'\\''") + "'"
+    # a line's own end may be "\r\n"
+    theirs = pattern[:-1] + r"\r?$" if kind == "regex" and pattern.endswith("$") else pattern
+    quoted = "'" + theirs.replace("'", "'\\''") + "'"
     walls, cpus, pairs = [], [], []
     for _ in range(rounds):
         end, wall, cpu = ours.search(run, **{kind: pattern})
@@ -235,27 +242,60 @@ class Anonymous(threading.Thread):
         super().__init__(daemon=True)
         self.pid, self.most, self.go_on = pid, 0, True
 
+    def now(self):
+        with open(f"/proc/{self.pid}/status") as f:
+            return int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) / 1024
+
     def run(self):
         while self.go_on:
-            with open(f"/proc/{self.pid}/status") as f:
-                self.most = max(self.most, int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) / 1024)
+            self.most = max(self.most, self.now())
             time.sleep(0.002)
 
 
-def measure_memory(ours, run, text):
-    """Peak in MiB while a log comes in and a heavy search runs, over what an idle server has."""
+SENDERS = 4
+
+
+def most_while(ours, texts, search):
+    """MiB at most while these logs come in as fast as they can, and what they were, in MB/s."""
+    sending = [threading.Thread(target=Ours(ours.server).send, args=(f"memory-{len(texts)}-{i}-{search}", ours.requests(text)))
+               for i, text in enumerate(texts)]
     watch = Anonymous(ours.server.process.pid)
     watch.start()
-    sending = threading.Thread(target=lambda: Ours(ours.server).ingest("memory", text))
-    sending.start()
-    while sending.is_alive():
+    start = time.monotonic()
+    for t in sending:
+        t.start()
+    while any(t.is_alive() for t in sending):
+        if not search:
+            time.sleep(0.05)
+            continue
         try:
-            ours.search(run, regex=r"[a-z]+\d+.*\d$", limit=200000)
+            ours.search("run-0", regex=r"[a-z]+\d+.*\d$", limit=200000)
         except RuntimeError:
             pass  # its time is used up
+    seconds = time.monotonic() - start
     watch.go_on = False
     watch.join()
-    return watch.most
+    return watch.most, sum(map(len, texts)) / 1e6 / seconds
+
+
+def measure_memory(ours, text, idle):
+    """Peak anonymous memory beside one log of this text, which is sealed mostly."""
+    rows = []
+    for senders, search in ((0, True), (1, False), (SENDERS, False), (1, True), (SENDERS, True)):
+        if senders == 0:
+            watch = Anonymous(ours.server.process.pid)
+            watch.start()
+            ours.search("run-0", regex=r"[a-z]+\d+.*\d$", limit=200000)
+            watch.go_on = False
+            watch.join()
+            rows.append(["a heavy search", "-", f"{watch.most:.0f}", f"{watch.most - idle:.0f}"])
+            continue
+        part = len(text) // senders
+        texts = [text[i * part:(i + 1) * part].partition(b"\n")[2] + b"\n" for i in range(senders)]
+        most, rate = most_while(ours, texts, search)
+        rows.append([f"{senders} sending" + (", beside a heavy search" if search else ""), f"{rate:.0f}", f"{most:.0f}",
+                     f"{most - idle:.0f}"])
+    table(["anonymous memory at most", "MB/s", "MiB", f"over the {idle:.0f} of a new server"], rows)
 
 
 def geometric(values):
@@ -292,8 +332,9 @@ def measure_sizes(ours, directory, names, once, whole):
 
 
 def measure(options, server, directory):
-    ours, names = Ours(server), options.only or list(corpora(options.folder))
+    idle = Anonymous(server.process.pid).now()
     files = corpora(options.folder)
+    ours, names = Ours(server), options.only or list(files)
     once, whole, lines, rows = {}, {}, {}, []
     for i, name in enumerate(names):
         once[name], whole[name], turns = repeated(files[name], options.mb * 1_000_000)
@@ -305,10 +346,10 @@ def measure(options, server, directory):
         lines[name + " once"] = ours.ingest(f"once-{i}", once[name])
         talk(f"{name}: {turns} turns, {rows[-1][2:]}")
     table(["corpus", "turns", "MB", "lines", "ingested and sealed, MB/CPU-s", "zstd -3, MB/CPU-s", "ratio", "sealing, MB/CPU-s"], rows)
-    if not options.young:
+    if not options.young and not options.memory:
         harness.wait_for(lambda: ours.sealed() >= sum(lines.values()) * 0.999, "the quiet tails", 150)
         measure_sizes(ours, directory, names, once, whole)
-    for i, name in enumerate(names):
+    for i, name in enumerate([] if options.memory else names):
         run, path, rows = f"run-{i}", os.path.join(directory, f"run-{i}"), []
         for kind, word in words_of(whole[name]):
             row, *_ = measure_pair(ours, run, path, "grep", word, options.rounds)
@@ -321,9 +362,7 @@ def measure(options, server, directory):
         print(f"{name}: regexes {geometric(r[1] for r in regexes):.2f} x in wall time, "
               f"{geometric(r[2] for r in regexes):.2f} x in CPU time (geometric means); one record by its sequence: "
               f"{median:.2f} ms, at most {most:.2f}\n", flush=True)
-    if not options.young:
-        print(f"Anonymous memory at most, one log coming in beside a heavy search: "
-              f"{measure_memory(ours, 'run-0', whole[names[0]]):.0f} MiB")
+    measure_memory(ours, whole[names[0]], idle)
 
 
 def main():
@@ -332,6 +371,7 @@ def main():
     parser.add_argument("--mb", type=int, default=100, help="megabytes of each corpus, at least")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--young", action="store_true", help="do not wait for the logs' tails to be sealed; no sizes")
+    parser.add_argument("--memory", action="store_true", help="only ingest and memory")
     parser.add_argument("--only", action="append", help="this corpus")
     options = parser.parse_args()
     directory = harness.scratch("astraml-logs-bench-", harness.after_all)

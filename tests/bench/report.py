@@ -63,6 +63,12 @@ def within(name, rounds, key, of, limit, unit, beside=None):
             f"<= {limit:g} {unit}", "yes" if statistics.median(ours) <= limit else "**no**"]
 
 
+def reaches(name, ours, limit, unit):
+    """A figure that is judged by itself, and is to be large."""
+    return [name, spread(ours) + " " + unit, "", "", f">= {limit:g} {unit}",
+            "yes" if statistics.median(ours) >= limit else "**no**"]
+
+
 # ---- circumstances ----
 
 def output(*command):

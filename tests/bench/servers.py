@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -164,6 +165,19 @@ class AstraML(Server):
         while self.metrics()["astraml_open_buckets"] and time.monotonic() < end:
             time.sleep(0.2)
 
+    def parts_bytes(self):
+        return sum(entry.stat().st_size for entry in os.scandir(self.directory + "/parts"))
+
+    @classmethod
+    def seal(cls, directory):
+        """Seals all that is over in a directory that nobody serves; returns the buckets, the wall time and
+        the CPU that took."""
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        done = subprocess.run([cls.program, "compact", "--data", directory, "--json"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {"buckets": json.loads(done.stdout)["buckets"], "wall_s": time.monotonic() - start,
+                "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
     def samples_of(self, run):
         """What a reader finds: the sum of the counts of all series of a run."""
         metrics = json.loads(self.ask(f"/v2/projects/default/runs/{run}/metrics"))["metrics"]
@@ -188,6 +202,19 @@ class VictoriaMetrics(Server):
         """Rows of its storage; it does not sync, and shows what it has merged so far."""
         self.ask("/internal/force_flush")
         return int(sum(v for name, v in self.metrics().items() if name.startswith('vm_rows{type="storage/')))
+
+    def merge(self):
+        """Its forced merge: every month one part."""
+        self.ask("/internal/force_flush")
+        self.ask("/internal/force_merge")
+        end = time.monotonic() + SETTLE_MAX_S
+        while self.metrics().get("vm_active_force_merges") and time.monotonic() < end:
+            time.sleep(0.1)
+        self.ask("/internal/force_flush")
+
+    def kept(self, kind):
+        """Bytes of its files: of "storage", the samples, or of "indexdb"."""
+        return sum(v for name, v in self.metrics().items() if name.startswith(f'vm_data_size_bytes{{type="{kind}'))
 
     def export_native(self, directory, parts):
         """All samples in its own block format, one file for each rank; returns the files."""

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -65,6 +66,7 @@ class Workbench:
         self.build, self.quick = build, quick
         self.scratch = os.path.abspath((scratch or build) + "/bench")
         AstraML.program = os.path.abspath(build + "/astraml")
+        sys.path.insert(0, os.path.abspath(build + "/gen"))  # messages that the build made
         shutil.rmtree(self.scratch, ignore_errors=True)
         os.makedirs(self.scratch)
         self.disk = Disk(self.scratch)

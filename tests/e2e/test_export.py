@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from harness import *
+from astraml.v2 import query_pb2  # made by `make`
 
 AGGREGATES = ("count,sum,min,max,mean,first,last,nan,pos_inf,neg_inf,first_time,last_time,first_step,last_step,"
               "step_min,step_max,bad_time,bad_step")
@@ -31,8 +32,8 @@ def run_verb(server, *arguments, status=0, stdin=b""):
     return done
 
 
-def export(server, run, form="jsonl"):
-    return run_verb(server, "export", run, "--format", form).stdout
+def export(server, run, form="jsonl", samples=False):
+    return run_verb(server, "export", run, "--format", form, *(() if samples else ("--windows",))).stdout
 
 
 def import_bytes(server, run, form, data, name="export", status=0):
@@ -73,17 +74,37 @@ def same(got, want, what):
             raise AssertionError(f"{what}: {g[max(0, at - 200):at + 200]!r}\nwant {w[max(0, at - 200):at + 200]!r}")
 
 
+def samples_of(server, run):
+    """Every sample with every bit, without what names the run or the day."""
+    client = server.client()
+    answer = client.request("GET", client.path(f"/query?run={run}&metric=*&samples=true"), headers={"Accept": PROTOBUF})
+    equal(answer.status, 200, str(answer))
+    message = query_pb2.QueryResponse()
+    message.ParseFromString(answer.body)
+    client.close()
+    return [(s.metric, str(s.labels), list(s.time_ns), list(s.step), struct.pack(f"<{len(s.value)}d", *s.value))
+            for s in message.series if s.time_ns]
+
+
 def round_trip(a, b, run, what):
-    """From server a into b, by both formats; the export of the import is the export."""
-    want, lines, table = answers(a, run), export(a, run), export(a, run, "csv")
-    import_bytes(b, run, "jsonl", lines)
-    same(answers(b, run), want, f"{what} by jsonl")
-    again = export(b, run)
+    """From server a into b, by both formats, windows and samples; the export of the import is the export."""
+    windows_round_trip(a, b, run, f"{run}-windows", False, what)
+    windows_round_trip(a, b, f"{run}", f"{run}-samples", True, what)
+    equal(samples_of(b, f"{run}-samples"), samples_of(a, run), f"{what}: samples")
+    equal(samples_of(b, f"{run}-samples-csv"), samples_of(a, run), f"{what}: samples by csv")
+    equal(samples_of(b, f"{run}-windows"), [], f"{what}: samples where windows were exported")
+
+
+def windows_round_trip(a, b, run, to, samples, what):
+    want, lines, table = answers(a, run), export(a, run, "jsonl", samples), export(a, run, "csv", samples)
+    import_bytes(b, to, "jsonl", lines)
+    same(answers(b, to), want, f"{what} by jsonl")
+    again = export(b, to, "jsonl", samples).replace(json.dumps(to).encode(), json.dumps(run).encode())
     check(again == lines, what, ": the export of the import differs:",
           [x for x in zip(again.splitlines(), lines.splitlines()) if x[0] != x[1]][:1])
-    import_bytes(b, f"{run}-csv", "csv", table)
-    same(answers(b, f"{run}-csv", logs=False), answers(a, run, logs=False), f"{what} by csv")
-    equal(export(b, f"{run}-csv", "csv"), table, f"{what}: the CSV of the import")
+    import_bytes(b, f"{to}-csv", "csv", table)
+    same(answers(b, f"{to}-csv", logs=False), answers(a, run, logs=False), f"{what} by csv")
+    equal(export(b, f"{to}-csv", "csv", samples), table, f"{what}: the CSV of the import")
 
 
 # ---- real files ----
@@ -633,8 +654,8 @@ def test_the_same_beside_the_server():
         for form in ("jsonl", "csv"):
             want = export(server, "r", form)
             target = os.path.join(scratch(), "out")
-            equal(cli("export", "r", "--format", form, "--data", server.data).stdout, want, "stdout")
-            equal(cli("export", "r", "--format", form, "--data", server.data, "-o", target).returncode, 0, "-o")
+            equal(cli("export", "r", "--windows", "--format", form, "--data", server.data).stdout, want, "stdout")
+            equal(cli("export", "r", "--windows", "--format", form, "--data", server.data, "-o", target).returncode, 0, "-o")
             with open(target, "rb") as f:
                 equal(f.read(), want, "the file")
             equal(os.listdir(os.path.dirname(target)), ["out"], "nothing beside it")

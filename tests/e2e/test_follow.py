@@ -163,6 +163,29 @@ def test_one_that_takes_nothing_stops_nobody():
         put(c, "r", there + 1 + acknowledged, 1)  # lets go of the other one
 
 
+def test_the_verb_behind_a_pager():
+    """What nobody reads from it it does not read either; told so, it comes back and shows each record once."""
+    with harness.Server(arguments=("--write-timeout", "4s")) as s:
+        c = s.client()
+        c.create_run("r")
+        put(c, "r", 1, 1)
+        verb = subprocess.Popen([harness.PROGRAM, "logs", "r", "-f", "--raw", "--server", s.url], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=harness.program_environment(ASTRAML_TOKEN=s.token))
+        harness.after_test.append(verb.kill)
+        equal(verb.stdout.readline().decode(), text_of(1), "the first record")
+        wait_for(lambda: number(c, "followers") == 1, "the verb to follow")
+        for i in range(10):
+            put(c, "r", 2 + i * 10000, 10000)
+        wait_for(lambda: number(c, "followers") == 0, "the verb to be told")
+        for i in range(2, 100002):
+            line = verb.stdout.readline().decode()
+            if line != text_of(i):
+                equal(line, text_of(i), f"record {i}")
+        verb.terminate()
+        check(b"trying again from record" in verb.stderr.read(), "the verb says nothing of it")
+        verb.wait()
+
+
 def test_a_hundred_at_once():
     """In the same instant, while all threads answer clients that take nothing."""
     with harness.Server(arguments=("--query-threads", "2", "--write-timeout", "4s")) as s:

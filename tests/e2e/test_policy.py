@@ -152,6 +152,19 @@ def test_projects():
             answer = post(body)
             equal((answer.status, answer.error()["field"]), (422, "name"), body)
         equal(names(), ["a", "by-policy", "by-run"], "all of them")
+        equal(c.request("PUT", "/v2/projects").status, 415, "PUT")
+        verb = lambda *a: cli("project", *a, "--data", s.data)
+        equal(verb("create", "b").returncode, 0, "project create")
+        out = verb()
+        equal([line.split()[0] for line in out.stdout.decode().splitlines()],
+              ["PROJECT", "a", "b", "by-policy", "by-run"], out.stderr)
+        equal([p["name"] for p in json.loads(verb("--json").stdout)["projects"]], names(), "--json")
+        for arguments, status, word in ((("create",), 2, "create NAME"), (("drop", "b"), 2, "create NAME"),
+                                        (("create", "b"), 2, "exists"), (("create", "a/b"), 2, "name")):
+            out = verb(*arguments)
+            equal((out.returncode, word in out.stderr.decode()), (status, True), f"{arguments}: {out.stderr}")
+    equal(verb("create", "c").returncode, 0, "nobody serves the directory")
+    equal(len(json.loads(verb("--json").stdout)["projects"]), 5, "projects")
 
 
 def test_new_runs_take_the_policys_window():

@@ -69,6 +69,8 @@ def any_value(chance):
 
 
 def any_sample(chance, now):
+    """Of a window that is over, so that no flush waits for its end."""
+    now -= 61 * NS
     t = chance.choice((now - chance.randrange(60 * NS), now - chance.randrange(3000) * NS, BASE + chance.randrange(10) * NS,
                        BASE - chance.randrange(86400 * NS), 7))
     return t, chance.choice((None, chance.randrange(100), 10**12 - chance.randrange(10**9), -chance.randrange(2**40))), \
@@ -109,6 +111,11 @@ def stat(server, name):
     return int(next(line for line in lines if line.startswith(f"astraml_{name} ")).split()[1])
 
 
+def all_sealed(server):
+    """In this order: what is flushed waits to be sealed then."""
+    return stat(server, "journal_batches") == 0 and stat(server, "raw_batches") == 0
+
+
 def raw_files(data):
     return sorted(n for n in os.listdir(os.path.join(data, "parts")) if n.startswith("raw-"))
 
@@ -135,7 +142,7 @@ def test_exactly_once_sealed_and_merged():
             if round_ % 12 == 11:
                 for server in (eager, lazy):
                     check_samples(server.client(), "r", written, f"round {round_}")
-        wait_for(lambda: stat(eager, "raw_batches") == 0 and stat(eager, "journal_batches") == 0, "sealing")
+        wait_for(lambda: all_sealed(eager), "sealing")
         check_samples(eager.client(), "r", written, "all sealed")
         total = sum(map(len, written.values()))
         equal(stat(eager, "raw_samples"), total, "samples in raw parts")
@@ -170,7 +177,7 @@ def test_many_runs_and_projects():
         for _ in range(40):
             for (project, run), w in written.items():
                 push(server.client(project=project), run, chance, 50, 5, w)
-        wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+        wait_for(lambda: all_sealed(server), "sealing")
         for (project, run), w in written.items():
             check_samples(server.client(project=project), run, w, f"{project}/{run}")
         names = {n.split("-")[1] for n in raw_files(server.data)}
@@ -196,7 +203,7 @@ def test_kills():
         for batch in batches[-3:]:
             equal(client.ingest("r", batch).duplicate, True, "what was acknowledged is known")
         check_samples(client, "r", written, f"after kill {round_}")
-    wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+    wait_for(lambda: all_sealed(server), "sealing")
     check_samples(server.client(), "r", written, "in the end")
     server.stop()
     verified(server.data)
@@ -238,7 +245,7 @@ def test_ranges_and_forms():
         client.ingest("r", batch)
         for sealed in (False, True):
             if sealed:
-                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+                wait_for(lambda: all_sealed(server), "sealing")
             for start, end in ((0, 1000), (500, 501), (999, 1000), (7, 7)):
                 got, _ = samples_of(client, "r", "m", start=BASE // 10**6 + start * 1000, end=BASE // 10**6 + end * 1000)
                 want = in_order(s for s in samples if BASE + start * NS <= s[0] < BASE + end * NS)
@@ -284,7 +291,7 @@ def test_steps_are_exact():
                 newest[s[1]] = s
         for sealed in (False, True):
             if sealed:
-                wait_for(lambda: stat(server, "raw_batches") == 0 and stat(server, "journal_batches") == 0, "sealing")
+                wait_for(lambda: all_sealed(server), "sealing")
             answer = client.query("r", "m", x="step", agg="count,last,last_time")
             equal(answer["tier"], "raw", "tier")
             rows = answer["series"][0]["rows"]
@@ -325,6 +332,102 @@ def test_old_samples_go():
         server.kill9()
         server.start()
         equal(sum(len(rows) for rows in samples_of(server.client(), "r")[0].values()), 0, "samples after a restart")
+
+
+def set_policy(client, **fields):
+    answer = client.request("PUT", client.path("/policy"), json.dumps(fields), {"Content-Type": "application/json"})
+    equal(answer.status, 200, answer)
+
+
+def test_projects_that_keep_none():
+    clock = harness.Clock()
+    with harness.Server(arguments=("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "30ms", "--raw-wait", "60m"),
+                        env=clock.environment) as server:
+        client = server.client()
+        set_policy(client, raw_keep="0s")
+        client.create_run("r")
+        chance, gone, kept = random.Random(6), {}, {}
+        push(client, "r", chance, 500, 1, gone, now=clock.now_ns())
+        wait_for(lambda: all_sealed(server), "the journal to be trimmed")  # nobody waits an hour for nothing
+        equal((stat(server, "raw_parts"), raw_files(server.data)), (0, []), "parts")
+        equal(sum(map(len, samples_of(client, "r")[0].values())), 0, "samples")
+        equal(client.query("r", "m0", x="step")["tier"], "30s", "x=step")
+        set_policy(client, raw_keep="7d")
+        clock.move(1)
+        push(client, "r", chance, 300, 1, kept, now=clock.now_ns())
+        client.create_run("later")
+        batch = Batch()
+        batch.sample(batch.series("m0"), BASE, 1.0, step=1)
+        client.ingest("later", batch)
+        got, message = samples_of(client, "r")
+        equal(list(got.values()), [in_order(kept["m0"])], "samples since they are kept")
+        check(message.samples_since_ns > max(t for t, _, _ in gone["m0"]), "since")
+        equal(client.query("r", "m0", x="step")["tier"], "30s", "x=step of both")
+        equal(client.query("later", "m0", x="step")["tier"], "raw", "x=step of a run that is all there")
+        other = server.client(project="other")  # beside one that keeps them
+        set_policy(other, raw_keep="0s")
+        other.create_run("r")
+        push(other, "r", chance, 100, 1, {}, now=clock.now_ns())
+        equal(sum(map(len, samples_of(other, "r")[0].values())), 0, "samples of the other")
+    equal(cli("compact", "--data", server.data, env=clock.environment).returncode, 0, "compact")
+    check({n.split("-")[1] for n in raw_files(server.data)} == {"1"}, "parts of the one alone", raw_files(server.data))
+    with harness.Server(server.data, arguments=LAZY, env=clock.environment) as server:
+        equal(list(samples_of(server.client(), "r")[0].values()), [in_order(kept["m0"])], "after all")
+        set_policy(server.client(project="other"), raw_keep="7d")
+        equal(sum(map(len, samples_of(server.client(project="other"), "r")[0].values())), 0, "what is gone is gone")
+    verified(server.data)
+
+
+def test_a_policy_that_changes():
+    """Less is kept: what is older goes at once."""
+    clock = harness.Clock()
+    with harness.Server(arguments=EAGER, env=clock.environment) as server:
+        client = server.client()
+        client.create_run("r")
+        push(client, "r", random.Random(7), 200, 2, {}, now=clock.now_ns())
+        wait_for(lambda: stat(server, "raw_samples") == 200, "sealing")
+        clock.move(7200)
+        equal(sum(map(len, samples_of(client, "r")[0].values())), 200, "samples")
+        set_policy(client, raw_keep="1h")
+        wait_for(lambda: not raw_files(server.data), "they go")
+
+
+def test_export_of_samples_and_windows():
+    """Windows of what is too old, samples of the rest; what is made of it has the same windows and samples."""
+    clock = harness.Clock()
+    with harness.Server(arguments=EAGER, env=clock.environment) as server:
+        client = server.client()
+        client.create_run("r")
+        chance, old, young = random.Random(8), {}, {}
+        push(client, "r", chance, 300, 3, old, now=clock.now_ns())
+        wait_for(lambda: stat(server, "raw_samples") == 300, "sealing")
+        clock.move(8 * 86400)
+        wait_for(lambda: not raw_files(server.data), "the old ones to go")
+        batch, now = Batch(), clock.now_ns() - 100 * NS
+        ref = batch.series("m1")
+        for i in range(100):
+            young.setdefault("m1", []).append((now + i * NS, i, any_value(chance)))
+            batch.sample(ref, *(young["m1"][-1][0], young["m1"][-1][2]), step=i)
+        client.ingest("r", batch)
+        lines = client.get("/runs/r/export").body
+        table = client.get("/runs/r/export", format="csv").body
+        end = json.loads(lines.splitlines()[-1])["end"]
+        equal(end["samples"], 100, "samples of the export")
+        check(end["buckets"] > 3, "windows of the export", end)
+        for form, content in (("jsonl", lines), ("csv", table)):
+            path = os.path.join(harness.scratch(), f"x.{form}")
+            with open(path, "wb") as f:
+                f.write(content)
+            r = cli("import", form, path, "--run", form, "--server", server.url,
+                    env={**clock.environment, "ASTRAML_TOKEN": server.token})
+            equal(r.returncode, 0, r.stderr)
+            equal({m: rows for (_, m, _), rows in samples_of(client, form)[0].items() if rows},
+                  {m: in_order(v) for m, v in young.items()}, f"samples by {form}")
+            for metric in old:
+                want, got = (client.query(run, metric, agg="count,sum,min,max,first,last,step_min,nan") for run in ("r", form))
+                equal([s["rows"] for s in got["series"]], [s["rows"] for s in want["series"]], f"windows of {metric} by {form}")
+        again = client.get("/runs/jsonl/export").body.splitlines()
+        equal(again[1:], lines.splitlines()[1:], "the export of the import")
 
 
 def test_real_runs():

@@ -57,11 +57,13 @@ SCREENS = {
     "logs-events": ("logs", "crash", "--project", "texts", "--events", "--grep", "AttributeError", "--tail", "2"),
     "logs-events-around": ("logs", "crash", "--project", "texts", "--events", "--regex", "elastic.*failed", "-C", "2"),
     "logs-context": ("logs", "crash", "--project", "texts", "--regex", r"rank[03]\]: AttributeError|errors.Child", "-C", "1"),
+    "logs-histogram": ("logs", "crash", "--project", "texts", "--histogram"),
+    "logs-histogram-every": ("logs", "maskrcnn-2022", "--histogram", "--every", "5m", "--level", "info"),
     "logs-around-step": ("logs", "rnnt-2022", "--around-step", "20", "-C", "2"),
 }
 VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
             ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "policy", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "project", "policy", "stats", "verify")
 
 state = {}
 
@@ -194,6 +196,29 @@ def test_no_file_without_a_screen():
     equal(sorted(os.listdir(GOLDEN)), sorted([f"{name}.txt" for name in SCREENS] + ["help.txt"]), "golden files")
 
 
+def test_a_histogram_counts_what_is_there():
+    s = data() and state["server"]
+    c = s.client()
+    c.project = "texts"
+    for more in ((), ("--level", "warn"), ("--grep", "rank3"), ("--every", "1s", "--regex", "Trace.ack")):
+        search = dict(zip((m[2:] for m in more[-2:-1]), more[-1:]))
+        records = c.logs("crash", **search)
+        text = on_terminal(("logs", "crash", "--project", "texts", "--histogram", "--no-color", *more), 200, "C")[0]
+        head, *rows = [re.split(r"  +", line.rstrip("#=- ").rstrip()) for line in text.splitlines() if line != "..."]
+        equal(sum(int(row[1]) for row in rows), len(records), f"records {more}")
+        for level in ("error", "warn", "info", "no level"):
+            n = sum((r["level"] or "no level") == level for r in records)
+            equal(level in head, n > 0, f"column {level} {more}")
+        for row in rows:
+            equal(int(row[1]), sum(int(x) for x in row[2:] if x.strip("#=-")), f"{row} adds up")
+        if "--every" in more:
+            times = {r["time"][:19].replace("T", " ") for r in records}
+            equal({row[0] for row in rows}, times, "windows")
+    for more in (("--histogram", "-f"), ("--every", "5m"), ("--histogram", "--events"), ("--histogram", "--every", "x")):
+        r = cli("logs", "crash", "--project", "texts", *more, "--data", s.data)
+        check(r.returncode == 2 and r.stderr and not r.stdout, more, r)
+
+
 def test_colours_of_a_text_end_with_it():
     s = data() and state["server"]
     for i, (text, terminal, pipe) in enumerate((
@@ -283,7 +308,7 @@ def test_what_is_wrong_is_said():
             (("plot", LONG, "train/loss", "--width", "20"), 2, "72"), (("plot", LONG, "train/loss", "--step", "5"), 2, "A:B"),
             (("plot", LONG, "train/loss", "--start", "2030-01-01T00:00:00Z"), 3, "nothing can be drawn"),
             (("plot", "rnnt-2022", "throughput", "--x", "step"), 3, "--x time"),
-            (("get", LONG, "train/loss", "--samples"), 2, "samples"), (("compare", LONG, "nobody"), 3, "nobody"),
+            (("get", LONG, "train/loss", "--samples", "--every", "5m"), 2, "every"), (("compare", LONG, "nobody"), 3, "nobody"),
             (("get", LONG, "train/loss", "--csv", "--json"), 2, "two forms"),
             (("logs", LONG, "--around-step", "5", "-f"), 2, "--around-step"),
             (("logs", "ncf-2018", "--around-step", "3"), 3, "has steps")):
@@ -359,7 +384,8 @@ def test_no_answer_ends_a_verb_by_a_signal():
     for answer["body"] in LIES:
         for arguments in (("runs",), ("show", "r"), ("metrics", "r"), ("get", "r", "m"), ("plot", "r", "m"),
                           ("plot", "r", "r", "m", "--x", "rel"), ("compare", "r", "q"), ("logs", "r", "--around-step", "3"),
-                          ("logs", "r"), ("stats",), ("verify",)):
+                          ("logs", "r"), ("logs", "r", "--events", "--grep", "x", "--tail", "1"), ("logs", "r", "--histogram"),
+                          ("stats",), ("verify",)):
             r = cli(*arguments, "--server", url)
             check(r.returncode in (0, 3, 5), arguments, answer["body"][:200], r)
             check(r.returncode == 0 or r.stderr, arguments, "says nothing of", answer["body"][:200])

@@ -161,6 +161,38 @@ def test_forms_labels_and_steps():
         check(10 <= len(some["series"][0]["rows"]) <= 20, "points of steps:", len(some["series"][0]["rows"]))
 
 
+def test_windows_wider_than_a_tier():
+    """A policy may come after runs whose windows do not fill those of its tiers."""
+    clock = clock_at(3)
+    rng, data = random.Random(7), os.path.join(harness.scratch(), "data")
+    samples = {("m", str(window)): [(FIRST + rng.randrange(2 * DAY), None, rng.gauss(0, 1)) for _ in range(3000)]
+               for window in (20, 300, 86400)}
+    with serve(data, clock) as s:
+        c = s.client()
+        for (metric, window), list_ in samples.items():
+            c.create_run("r" + window, metrics={"window": f"{window}s"}, imported=window == "86400")
+            batch = Batch()
+            ref = batch.series(metric)
+            for t, step, value in list_:
+                batch.sample(ref, t, value)
+            c.ingest("r" + window, batch)
+        body = json.dumps({"tiers": [{"every": "20s", "keep": "1d"}, {"every": "2m", "keep": "9d"}, {"every": "8m", "keep": "forever"}],
+                           "window": "20s"})
+        equal(c.request("PUT", c.path("/policy"), body).status, 200, "PUT policy")
+    for days, widths in ((0, (20, 300, 86400)), (2, (120, 300, 86400)), (20, (480, 2400, 86400))):
+        clock.move(days * 86400)
+        ok("compact", "--data", data, env=clock.environment)
+        with serve(data, clock) as s:
+            for ((metric, window), list_), least in zip(samples.items(), widths):
+                for every in (None, "20s", "5m", "10m", "1h"):
+                    answer = s.client().query("r" + window, metric, agg=AGGS, **({"every": every} if every else {}))
+                    width = answer["every_ms"] * 1_000_000
+                    what = f"after {days} days, windows of {window} s, every {every}"
+                    if every is None:
+                        check(answer["every_ms"] >= least * 1000, what, answer["every_ms"])
+                    compare(answer["series"][0], windows_of(list_, width), what)
+
+
 def totals_are(c, samples, what):
     for metric in c.metrics("r"):
         want = windows_of(samples[metric["name"], metric["labels"].get("rank")], 10**19)[0]
@@ -204,6 +236,8 @@ def check_files(data, c):
     """Bytes of each tier are those of its files."""
     sizes = {}
     for name in os.listdir(os.path.join(data, "parts")):
+        if not name.startswith("metrics-"):
+            continue
         tier = name.split("-")[2].replace("recorded", "30s")
         n, bytes_ = sizes.get(tier, (0, 0))
         sizes[tier] = n + 1, bytes_ + os.path.getsize(os.path.join(data, "parts", name))
@@ -300,7 +334,12 @@ def test_stats_show_what_usage_says():
         s.client(project="other").create_run("r")
         other = s.client(project="other").get("/usage").json()
         equal((other["project"]["runs"], other["project"]["series"]), (1, 0), "another project")
-        equal([row["bytes"] for row in other["stored"]], [0, 0], "another project has only empty rows of logs")
+        equal([row["bytes"] for row in other["stored"]], [0, 0, 0], "another project has only empty rows")
+        raw = [os.path.getsize(os.path.join(data, "parts", n)) for n in os.listdir(os.path.join(data, "parts"))
+               if n.startswith("raw-")]
+        young = sum(len(within(list_, (DAYS - STRETCH, DAYS), 1)) for list_ in state["samples"].values())
+        row = rows["samples", "raw"]
+        equal((row["pieces"], row["bytes"], row["records"], row["keep"]), (len(raw), sum(raw), young, "7d"), "samples")
         text = ok("stats", "--data", data, env=clock.environment).decode()
         check(all(len(line) <= 80 for line in text.splitlines()), "80 columns:", text)
         for row in told["stored"]:

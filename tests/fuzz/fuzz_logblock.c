@@ -49,6 +49,38 @@ static void pack_again(const struct log_record *records, size_t n)
 	buf_release(&out);
 }
 
+static enum log_fit fit_even(void *arg, struct span shape)
+{
+	(void)arg;
+	return shape.len % 2 ? LOG_FIT_NO : LOG_FIT_SURE;
+}
+
+/* A piece of some text, and which records may hold it; damage is told. */
+static int find_piece(struct logblock *b, const struct log_record *records, size_t n, struct span *ret_piece,
+		      const uint8_t **ret_fits)
+{
+	const struct span all = records[n / 2].text;
+	size_t from = all.len / 3, len = all.len - from < 40 ? all.len - from : 40;
+	struct log_hint hint = { .holds = span_of(all.data + from, len), .fit = fit_even };
+
+	must(logblock_find(b, &hint, ret_fits) <= 0);
+	hint.fit = NULL;
+	*ret_piece = hint.holds;
+	return logblock_find(b, &hint, ret_fits);
+}
+
+static void find_sealed(struct logblock *b, const struct log_record *records, size_t n)
+{
+	const uint8_t *fits;
+	struct span piece;
+
+	must(find_piece(b, records, n, &piece, &fits) == 0);
+	for (size_t i = 0; i < n; i++)
+		must(piece.len == 0 ||
+		     !memmem(records[i].text.data, records[i].text.len, piece.data, piece.len) ||
+		     (fits && fits[i] == LOG_FIT_MAYBE));
+}
+
 static void seal_again(const struct log_record *records, size_t n)
 {
 	struct stored s = { .codec = CODEC_SEALED, .count = (uint32_t)n };
@@ -64,6 +96,7 @@ static void seal_again(const struct log_record *records, size_t n)
 		must(logblock_get(b, i, &r) == 0);
 		same_record(&r, &records[i]);
 	}
+	find_sealed(b, records, n);
 	logblock_free(b);
 	buf_release(&out);
 }
@@ -129,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(logblock_count(b) == s.count && logblock_prefix(s.body, &prefix) == 0);
 		records = get_all(b, &prefix);
 		if (records) {
+			find_piece(b, records, s.count, &(struct span){ 0 }, &(const uint8_t *){ NULL });
 			pack_again(records, s.count);
 			seal_again(records, s.count);
 			free_all(records, s.count);

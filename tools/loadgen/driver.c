@@ -13,7 +13,7 @@
 #include "store/base/clock.h"
 #include "tools/loadgen/answer.h"
 
-#define ANSWER_MAX (4 * 1024 * 1024)
+#define ANSWER_MAX (32 * 1024 * 1024)
 #define PIECE      65536
 #define EVENTS     64
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -106,6 +107,9 @@ static size_t check_integers(const int64_t *v, size_t n, const int64_t *const *r
 	assert_true(o.dense.len + o.loose.len <= 8 * n + 16);
 	len = stored_len(&o);
 	in = in_of(&o);
+	assert_int_equal(column_skip(&in, n), 0);
+	assert_true(read_whole(&in));
+	in = in_of(&o);
 	assert_int_equal(column_get(&in, got, n, refs, n_refs), 0);
 	assert_true(read_whole(&in));
 	assert_true(n == 0 || memcmp(got, v, n * sizeof(*v)) == 0);
@@ -170,6 +174,10 @@ static size_t check_numbers(struct scale s, const double *v, size_t n)
 	len = stored_len(&o);
 	in = in_of(&o);
 	assert_int_equal(scale_get(&in, &got_scale), 0);
+	assert_int_equal(numbers_skip(&in, n), 0);
+	assert_true(read_whole(&in));
+	in = in_of(&o);
+	assert_int_equal(scale_get(&in, &got_scale), 0);
 	assert_int_equal(numbers_get(&in, got_scale, got, n, NULL, 0, got_m), 0);
 	assert_true(read_whole(&in));
 	assert_true(n == 0 || memcmp(got, v, n * sizeof(*v)) == 0);
@@ -214,6 +222,56 @@ static void test_mixtures(void **state)
 	}
 }
 
+static double moved(double v, int64_t by) { return bits_double(double_bits(v) + (uint64_t)by); }
+
+/* What arithmetic leaves: decimals and fractions that are a few doubles off, up to where they become
+ * exceptions. */
+static void test_numbers_beside(void **state)
+{
+	static const struct scale scales[] = { { SCALE_DECIMAL, 3 },
+					       { SCALE_FRACTION, 60 },
+					       { SCALE_FRACTION, 2 },
+					       { SCALE_BINARY, -20 },
+					       { SCALE_FRACTION, 86400 } };
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (size_t l = 0; l < LENGTHS; l++)
+		for (uint64_t most = 1; most < 300; most *= 4) {
+			size_t n = lengths[l];
+
+			for (size_t i = 0; i < n; i++) {
+				v[i] = (double)(random_below(&seed, 2000000) - 1000000.0) /
+				       (most % 3 ? 1000 : 60);
+				v[i] = moved(v[i], (int64_t)random_below(&seed, 2 * most) - (int64_t)most);
+			}
+			assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
+			for (size_t s = 0; s < sizeof(scales) / sizeof(*scales); s++)
+				check_numbers(scales[s], v, n);
+		}
+}
+
+static void test_numbers_beside_are_small(void **state)
+{
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 4096; i++) /* 10 random bits, and 2 for where it lies */
+		v[i] = moved((double)(10000 + random_below(&seed, 1000)) / 1000,
+			     (int64_t)random_below(&seed, 3) - 1);
+	assert_int_equal(scale_choose(v, 4096).kind, SCALE_DECIMAL);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 14 / 8);
+	for (size_t i = 0; i < 4096; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%.15g", (double)(1000000 + random_below(&seed, 4096)) / 60);
+		v[i] = strtod(text, NULL);
+	}
+	assert_int_equal(scale_choose(v, 4096).kind, SCALE_FRACTION);
+	assert_int_equal(scale_choose(v, 4096).of, 60);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 18 / 8);
+}
+
 static void test_plain_kinds_are_small(void **state)
 {
 	double v[COLUMN_MAX];
@@ -238,6 +296,8 @@ int main(void)
 		cmocka_unit_test(test_regular_integers_are_small),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_mixtures),
+		cmocka_unit_test(test_numbers_beside),
+		cmocka_unit_test(test_numbers_beside_are_small),
 		cmocka_unit_test(test_plain_kinds_are_small),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <ctype.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -96,22 +97,103 @@ static void check_texts(struct logtext *x, uint64_t *seed)
 /* Nothing that holds the bytes is missed; without hard cases nothing else is found either. */
 static size_t check_find(struct logtext *x, struct span bytes)
 {
-	uint8_t *maybe = malloc(corpus.n + 1);
+	struct log_hint hint = { .holds = bytes };
+	uint8_t *fits = calloc(corpus.n + 1, 1);
 	size_t too_many = 0, held = 0;
+	bool any;
 
-	assert_int_equal(logtext_find(x, bytes, maybe), 0);
+	assert_non_null(fits);
+	assert_int_equal(logtext_find(x, &hint, fits, &any), 0);
 	for (size_t i = 0; i < corpus.n; i++) {
 		bool holds = memmem(corpus.texts[i].data, corpus.texts[i].len, bytes.data, bytes.len);
 
-		if (holds && !maybe[i])
+		if (holds && (!any || fits[i] != LOG_FIT_MAYBE))
 			fail_msg("text %zu holds \"%.*s\" and is not found", i, (int)bytes.len,
 				 (const char *)bytes.data);
 		held += holds;
-		too_many += maybe[i] && !holds;
+		too_many += fits[i] && !holds;
 	}
-	assert_true(held == 0 || logtext_may_hold(x, bytes));
-	free(maybe);
+	assert_true(held == 0 || logtext_may_fit(x, &hint));
+	free(fits);
 	return too_many;
+}
+
+static bool holds_any_case(struct span text, struct span lower)
+{
+	for (size_t at = 0; at + lower.len <= text.len; at++) {
+		size_t i = 0;
+
+		while (i < lower.len && tolower(text.data[at + i]) == lower.data[i])
+			i++;
+		if (i == lower.len)
+			return true;
+	}
+	return false;
+}
+
+/* The set of trigrams misses nothing that is there, in whatever case, beside what is not. */
+static void check_any(struct logtext *x, struct span bytes)
+{
+	uint8_t lower[64];
+	struct log_hint hint = { .any = { span_str("zq_absent_word"), span_of(lower, bytes.len) },
+				 .n_any = 2 };
+	bool held = false;
+
+	for (size_t i = 0; i < bytes.len; i++)
+		lower[i] = (uint8_t)tolower(bytes.data[i]);
+	for (size_t i = 0; i < corpus.n && !held; i++)
+		held = holds_any_case(corpus.texts[i], hint.any[1]);
+	assert_true(!held || logtext_may_fit(x, &hint));
+}
+
+/* By the words of loghint.h alone. */
+static size_t shape_of(struct span text, uint8_t *ret)
+{
+	size_t len = 0, digits = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		bool digit = text.data[i] >= '0' && text.data[i] <= '9';
+
+		digits = digit ? digits + 1 : 0;
+		if (!digit)
+			ret[len++] = text.data[i];
+		else if (digits % 18 == 1)
+			ret[len++] = '0';
+	}
+	return len;
+}
+
+/* Anything that depends on every byte. */
+static enum log_fit fit_sum(void *salt, struct span shape)
+{
+	unsigned sum = *(const unsigned *)salt;
+
+	for (size_t i = 0; i < shape.len; i++)
+		sum = sum * 31 + shape.data[i];
+	return sum % 7 == 0 ? LOG_FIT_SURE : sum % 7 == 1 ? LOG_FIT_MAYBE : LOG_FIT_NO;
+}
+
+/* Each text is judged by its shape, whatever it is made of; holds is the bytes that it must hold, too. */
+static void check_shapes(struct logtext *x, unsigned salt, struct span holds)
+{
+	struct log_hint hint = { .holds = holds, .fit = fit_sum, .fit_arg = &salt };
+	uint8_t *fits = calloc(corpus.n + 1, 1), *shape = malloc(corpus.len + 1);
+	bool any;
+
+	assert_true(fits && shape);
+	assert_int_equal(logtext_find(x, &hint, fits, &any), 0);
+	for (size_t i = 0; i < corpus.n; i++) {
+		struct span text = corpus.texts[i];
+		enum log_fit want = fit_sum(&salt, span_of(shape, shape_of(text, shape)));
+
+		if (holds.len && !memmem(text.data, text.len, holds.data, holds.len))
+			continue;
+		if ((any ? fits[i] : LOG_FIT_NO) != want)
+			fail_msg("text %zu \"%.*s\": %d, not %d", i, (int)text.len, (const char *)text.data,
+				 any ? fits[i] : 0, want);
+	}
+	free(fits);
+	free(shape);
 }
 
 /* Pieces of the texts, some with a byte changed. */
@@ -127,6 +209,10 @@ static void check_pieces(struct logtext *x, uint64_t *seed, size_t pieces)
 		memcpy(piece, corpus.bytes + at, n);
 		if (i % 3 == 0)
 			piece[random_below(seed, n)] = (uint8_t)('0' + random_below(seed, 20));
+		if (i % 4 == 0)
+			check_any(x, span_of(piece, n));
+		if (i % 8 == 0)
+			check_shapes(x, (unsigned)i, i % 16 ? span_of(piece, n) : span_of(NULL, 0));
 		too_many += check_find(x, span_of(piece, n)) > 0 && !memchr(piece, '\n', n) &&
 			    !memchr(piece, '\r', n);
 	}
@@ -193,7 +279,7 @@ static void random_logs(void **state)
 	}
 }
 
-/* Digits only, in one run of any length: everything is a hard case or exact, nothing is missed. */
+/* Digits, in one run of any length, alone and in a text: what is looked for may lie in several slots. */
 static void long_runs(void **state)
 {
 	uint64_t seed = 11;
@@ -203,7 +289,9 @@ static void long_runs(void **state)
 		struct buf packed;
 		struct logtext *x;
 
-		bytes_of(&seed, "0123456789", 10, len);
+		bytes_of(&seed, len % 4 < 2 ? "0123456789" : "01", len % 4 < 2 ? 10 : 2, len);
+		if (len % 2)
+			corpus.bytes[0] = corpus.bytes[len - 1] = 'a';
 		buf_init(&packed, 1 << 20);
 		assert_int_equal(logtext_pack(corpus.texts, corpus.n, &packed), 0);
 		x = open_packed(&packed);
@@ -251,13 +339,15 @@ static void damaged(void **state)
 	assert_int_equal(logtext_new(&x), 0);
 	for (size_t i = 0; i < packed.len; i++) {
 		for (int bit = 0; bit < 8; bit++) {
-			uint8_t maybe[TEXTS_MAX];
+			const struct log_hint hint = { .holds = span_str("0.25") };
+			uint8_t fits[TEXTS_MAX];
+			bool any;
 			int err;
 
 			packed.data[i] ^= (uint8_t)(1 << bit);
 			err = logtext_open(x, buf_span(&packed), corpus.n, corpus.len);
 			if (err == 0)
-				err = logtext_find(x, span_str("0.25"), maybe);
+				err = logtext_find(x, &hint, fits, &any);
 			for (size_t t = 0; t < corpus.n && err == 0; t++)
 				err = logtext_get(x, t, &out);
 			assert_true(err == 0 || err == ERR_CORRUPT || err == ERR_FULL);

@@ -54,17 +54,78 @@ static int check(void *arg, struct block_key key, const struct bucket *b)
 	return 0;
 }
 
+static bool wanted_at(const struct block_want *want, size_t i)
+{
+	return kept.key[i].start_ns >= want->from_ns && kept.key[i].start_ns < want->to_ns;
+}
+
+static bool same_end(const struct point *a, const struct point *b, unsigned fields)
+{
+	return (!(fields & WANT_TIMES) || a->t_ns == b->t_ns) &&
+	       (!(fields & WANT_STEPS) || a->step == b->step) &&
+	       (!(fields & WANT_VALUES) || same_bits(a->value, b->value));
+}
+
+static bool same_fields(const struct bucket *a, const struct bucket *b, unsigned fields)
+{
+	if (a->count != b->count || !same_end(&a->first, &b->first, fields) ||
+	    !same_end(&a->last, &b->last, fields))
+		return false;
+	if (fields & WANT_STEPS &&
+	    (a->step_max != b->step_max || (a->step_max != STEP_NONE && a->step_min != b->step_min)))
+		return false;
+	if (fields & WANT_VALUES && a->count && (!same_bits(a->min, b->min) || !same_bits(a->max, b->max)))
+		return false;
+	if (fields & WANT_SUM && !same_sum(&a->sum, &b->sum))
+		return false;
+	return !(fields & WANT_RARE) ||
+	       (!a->rare == !b->rare && (!a->rare || memcmp(a->rare, b->rare, sizeof(*a->rare)) == 0));
+}
+
+static int check_some(void *arg, struct block_key key, const struct bucket *b)
+{
+	const struct block_want *want = arg;
+
+	while (kept.at < kept.n && !wanted_at(want, kept.at))
+		kept.at++;
+	assert_true(kept.at < kept.n);
+	assert_int_equal(key.sid, kept.key[kept.at].sid);
+	assert_int_equal(key.start_ns, kept.key[kept.at].start_ns);
+	assert_true(same_fields(b, &kept.bucket[kept.at], want->fields));
+	kept.at++;
+	return 0;
+}
+
+/* Some fields of the buckets of some time. */
+static void check_part_of(struct span block, uint64_t offset)
+{
+	int64_t a = kept.key[random_below(&seed, kept.n)].start_ns,
+		b = kept.key[random_below(&seed, kept.n)].start_ns;
+	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a,
+				   (unsigned)random_below(&seed, WANT_ALL + 1) };
+
+	kept.at = 0;
+	assert_int_equal(partblock_read(reader, block, offset, &want, check_some, &want), 0);
+	while (kept.at < kept.n)
+		assert_false(wanted_at(&want, kept.at++));
+}
+
 static void check_block(struct span block, uint64_t offset)
 {
+	struct block_want want;
+
 	kept.only = 0;
 	kept.at = 0;
-	assert_int_equal(partblock_read(reader, block, offset, NULL, 0, check, NULL), 0);
+	assert_int_equal(partblock_read(reader, block, offset, &block_want_all, check, NULL), 0);
 	assert_int_equal(kept.at, kept.n);
 	kept.only = kept.key[random_below(&seed, kept.n)].sid;
 	kept.at = 0;
-	assert_int_equal(partblock_read(reader, block, offset, &kept.only, 1, check, NULL), 0);
+	want = (struct block_want){ &kept.only, 1, INT64_MIN, INT64_MAX, WANT_ALL };
+	assert_int_equal(partblock_read(reader, block, offset, &want, check, NULL), 0);
 	while (kept.at < kept.n)
 		assert_int_not_equal(kept.key[kept.at++].sid, kept.only);
+	for (int i = 0; i < 8; i++)
+		check_part_of(block, offset);
 }
 
 /* Series of random length; buckets of anything, or of one kind. */
@@ -182,17 +243,19 @@ static void test_damage_is_found(void **state)
 	(void)state;
 	random_block(100);
 	out = finish(7);
-	assert_int_equal(partblock_read(reader, buf_span(&out), 8, NULL, 0, ignore, NULL), ERR_CORRUPT);
+	assert_int_equal(partblock_read(reader, buf_span(&out), 8, &block_want_all, ignore, NULL),
+			 ERR_CORRUPT);
 	for (size_t i = 0; i < out.len; i++) {
 		uint8_t flip = (uint8_t)(1 + random_below(&seed, 255));
 
 		out.data[i] ^= flip;
-		assert_int_equal(partblock_read(reader, buf_span(&out), 7, NULL, 0, ignore, NULL),
+		assert_int_equal(partblock_read(reader, buf_span(&out), 7, &block_want_all, ignore, NULL),
 				 ERR_CORRUPT);
 		out.data[i] ^= flip;
 	}
 	for (size_t len = 0; len < out.len; len++)
-		assert_int_equal(partblock_read(reader, span_of(out.data, len), 7, NULL, 0, ignore, NULL),
+		assert_int_equal(partblock_read(reader, span_of(out.data, len), 7, &block_want_all, ignore,
+						NULL),
 				 ERR_CORRUPT);
 	buf_release(&out);
 	forget();

@@ -217,7 +217,10 @@ static void resend(struct world *w, uint64_t sequence)
 
 struct check {
 	struct world *w;
-	size_t seen;
+	uint32_t asked[SERIES]; /* in any order */
+	unsigned fields;        /* as view_fields */
+	size_t at, seen;        /* place in asked */
+	int64_t before_ns;      /* of the same series */
 };
 
 static void assert_same_bucket(const struct bucket *a, const struct bucket *b)
@@ -245,23 +248,55 @@ static void assert_same_bucket(const struct bucket *a, const struct bucket *b)
 		assert_memory_equal(a->rare, b->rare, sizeof(*a->rare));
 }
 
+static void assert_same_values(const struct bucket *a, const struct bucket *b)
+{
+	double sums[2] = { sum_round(&a->sum), sum_round(&b->sum) };
+
+	assert_int_equal(a->count, b->count);
+	assert_memory_equal(&sums[0], &sums[1], sizeof(sums[0]));
+	if (a->count) {
+		assert_memory_equal(&a->min, &b->min, sizeof(a->min));
+		assert_memory_equal(&a->max, &b->max, sizeof(a->max));
+	}
+}
+
 static int check_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
 {
 	struct check *c = arg;
+	const struct bucket *same;
 	size_t series = 0;
 
+	for (; c->asked[c->at] != sid; c->at++, c->before_ns = INT64_MIN)
+		assert_true(c->at + 1 < SERIES);
+	assert_true(start_ns > c->before_ns);
+	c->before_ns = start_ns;
 	while (c->w->sids[series] != sid)
 		series++;
-	assert_same_bucket(b, &c->w->oracle[series][(start_ns - T0) / (30 * NS_PER_S)]);
+	same = &c->w->oracle[series][(start_ns - T0) / (30 * NS_PER_S)];
+	if (c->fields)
+		assert_same_values(b, same);
+	else
+		assert_same_bucket(b, same);
 	c->seen++;
 	return 0;
+}
+
+static void shuffle(uint32_t *v, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		size_t j = rnd() % i;
+		uint32_t was = v[j];
+
+		v[j] = v[i - 1];
+		v[i - 1] = was;
+	}
 }
 
 static void check_all(struct world *w, struct store *s)
 {
 	int64_t from = T0 + (int64_t)(rnd() % 2 ? 0 : rnd() % WINDOWS) * 30 * NS_PER_S;
 	int64_t to = rnd() % 2 ? INT64_MAX : T0 + (int64_t)(rnd() % WINDOWS) * 30 * NS_PER_S;
-	struct check c = { .w = w };
+	struct check c = { .w = w, .fields = rnd() % 2 ? 0 : WANT_VALUES | WANT_SUM, .before_ns = INT64_MIN };
 	size_t expected = 0, n = 1 + rnd() % SERIES;
 	bool partial = false;
 	struct view *v;
@@ -271,8 +306,12 @@ static void check_all(struct world *w, struct store *s)
 			int64_t start = T0 + j * 30 * NS_PER_S;
 			expected += start >= from && start < to && bucket_samples(&w->oracle[i][j]) > 0;
 		}
+	memcpy(c.asked, w->sids, n * sizeof(*w->sids));
+	if (rnd() % 2)
+		shuffle(c.asked, n);
 	assert_int_equal(view_open(s, &v), 0);
-	assert_int_equal(view_buckets(v, w->run.rid, w->sids, n, from, to, check_bucket, &c, &partial), 0);
+	view_fields(v, c.fields);
+	assert_int_equal(view_buckets(v, w->run.rid, c.asked, n, from, to, check_bucket, &c, &partial), 0);
 	view_close(v);
 	assert_false(partial);
 	assert_int_equal(c.seen, expected);
@@ -301,6 +340,8 @@ static void compact(struct world *w, uint64_t *parts)
 	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, &report), 0);
 	assert_int_equal(report.failed, 0);
 	*parts += report.parts;
+	for (int i = 0; i < 8; i++) /* nothing came late yet: parts alone may have all there is */
+		check_all(w, w->store);
 }
 
 static void test_random_life(void **state)

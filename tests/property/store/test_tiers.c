@@ -15,6 +15,7 @@
 
 #include "store/project.h"
 #include "store/read.h"
+#include "store/slot.h"
 #include "store/turn.h"
 
 #define DAYS        70
@@ -238,9 +239,9 @@ static double random_value(void)
 }
 
 /* A stretch of some minutes somewhere, and some samples anywhere. */
-static void send(struct world *w)
+static void send_to(struct world *w, size_t run)
 {
-	size_t run = rnd() % RUNS, n = 1 + rnd() % 300;
+	size_t n = 1 + rnd() % 300;
 	int64_t focus = (int64_t)(rnd() % (DAYS * 86400)) * SECOND;
 	struct batch *b = new_batch(w, run);
 
@@ -424,6 +425,32 @@ static void check_windows(struct world *w, struct store *s)
 	view_close(v);
 }
 
+static uint64_t refused;
+
+/* As fine as they were recorded, also where they are not kept: windows are what they are called, or there
+ * are none. */
+static void check_recorded(struct world *w, struct store *s)
+{
+	int64_t from = T0 + (int64_t)(rnd() % DAYS) * NS_PER_DAY, to = from + 3 * NS_PER_DAY, base;
+	size_t run = rnd() % RUNS;
+	bool partial = false;
+	struct view *v;
+
+	assert_int_equal(view_open(s, &v), 0);
+	assert_int_equal(view_width(v, w->run[run].rid, from, to, &base), 0);
+	for (size_t i = 0; i < SERIES; i++) {
+		struct expected e = expect(w, run, i, from, to, made[run].window_ns);
+		int err = view_windows(v, w->run[run].rid, w->sids[run], SERIES, from, to,
+				       made[run].window_ns, check_window, &e, &partial);
+
+		assert_true(err == 0 || (err == ERR_BUSY && base > made[run].window_ns));
+		assert_int_equal(e.at, err == 0 ? e.n : 0);
+		refused += err < 0;
+		free(e.samples);
+	}
+	view_close(v);
+}
+
 static void tell_trouble(void *arg, const char *sentence)
 {
 	(void)arg;
@@ -444,6 +471,8 @@ static void check(struct world *w, bool windows)
 	check_totals(w, reader ? reader : w->store);
 	for (int i = 0; i < 3 && windows; i++)
 		check_windows(w, reader ? reader : w->store);
+	for (int i = 0; i < 3 && windows; i++)
+		check_recorded(w, reader ? reader : w->store);
 	store_close(reader);
 }
 
@@ -453,7 +482,7 @@ static void live(const struct policy *from, size_t n, bool windows, int rounds)
 	struct store_stats stats;
 
 	for (int round = 0; round < rounds; round++) {
-		send(w);
+		send_to(w, rnd() % RUNS);
 		if (rnd() % 3 == 0)
 			check(w, windows);
 		if (rnd() % 12 == 0)
@@ -480,6 +509,7 @@ static void test_windows_and_totals(void **state)
 {
 	(void)state;
 	live(policies, sizeof(policies) / sizeof(*policies), true, 200);
+	assert_true(refused > 0);
 }
 
 static void test_only_totals_stay(void **state)
@@ -488,10 +518,252 @@ static void test_only_totals_stay(void **state)
 	live(brief, sizeof(brief) / sizeof(*brief), false, 150);
 }
 
+/* ---- windows as fine as they are kept ---- */
+
+#define TOLD_MAX 20000
+
+struct told {
+	struct {
+		uint32_t sid;
+		int64_t start_ns;
+		uint64_t samples;
+	} all[TOLD_MAX];
+	size_t n;
+};
+
+static int note_told(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct told *t = arg;
+
+	assert_true(t->n < TOLD_MAX);
+	t->all[t->n].sid = sid;
+	t->all[t->n].start_ns = start_ns;
+	t->all[t->n++].samples = bucket_samples(b);
+	return 0;
+}
+
+/* One series, in pieces that begin and end anywhere. */
+static struct told *tell_all(struct world *w, size_t series, int64_t piece_ns)
+{
+	struct told *told = calloc(1, sizeof(*told));
+	int64_t end_ns = T0 + DAYS * NS_PER_DAY;
+	struct view *v;
+
+	assert_int_equal(view_open(w->store, &v), 0);
+	for (int64_t at = T0; at < end_ns;) {
+		int64_t to = at + 1 + (int64_t)(rnd() % (uint64_t)piece_ns);
+
+		assert_int_equal(view_buckets(v, w->run[0].rid, &w->sids[0][series], 1, at, to, note_told,
+					      told, NULL),
+				 0);
+		at = to;
+	}
+	view_close(v);
+	return told;
+}
+
+static void assert_same_told(struct world *w, const struct told *want, size_t series, int64_t piece_ns)
+{
+	struct told *told = tell_all(w, series, piece_ns);
+
+	assert_int_equal(told->n, want->n);
+	assert_memory_equal(told->all, want->all, want->n * sizeof(want->all[0]));
+	free(told);
+}
+
+/* Where only 5 min are kept, what comes late is shown in these at once, as it will be when it is folded. */
+static void test_late_looks_as_it_will(void **state)
+{
+	struct change coarse = { "p", policies[1] };
+	struct world *w = begin();
+	struct compact_report report;
+	struct told *before;
+
+	(void)state;
+	for (int i = 0; i < 12; i++)
+		send_to(w, 0);
+	assert_int_equal(writer_errand(w->store, put_policy, &coarse), 0);
+	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+	for (int round = 0; round < 2; round++) {
+		send_to(w, 0);
+		before = tell_all(w, 1, 400 * NS_PER_DAY); /* the last of it in memory */
+		assert_same_told(w, before, 1, NS_PER_DAY);
+		assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, &report), 0);
+		assert_same_told(w, before, 1, 20 * NS_PER_DAY); /* all in blocks */
+		assert_same_told(w, before, 1, 2 * NS_PER_DAY);
+		assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+		assert_true(report.replaced > 0);
+		assert_same_told(w, before, 1, 400 * NS_PER_DAY); /* folded */
+		assert_same_told(w, before, 1, NS_PER_DAY / 2);
+		free(before);
+	}
+	end(w);
+}
+
+/* ---- readers while parts go ---- */
+
+#define READERS 3
+
+struct readers {
+	struct world *w;
+	atomic_bool stop;
+	atomic_uint_fast64_t reads;
+	struct expected totals, days;
+};
+
+/* Run a never changes; all else of its project does. */
+static void *read_on(void *arg)
+{
+	struct readers *r = arg;
+	struct world *w = r->w;
+
+	while (!atomic_load(&r->stop)) {
+		struct expected totals = r->totals, days = r->days;
+		bool partial = false;
+		struct view *v;
+
+		assert_int_equal(view_open(w->store, &v), 0);
+		assert_int_equal(view_totals(v, w->run[0].rid, w->sids[0], SERIES, check_window, &totals,
+					     &partial),
+				 0);
+		assert_int_equal(view_windows(v, w->run[0].rid, w->sids[0], SERIES, T0,
+					      T0 + DAYS * NS_PER_DAY, NS_PER_DAY, check_window, &days,
+					      &partial),
+				 0);
+		view_close(v);
+		assert_false(partial);
+		assert_int_equal(totals.at, totals.n);
+		assert_int_equal(days.at, days.n);
+		atomic_fetch_add(&r->reads, 1);
+	}
+	return NULL;
+}
+
+static void test_readers_while_parts_go(void **state)
+{
+	struct world *w = begin();
+	struct readers r = { .w = w };
+	pthread_t threads[READERS];
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		send_to(w, 0);
+	r.totals = expect(w, 0, 1, INT64_MIN, INT64_MAX, 0);
+	r.days = expect(w, 0, 1, INT64_MIN, INT64_MAX, NS_PER_DAY);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+	for (int round = 0; round < 8 || atomic_load(&r.reads) < 20; round++) {
+		send_to(w, 1 + 2 * (size_t)(rnd() % 2)); /* of the same project: parts are made again */
+		choose_policy(w, policies, sizeof(policies) / sizeof(*policies));
+		compact(w);
+	}
+	atomic_store(&r.stop, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(w->dropped > 0);
+	free(r.totals.samples);
+	free(r.days.samples);
+	end(w);
+}
+
+/* ---- a coarse part that is not what it was made of ---- */
+
+static int publish(void *arg, struct kv_txn *t) { return manifest_replace(t, arg); }
+
+/* A part was given the number, and is not published yet. */
+static int give_number(void *arg, struct kv_txn *t)
+{
+	uint8_t body[8];
+
+	put_le64(body, *(uint64_t *)arg);
+	return stored_put(t, KV_META, KIND_STATE, span_str("parts"), span_of(body, sizeof(body)));
+}
+
+static uint64_t newest_flush(struct world *w)
+{
+	struct state state;
+	struct kv_txn *t;
+
+	assert_int_equal(kv_begin(w->store->kv, false, &t), 0);
+	assert_int_equal(state_get(t, &state), 0);
+	kv_abort(t);
+	return state.flush;
+}
+
+static struct part_row seal_day(struct world *w, int64_t tier_ns, int64_t day, uint64_t upto,
+				struct buf *runs)
+{
+	const struct agenda_job job = { .pid = w->run[0].pid,
+					.tier_ns = tier_ns,
+					.from_ns = day,
+					.to_ns = day + NS_PER_DAY,
+					.upto = upto };
+	static atomic_bool never;
+	struct part_row row;
+
+	buf_init(runs, 65536);
+	assert_int_equal(slot_seal(w->store, &job, &never, &row, runs), 0);
+	return row;
+}
+
+static bool is_in(const struct world *w, size_t from, int64_t day)
+{
+	for (size_t i = from; i < w->n; i++)
+		if (window_start(w->samples[i].p.t_ns, NS_PER_DAY) == day)
+			return true;
+	return false;
+}
+
+static void hear(void *arg, const char *sentence)
+{
+	unsigned *n = arg;
+
+	assert_non_null(strstr(sentence, "metrics-1-5m-"));
+	assert_non_null(strstr(sentence, "is not what its finer parts merge to"));
+	++*n;
+}
+
+/* The coarse part is made before late data is folded, and published after it. */
+static void test_verify_finds_a_wrong_coarse_part(void **state)
+{
+	struct world *w = begin();
+	struct compact_report report;
+	struct verify_counts counts;
+	struct part_row fine, coarse;
+	struct buf fine_runs, coarse_runs;
+	unsigned troubles = 0;
+	uint64_t before;
+	int64_t day;
+	size_t n;
+
+	(void)state;
+	send_to(w, 0);
+	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+	day = window_start(w->samples[0].p.t_ns, NS_PER_DAY);
+	before = newest_flush(w);
+	for (n = w->n; !is_in(w, n, day);)
+		send_to(w, 0);
+	assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, &report), 0); /* only flushes */
+	fine = seal_day(w, TIER_RECORDED, day, newest_flush(w), &fine_runs);
+	assert_int_equal(writer_errand(w->store, give_number, &fine.id.number), 0);
+	coarse = seal_day(w, 300 * SECOND, day, before, &coarse_runs);
+	assert_int_equal(writer_errand(w->store, publish, &fine), 0);
+	check_verify(w->store); /* coarser ones are out of date, and nobody reads them */
+	assert_int_equal(writer_errand(w->store, publish, &coarse), 0);
+	assert_int_equal(store_verify(w->store, hear, NULL, &troubles, &counts), 1);
+	assert_int_equal(troubles, 1);
+	buf_release(&fine_runs);
+	buf_release(&coarse_runs);
+	end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_windows_and_totals),
-					    cmocka_unit_test(test_only_totals_stay) };
+					    cmocka_unit_test(test_only_totals_stay),
+					    cmocka_unit_test(test_late_looks_as_it_will),
+					    cmocka_unit_test(test_readers_while_parts_go),
+					    cmocka_unit_test(test_verify_finds_a_wrong_coarse_part) };
 
 	if (getenv("ASTRAML_TEST_SEED"))
 		seed ^= strtoull(getenv("ASTRAML_TEST_SEED"), NULL, 10) * UINT64_C(0x9E3779B97F4A7C15);

@@ -102,7 +102,7 @@ static void a_run_is_made_and_read(void **state)
 	assert_non_null(strstr(buf_cstr(&got.body),
 			       "\"spec\":{\"api_version\":\"2.1\",\"name\":\"n\",\"hyperparams\":"
 			       "{\"lr\":3e-5},\"metrics\":{\"window\":\"30s\"}},"
-			   "\"sources\":{\"metrics.window\":\"default\"}}\n"));
+			       "\"sources\":{\"metrics.window\":\"default\"}}\n"));
 	again = call_as(&owner, "POST", "/v2/projects/p/runs", "{\"id\":\"r-1\"}", NULL);
 	assert_int_equal(again.err, ERR_CONFLICT);
 	reply_release(&made);
@@ -437,7 +437,7 @@ static void health_and_numbers(void **state)
 	assert_non_null(strstr(buf_cstr(&r.body), "\"query_rows\":1000000"));
 	reply_release(&r);
 	r = call("/v2/projects/p/usage");
-	assert_non_null(strstr(buf_cstr(&r.body), "{\"store\":{\"runs\":"));
+	assert_non_null(strstr(buf_cstr(&r.body), "\"store\":{\"runs\":"));
 	reply_release(&r);
 	r = call("/v2/verify");
 	assert_non_null(strstr(buf_cstr(&r.body), "{\"end\":{\"troubles\":0,"));

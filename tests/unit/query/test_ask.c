@@ -44,7 +44,8 @@ static void what_is_refused(void **state)
 	refused("run=a&points=0", "points");
 	refused("run=a&start=2000&end=1000", "start");
 	refused("run=a&x=steps", "x");
-	refused("run=a&samples=true", "samples");
+	refused("run=a&samples=yes", "samples");
+	refused("run=a&samples=true&every=5m", "every");
 	refused("run=a&attempt=1", "attempt");
 	refused("run=a&agg=stddev", "agg");
 	refused("run=a&agg=count,p50", "agg");

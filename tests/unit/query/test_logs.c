@@ -151,7 +151,7 @@ static void what_is_refused(void **state)
 	refused("/v2/projects/p/runs/log/logs?level=loud", ERR_REFUSED, "level");
 	refused("/v2/projects/p/runs/log/logs?rank=-1", ERR_REFUSED, "rank");
 	refused("/v2/projects/p/runs/log/logs?direction=up", ERR_REFUSED, "direction");
-	refused("/v2/projects/p/runs/log/logs?context=101", ERR_REFUSED, "context");
+	refused("/v2/projects/p/runs/log/logs?context=1001", ERR_REFUSED, "context");
 	refused("/v2/projects/p/runs/log/logs?follow=yes", ERR_REFUSED, "follow");
 	refused("/v2/projects/p/runs/log/logs?follow=true&end=now", ERR_REFUSED, "end");
 	refused("/v2/projects/p/runs/log/logs?follow=true&direction=backward", ERR_REFUSED, "direction");

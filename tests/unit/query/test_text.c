@@ -1,4 +1,5 @@
 /* Text in both directions: JSON written by hand, log text for a terminal, answers taken apart. */
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include "query/out.h"
 #include "query/rowtext.h"
 #include "query/term.h"
+#include "tests/values.h"
 
 static struct out o;
 
@@ -38,10 +40,36 @@ static void strings(void **state)
 	assert_string_equal(written(),
 			    "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
 			    "\xef\xbf\xbd\"");
-	assert_true(utf8_valid(span_str("\xf4\x8f\xbf\xbf")));
-	assert_false(utf8_valid(span_str("\xf4\x90\x80\x80")));
-	assert_false(utf8_valid(span_str("\xc0\x80")));
-	assert_false(utf8_valid(span_of("\xe2\x82\xac", 2)));
+	assert_true(out_string(&o, span_str("\xf4\x8f\xbf\xbf")));
+	assert_false(out_string(&o, span_str("\xf4\x90\x80\x80")));
+	assert_false(out_string(&o, span_str("\xc0\x80")));
+	assert_false(out_string(&o, span_of("\xe2\x82\xac", 2)));
+	written();
+}
+
+/* Byte by byte, at each place of a word of eight. */
+static void strings_of_every_byte(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < 256; c++) {
+		for (size_t at = 0; at < 20; at++) {
+			char text[20], want[4200];
+			uint8_t byte = (uint8_t)c;
+			const char *one;
+			bool utf8;
+
+			memset(text, 'a', sizeof text);
+			text[at] = (char)c;
+			out_init(&o, NULL);
+			out_string(&o, span_of(&byte, 1));
+			one = written();
+			snprintf(want, sizeof want, "\"%.*s%.*s%.*s\"", (int)at, "aaaaaaaaaaaaaaaaaaaa",
+				 (int)strlen(one) - 2, one + 1, (int)(19 - at), "aaaaaaaaaaaaaaaaaaaa");
+			utf8 = out_string(&o, span_of(text, sizeof text));
+			assert_string_equal(written(), want);
+			assert_int_equal(utf8, c < 0x80);
+		}
+	}
 }
 
 static void numbers(void **state)
@@ -62,6 +90,27 @@ static void numbers(void **state)
 	out_u64(&o, UINT64_MAX);
 	out_i64(&o, 0);
 	assert_string_equal(written(), "-9223372036854775808 184467440737095516150");
+}
+
+static void numbers_of_each_length(void **state)
+{
+	uint64_t power = 1, seed = 3;
+	char text[64];
+
+	(void)state;
+	for (int digits = 1; digits <= 20; digits++, power *= 10) {
+		uint64_t some[] = { power - 1, power, power + 1, random_bits(&seed) % power,
+				    power + power / 7 };
+
+		for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+			out_u64(&o, some[i]);
+			out_ch(&o, ' ');
+			out_i64(&o, -(int64_t)(some[i] >> 1));
+			snprintf(text, sizeof text, "%" PRIu64 " %" PRId64, some[i],
+				 -(int64_t)(some[i] >> 1));
+			assert_string_equal(written(), text);
+		}
+	}
 }
 
 static void base64(void **state)
@@ -222,7 +271,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings),
+		cmocka_unit_test(strings_of_every_byte),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(numbers_of_each_length),
 		cmocka_unit_test(base64),
 		cmocka_unit_test(text_for_a_terminal),
 		cmocka_unit_test(cells),

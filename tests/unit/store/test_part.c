@@ -121,7 +121,7 @@ static int read_all(const char *from, struct walk *w)
 	assert_int_equal(partblock_reader_new(&room), 0);
 	buf_init(&block, PARTBLOCK_BYTES_MAX);
 	for (; part_find(p, NULL, 0, INT64_MIN, INT64_MAX, &i) && err == 0; i++)
-		err = part_read(p, i, room, &block, NULL, 0, check, w);
+		err = part_read(p, i, room, &block, &block_want_all, check, w);
 	if (err == 0 && (w->at != n_made || part_id(p).number != 7 || part_summary(p).buckets != n_made))
 		w->wrong = true;
 	buf_release(&block);
@@ -177,6 +177,7 @@ static void test_some_series(void **state)
 {
 	struct partblock_reader *room;
 	struct seen s = { { 3, 199 }, 0, 0 };
+	const struct block_want want = { s.sids, 2, FROM, FROM + HOUR, WANT_ALL };
 	size_t blocks = 0, i = 0, none = 0;
 	struct buf block;
 	struct part *p;
@@ -188,7 +189,7 @@ static void test_some_series(void **state)
 	assert_int_equal(partblock_reader_new(&room), 0);
 	buf_init(&block, PARTBLOCK_BYTES_MAX);
 	for (; part_find(p, s.sids, 2, FROM, FROM + HOUR, &i); i++, blocks++)
-		assert_int_equal(part_read(p, i, room, &block, s.sids, 2, count, &s), 0);
+		assert_int_equal(part_read(p, i, room, &block, &want, count, &s), 0);
 	assert_int_equal(s.buckets, 240);
 	assert_int_equal(s.outside, 0);
 	assert_int_equal(blocks, 2);

@@ -1,0 +1,165 @@
+/*
+ * The tables in memory that turn names into numbers, against plain arrays: names come, go and come back
+ * in any order, and each is found exactly while it is there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/run.h"
+#include "store/series.h"
+
+#define NAMES 400
+#define STEPS 60000
+
+static uint64_t seed = 88172645463325252ULL;
+
+static uint64_t chance(uint64_t n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % n;
+}
+
+/* ---- runs ---- */
+
+struct model {
+	uint32_t owner[NAMES]; /* rid of the run that has the name; 0: nobody */
+	uint32_t name[STEPS];  /* of each rid */
+	uint8_t state[STEPS];  /* of each rid: 0 gone, 1 there, 2 deleted */
+};
+
+static void add_run(struct runs *rs, struct model *m, uint32_t rid, uint32_t name)
+{
+	struct run r = { .rid = rid, .pid = 1, .state = RUN_RUNNING, .window_ns = rid, .project = "p" };
+
+	snprintf(r.id, sizeof(r.id), "run%u", name);
+	r.deleted_ns = m->owner[name] ? 1 : 0; /* as recovery finds those whose name is taken */
+	assert_int_equal(runs_add(rs, &r), 0);
+	m->name[rid] = name;
+	m->state[rid] = r.deleted_ns ? 2 : 1;
+	if (!r.deleted_ns)
+		m->owner[name] = rid;
+}
+
+static void change_run(struct runs *rs, struct model *m, uint32_t rid)
+{
+	uint32_t name = m->name[rid];
+
+	if (m->state[rid] == 1) {
+		assert_int_equal(runs_set_deleted(rs, rid, true), 0);
+		m->state[rid] = 2;
+		m->owner[name] = 0;
+	} else if (m->state[rid] == 2 && chance(2) && !m->owner[name]) {
+		assert_int_equal(runs_set_deleted(rs, rid, false), 0);
+		m->state[rid] = 1;
+		m->owner[name] = rid;
+	} else if (m->state[rid] == 2) {
+		runs_remove(rs, rid);
+		m->state[rid] = 0;
+	}
+}
+
+static void check_runs(struct runs *rs, const struct model *m, uint32_t n_rids)
+{
+	char project[ID_MAX + 1];
+
+	for (uint32_t name = 0; name < NAMES; name++) {
+		struct run_ref ref = { 0 };
+		char id[32];
+
+		snprintf(id, sizeof(id), "run%u", name);
+		assert_int_equal(runs_find(rs, "p", id, &ref), m->owner[name] ? 0 : ERR_NOT_FOUND);
+		assert_int_equal(ref.rid, m->owner[name]);
+	}
+	for (uint32_t rid = 1; rid < n_rids; rid++) {
+		assert_int_equal(runs_known(rs, rid), m->state[rid] != 0);
+		assert_int_equal(runs_project(rs, rid, project), m->state[rid] == 1);
+	}
+}
+
+static void runs_are_found_while_they_are_there(void **state)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	struct runs rs;
+	uint32_t n = 1;
+	(void)state;
+
+	assert_int_equal(runs_init(&rs), 0);
+	for (int i = 0; i < STEPS; i++) {
+		if (n == 1 || (n < STEPS && chance(4) == 0))
+			add_run(&rs, m, n++, (uint32_t)chance(NAMES));
+		else
+			change_run(&rs, m, 1 + (uint32_t)chance(n - 1));
+		if (i % 997 == 0)
+			check_runs(&rs, m, n);
+	}
+	check_runs(&rs, m, n);
+	assert_int_equal(runs_find(&rs, "q", "run1", &(struct run_ref){ 0 }), ERR_NOT_FOUND);
+	runs_release(&rs);
+	free(m);
+}
+
+/* ---- series ---- */
+
+static struct series_name name_of(uint32_t n, char *room)
+{
+	int len = snprintf(room, 32, "metric%u", n);
+
+	return (struct series_name){ .metric = span_of(room, (size_t)len) };
+}
+
+static void series_are_found_until_they_are_forgotten(void **state)
+{
+	static uint32_t sids[8][NAMES]; /* by run and name */
+	struct registry r;
+	uint32_t next = 1;
+	char room[32];
+	(void)state;
+
+	assert_int_equal(registry_init(&r), 0);
+	for (int i = 0; i < STEPS; i++) {
+		uint32_t rid = 1 + (uint32_t)chance(8), n = (uint32_t)chance(NAMES), found = 0;
+		struct series_name name = name_of(n, room);
+		uint32_t *sid = &sids[rid - 1][n];
+
+		assert_int_equal(registry_find(&r, rid, &name, &found), *sid ? 0 : ERR_NOT_FOUND);
+		assert_int_equal(found, *sid);
+		if (!*sid) {
+			*sid = next++;
+			assert_int_equal(registry_add(&r, rid, *sid, &name), 0);
+		} else if (chance(3)) {
+			const uint32_t gone[] = { *sid, 0, *sid, next + 1000 };
+
+			assert_int_equal(registry_run(&r, *sid), rid);
+			registry_forget(&r, gone, 4);
+			assert_int_equal(registry_run(&r, *sid), 0);
+			*sid = 0;
+		}
+	}
+	for (uint32_t rid = 1; rid <= 8; rid++)
+		for (uint32_t n = 0; n < NAMES; n++) {
+			struct series_name name = name_of(n, room);
+			uint32_t found = 0;
+
+			registry_find(&r, rid, &name, &found);
+			assert_int_equal(found, sids[rid - 1][n]);
+		}
+	registry_release(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(runs_are_found_while_they_are_there),
+		cmocka_unit_test(series_are_found_until_they_are_forgotten),
+	};
+
+	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
+}
