@@ -82,7 +82,7 @@ static int gather_block(struct gather *g, struct span key, struct span value)
 {
 	const struct block_want want = { g->found.sids, g->found.n_sids, g->read_from_ns, g->read_to_ns,
 					 g->fields };
-	size_t before = g->found.n;
+	size_t before = g->found.mark = g->found.n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
 
@@ -247,7 +247,7 @@ static int gather_part(struct part_walk *w, const struct part *part)
 	int err = 0;
 
 	for (; err == 0 && part_find(part, f->sids, f->n_sids, w->from_ns, w->to_ns, &i); i++) {
-		size_t before = f->n;
+		size_t before = f->mark = f->n;
 
 		err = part_read(part, i, w->reader, &w->block, &want, gather_part_bucket, w);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
