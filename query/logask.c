@@ -4,8 +4,10 @@
 
 #include "query/shape.h"
 
+#define SHAPE_STEPS_MAX 50000 /* all shapes of a block are looked at in one go, under one view */
+
 struct log_shape {
-	struct pattern *pattern; /* NULL: it took too many steps once; nothing is known any more */
+	struct pattern *pattern; /* NULL: it took too much once; nothing is known any more */
 	bool exact;
 };
 
@@ -48,6 +50,7 @@ static struct log_shape *shape_new(struct span regex)
 		s = NULL;
 	} else {
 		s->exact = kind == SHAPE_EXACT;
+		pattern_limit(s->pattern, SHAPE_STEPS_MAX);
 	}
 	buf_release(&shape);
 	return s;

@@ -54,7 +54,7 @@ int pattern_new(struct span text, struct pattern **ret, struct fault *f)
 		pattern_free(p);
 		return fault_default(f, ERR_NOMEM);
 	}
-	pcre2_set_match_limit(p->context, PATTERN_MATCH_STEPS_MAX);
+	pattern_limit(p, PATTERN_MATCH_STEPS_MAX);
 	*ret = p;
 	return 0;
 }
@@ -68,6 +68,8 @@ void pattern_free(struct pattern *p)
 	pcre2_code_free(p->code);
 	free(p);
 }
+
+void pattern_limit(struct pattern *p, uint32_t steps_max) { pcre2_set_match_limit(p->context, steps_max); }
 
 int pattern_match(struct pattern *p, struct span text, bool *ret, struct fault *f)
 {

@@ -19,6 +19,9 @@ struct pattern;
 int pattern_new(struct span text, struct pattern **ret, struct fault *f);
 void pattern_free(struct pattern *p); /* NULL is fine */
 
+/* A lower bound of steps, for a pattern that one can do without. */
+void pattern_limit(struct pattern *p, uint32_t steps_max);
+
 /* ERR_REFUSED: the expression takes more than its steps on this text, or its time is used up. */
 int pattern_match(struct pattern *p, struct span text, bool *ret, struct fault *f);
 

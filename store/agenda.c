@@ -258,6 +258,26 @@ static bool comes_later(const struct agenda *a, const struct agenda_job *j)
 	return false;
 }
 
+/* Whether something in the slot waits to be folded into a finer part: a coarse one that has it already would
+ * be read beside it. */
+static bool waits(const struct agenda *a, const struct agenda_job *j)
+{
+	for (size_t i = 0; i < a->state->n_flushes; i++) {
+		const struct agenda_flush *f = &a->state->flushes[i];
+
+		for (size_t k = 0; k < f->n_hours; k++) {
+			int64_t hour = f->hours[k].from_ns;
+			const struct part_row *part = cover_late(&a->state->parts, hour);
+
+			if (hour >= j->from_ns && hour < j->to_ns &&
+			    cover_folded(&a->state->parts, hour) < f->number &&
+			    (!part || part->id.tier_ns < j->tier_ns))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool due(const struct agenda *a, const struct slot *slot)
 {
 	const struct agenda_job *j = &slot->job;
@@ -269,7 +289,7 @@ static bool due(const struct agenda *a, const struct slot *slot)
 	if (slot->stale)
 		return closed(a, j->to_ns) && !slot->blocked && !comes_later(a, j) &&
 		       cover_fits(&a->state->parts, j->tier_ns, j->from_ns, j->to_ns);
-	return late_is_due(a, slot) || (slot->gone && !comes_later(a, j));
+	return late_is_due(a, slot) || (slot->gone && !comes_later(a, j) && !waits(a, j));
 }
 
 static int compare_slot(const void *a, const void *b)

@@ -291,46 +291,61 @@ static int add_empty(struct damage *d, size_t before)
 	return d->aside->found.n > before ? 0 : quarantine_add(&d->aside->found, &d->row);
 }
 
-static int set_part_aside(struct damage *d)
+/* The file as it is.  One that is lost has no name there. */
+static int keep_part(struct damage *d)
 {
 	struct store *s = d->aside->store;
-	size_t before = d->aside->found.n;
 	char path[FILE_PATH_MAX];
 	int err = parts_path(s->parts, &d->part->id, path);
 
-	d->row.offset = QUARANTINE_WHOLE;
 	manifest_file(&d->part->id, d->row.file);
 	if (err == 0)
 		err = quarantine_keep_file(s->dir, d->row.file, path);
-	if (err == ERR_NOT_FOUND) { /* it is lost */
-		d->row.file[0] = 0;
-		err = 0;
-	}
+	if (err != ERR_NOT_FOUND)
+		return err;
+	d->row.file[0] = 0;
+	return 0;
+}
+
+static int set_part_aside(struct damage *d)
+{
+	size_t before = d->aside->found.n;
+	int err = keep_part(d);
+
+	d->row.offset = QUARANTINE_WHOLE;
 	if (err == 0)
 		err = run_ranges_read(d->part->runs, add_part_run, d);
 	return err < 0 ? err : add_empty(d, before);
 }
 
+/* Its bytes; where the disk gives none now, the part, which may give them another time. */
+static int keep_block(struct damage *d, const struct part *part, size_t i, struct buf *room)
+{
+	char name[MANIFEST_FILE_MAX];
+	int err = part_bytes(part, i, room);
+
+	if (err == ERR_IO || err == ERR_CORRUPT)
+		return keep_part(d);
+	if (err < 0)
+		return err;
+	manifest_file(&d->part->id, name);
+	snprintf(d->row.file, sizeof(d->row.file), "%s-%llu.block", name,
+		 (unsigned long long)d->block.offset);
+	return quarantine_keep(d->aside->store->dir, d->row.file, buf_span(room));
+}
+
 static int set_part_block_aside(struct damage *d, const struct part *part, size_t i, struct buf *room)
 {
 	size_t before = d->aside->found.n;
-	char name[MANIFEST_FILE_MAX];
-	int err = part_bytes(part, i, room);
+	int err;
 
 	d->block = part_block(part, i);
 	d->before = 0;
 	d->row.offset = d->block.offset;
 	d->row.least_start = d->block.least_start;
 	d->row.greatest_start = d->block.greatest_start;
-	d->row.file[0] = 0;
-	if (err == 0) {
-		manifest_file(&d->part->id, name);
-		snprintf(d->row.file, sizeof(d->row.file), "%s-%llu.block", name,
-			 (unsigned long long)d->block.offset);
-		err = quarantine_keep(d->aside->store->dir, d->row.file, buf_span(room));
-	}
-	if (err == 0 || err == ERR_IO ||
-	    err == ERR_CORRUPT) /* of bytes that cannot be read there is nothing */
+	err = keep_block(d, part, i, room);
+	if (err == 0)
 		err = part_series(part, add_block_series, d);
 	return err < 0 ? err : add_empty(d, before);
 }

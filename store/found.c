@@ -43,6 +43,7 @@ void found_truncate(struct found *f, size_t n)
 	while (f->n > n)
 		if (bucket_owns(&f->all[--f->n].bucket))
 			bucket_release(&f->all[f->n].bucket);
+	f->mark = f->mark < f->n ? f->mark : f->n;
 }
 
 void found_clear(struct found *f)
@@ -79,37 +80,43 @@ static size_t place_of(const struct found *f, uint32_t sid)
 	return lo < f->n_sids && f->sids[lo] == sid ? lo : f->n_sids;
 }
 
+/* Where the next one goes; NULL: no memory. */
+static struct found_bucket *room(struct found *f)
+{
+	size_t cap = f->cap ? f->cap * 2 : 64;
+	struct found_bucket *p = f->n < f->cap ? f->all : realloc(f->all, cap * sizeof(*p));
+
+	if (!p)
+		return NULL;
+	f->cap = f->n < f->cap ? f->cap : cap;
+	f->all = p;
+	return &f->all[f->n];
+}
+
 int found_add(struct found *f, struct block_key key, int64_t width_ns, const struct bucket *b)
 {
 	struct found_bucket *to;
-	size_t place;
 	int err;
 
 	if (f->last == f->n_sids || f->sids[f->last] != key.sid)
 		f->last = place_of(f, key.sid);
-	place = f->last;
-	if (place == f->n_sids)
+	if (f->last == f->n_sids)
 		return 0;
-	if (f->n > f->max)
-		return ERR_FULL;
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		struct found_bucket *p = realloc(f->all, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->all = p;
-		f->cap = cap;
-	}
-	to = &f->all[f->n];
-	err = bucket_copy(&to->bucket, b);
-	if (err < 0)
-		return err;
 	if (key.window_ns < width_ns && tier_divides(key.window_ns, width_ns)) {
 		key.start_ns = tier_start(key.start_ns, width_ns);
 		key.window_ns = width_ns;
 	}
-	to->position = f->positions[place];
+	to = f->n > f->mark ? &f->all[f->n - 1] : NULL;
+	if (to && to->position == f->positions[f->last] && to->start_ns == key.start_ns &&
+	    to->window_ns == key.window_ns)
+		return bucket_merge(&to->bucket, b);
+	if (f->n > f->max)
+		return ERR_FULL;
+	to = room(f);
+	err = to ? bucket_copy(&to->bucket, b) : ERR_NOMEM;
+	if (err < 0)
+		return err;
+	to->position = f->positions[f->last];
 	to->start_ns = key.start_ns;
 	to->window_ns = key.window_ns;
 	f->n++;

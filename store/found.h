@@ -22,6 +22,7 @@ struct found {
 	size_t n_sids, last;   /* the place of the series that was added to last */
 	struct found_bucket *all;
 	size_t n, cap, max; /* found_add fails with ERR_FULL when there are more than max */
+	size_t mark;        /* those before stay as they are, so that found_truncate can go back to here */
 	size_t *totals;     /* found_total: by position, 1 + the place of its only bucket; NULL before */
 	size_t n_totals;
 };

@@ -82,7 +82,7 @@ static int gather_block(struct gather *g, struct span key, struct span value)
 {
 	const struct block_want want = { g->found.sids, g->found.n_sids, g->read_from_ns, g->read_to_ns,
 					 g->fields };
-	size_t before = g->found.n;
+	size_t before = g->found.mark = g->found.n;
 	struct stored s;
 	int err = stored_open(key, value, KIND_BLOCK, &s);
 
@@ -247,7 +247,7 @@ static int gather_part(struct part_walk *w, const struct part *part)
 	int err = 0;
 
 	for (; err == 0 && part_find(part, f->sids, f->n_sids, w->from_ns, w->to_ns, &i); i++) {
-		size_t before = f->n;
+		size_t before = f->mark = f->n;
 
 		err = part_read(part, i, w->reader, &w->block, &want, gather_part_bucket, w);
 		if (err == ERR_CORRUPT || err == ERR_IO) {
@@ -290,9 +290,13 @@ static int count_piece(void *arg, const struct part_row *row, int64_t from_ns, i
  * in its order.  The bound is for all of them, as none can be taken back. */
 static int can_hold(struct gather *g, bool *ret)
 {
-	struct pieces pieces = { .g = g, .as_asked = g->may_hold && g->found.n == 0 };
-	int err = cover_pieces(&g->parts, g->width_ns, g->read_from_ns, g->read_to_ns, count_piece, &pieces);
+	struct pieces pieces = { .g = g, .as_asked = true };
+	int err;
 
+	*ret = false;
+	if (!g->may_hold || g->width_ns == TIER_WHOLE || g->found.n > 0 || g->recorded_ns <= 0)
+		return 0;
+	err = cover_pieces(&g->parts, g->width_ns, g->read_from_ns, g->read_to_ns, count_piece, &pieces);
 	for (size_t i = 0; i < g->found.n_sids && pieces.as_asked; i++)
 		pieces.as_asked = g->found.positions[i] == i;
 	*ret = pieces.as_asked && pieces.windows <= g->found.max && (pieces.n == 1 || g->found.n_sids == 1);

@@ -31,6 +31,8 @@ struct verify {
 	struct block_key last; /* newest bucket of the flush being walked */
 	uint64_t flush, all;
 	struct quarantine quarantine;
+	uint32_t owner; /* run of the row before */
+	bool orphans;   /* it is not there */
 	int troubles;
 };
 
@@ -279,6 +281,25 @@ static const enum kind kinds[KV_DBS] = {
 	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE, [KV_QUARANTINE] = KIND_QUARANTINE,
 };
 
+/* Rows whose keys begin with the run that they are of.  ERR_GONE: there is no such run. */
+static int check_owner(struct verify *v, enum kv_db db, struct span key)
+{
+	static const enum kv_db of_runs[] = { KV_SERIES, KV_PRODUCER, KV_REJECT, KV_LOG,
+					      KV_LOGSEQ, KV_LOGSEAL,  KV_RAWGONE };
+	uint32_t rid = key.len >= 4 ? get_be32(key.data) : 0;
+	int64_t deleted_ns;
+	bool is = false;
+
+	for (size_t i = 0; i < sizeof(of_runs) / sizeof(*of_runs); i++)
+		is |= of_runs[i] == db;
+	if (!is || rid == 0)
+		return 0;
+	if (rid != v->owner)
+		v->orphans = run_get_deleted(v->txn, rid, &deleted_ns) == ERR_NOT_FOUND;
+	v->owner = rid;
+	return v->orphans ? ERR_GONE : 0;
+}
+
 static int check_value(struct verify *v, enum kv_db db, struct span key, struct span value)
 {
 	struct removal removal;
@@ -286,6 +307,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 	struct stored s;
 	int err = stored_open(key, value, kinds[db], &s);
 
+	if (err == 0)
+		err = check_owner(v, db, key);
 	if (err < 0)
 		return err;
 	switch (db) {
@@ -320,6 +343,8 @@ static const char *sentence_of(int err)
 {
 	if (err == ERR_NOT_FOUND)
 		return "its file is not in parts/";
+	if (err == ERR_GONE)
+		return "of a run that is not there";
 	return err == ERR_VERSION ? "written by a newer version of astraml"
 				  : "damaged: its checksum or form is wrong";
 }

@@ -165,13 +165,15 @@ class AstraML(Server):
         while self.metrics()["astraml_open_buckets"] and time.monotonic() < end:
             time.sleep(0.2)
 
-    def parts_bytes(self):
-        return sum(entry.stat().st_size for entry in os.scandir(self.directory + "/parts"))
+    def parts_bytes(self, tier=""):
+        """Of all sealed parts, or of one tier: recorded, 5m, ..."""
+        return sum(entry.stat().st_size for entry in os.scandir(self.directory + "/parts")
+                   if not tier or f"-{tier}-" in entry.name)
 
     @classmethod
     def seal(cls, directory):
-        """Seals all that is over in a directory that nobody serves; returns the buckets, the wall time and
-        the CPU that took."""
+        """Seals all that is over in a directory that nobody serves; returns the buckets, those of coarser
+        tiers too, the wall time and the CPU that took."""
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run([cls.program, "compact", "--data", directory, "--json"], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,5 +1,6 @@
 """Log records go when they are older than the project keeps them; what is left is one unbroken rest."""
 import json
+import os
 import threading
 
 import harness
@@ -154,6 +155,34 @@ def test_searches_meanwhile():
             t.join()
         equal(faults[:3], [], "answers with holes")
         check(len({tuple(s) for s in seen}) > 5, "nothing went while they searched", seen[:10])
+
+
+def test_sealing_meanwhile():
+    """Blocks go while the sealer, which has read them, makes one of them: none comes back, the server goes on."""
+    rounds = 40 if os.environ.get("ASTRAML_TEST_SHORT") else 150
+    clock = harness.Clock()
+    with harness.Server(arguments=("--compact-every", "5ms", "--log-block", "64KiB"), env=clock.environment) as server:
+        c = server.client()
+        ok("policy", "set", "log_keep=20m", "--data", server.data)
+        runs = [f"r{i}" for i in range(4)]
+        for run in runs:
+            c.create_run(run, imported=True, state="finished")
+        n = 0
+        for _ in range(rounds):
+            for run in runs:
+                for i in range(8):
+                    say(c, run, [f"{run} record {n + i * 4 + k} {'y' * 500}\n" for k in range(4)])
+            n += 32
+            clock.move(601)
+        for run in runs:
+            got = c.logs(run)
+            first = got[0]["seq"] if got else n + 1
+            equal([(r["seq"], r["text"]) for r in got],
+                  [(s, f"{run} record {s - 1} {'y' * 500}\n") for s in range(first, n + 1)], "an unbroken rest")
+        clock.move(3600)
+        wait_for(lambda: all(end_of(c, run)["first_seq"] == n + 1 for run in runs), "all to go")
+        check("failed" not in server.stderr() and "seal:" not in server.stderr(), server.stderr())
+        ok("verify", "--data", server.data)
 
 
 def test_a_follower_over_what_went():

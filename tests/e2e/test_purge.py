@@ -32,6 +32,11 @@ def wide(client, run, series=2500, blocks=300):
         client.ingest(run, b.log(f"{run} block {i}\n", t_ns=1_600_000_000 * NS + i))
 
 
+def keep_all(server):
+    """However far the clock goes."""
+    ok("policy", "set", "tiers=30s:forever", "raw_keep=forever", "log_keep=forever", "--data", server.data)
+
+
 def find(data, what):
     """Files under the directory that hold these bytes; they may come and go meanwhile."""
     found = []
@@ -47,6 +52,7 @@ def test_after_seven_days():
     clock = harness.Clock()
     with harness.Server(arguments=BUSY, env=clock.environment) as server:
         c = server.client()
+        keep_all(server)
         for i, run in enumerate(("kept", "gone", "young")):
             fill(c, run, i)
         before = {run: everything(c, run) for run in ("kept", "gone", "young")}
@@ -86,6 +92,7 @@ def test_open_buckets_and_journal():
     lazy = ("--compact-every", "20ms", "--flush-every", "100000m", "--settle", "10000000m")
     with harness.Server(arguments=lazy, env=clock.environment) as server:
         c = server.client()
+        keep_all(server)
         fill(c, "gone", 1)
         fill(c, "kept", 2)
         before = everything(c, "kept")
@@ -147,7 +154,7 @@ def test_killed_at_any_moment():
     chance = random.Random(11)
     with harness.Server(arguments=BUSY, env=clock.environment) as server:
         c = server.client()
-        ok("policy", "set", "log_keep=forever", "tiers=30s:forever", "--data", server.data)
+        keep_all(server)
         fill(c, "kept", 1)
         wait_for(lambda: number(c, "part_buckets") and not number(c, "flushed_buckets") + number(c, "open_buckets"), "parts")
         before, part_buckets = everything(c, "kept"), number(c, "part_buckets")
@@ -186,6 +193,7 @@ def test_the_file_gets_smaller():
     clock = harness.Clock()
     with harness.Server(arguments=("--compact-every", "20ms", "--log-block", "64KiB"), env=clock.environment) as server:
         c = server.client()
+        keep_all(server)
         fill(c, "kept", 1)
         c.create_run("big", imported=True, state="finished")
         for i in range(60):

@@ -94,7 +94,7 @@ static void lines_have_their_shape(void **state)
 	    "{\"seq\":10,\"time\":\"2025-06-15T15:10:01Z\",\"level\":\"info\",\"stream\":\"stdout\","
 	    "\"rank\":1,\"text\":\"caf\xef\xbf\xbd \xf0\x9f\x98\x80\\n\",\"text_base64\":"
 	    "\"Y2Fm6SDwn5iACg==\",\"attrs\":{},\"continues\":true}\n"
-	    "{\"end\":{\"records\":3,\"last_seq\":10,\"more\":false,\"partial\":false}}\n");
+	    "{\"end\":{\"records\":3,\"first_seq\":1,\"last_seq\":10,\"more\":false,\"partial\":false}}\n");
 	reply_release(&r);
 }
 

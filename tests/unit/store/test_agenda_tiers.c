@@ -206,6 +206,25 @@ static void test_late_where_finer_parts_are_gone(void **state)
 	assert_true(jobs[0].alone);
 }
 
+/* A part with a run that is gone is made again, a coarse one not before it can be what finer ones are. */
+static void test_gone_runs(void **state)
+{
+	(void)state;
+	part(0, T0, DAY, 1);
+	part(M5, T0, DAY, 2)->gone = true;
+	assert_int_equal(plan(LATE), 1);
+	assert_job(0, M5, T0, DAY);
+	assert_false(jobs[0].alone);
+	flush(6, T0 + HOUR, 1, LATE); /* it waits for the finer part */
+	assert_int_equal(plan(LATE), 0);
+	n_parts = 0;
+	part(M5, T0, DAY, 2)->gone = true;
+	parts[0].alone = true;
+	assert_int_equal(plan(LATE), 1);
+	assert_job(0, M5, T0, DAY);
+	assert_true(jobs[0].alone);
+}
+
 static void test_bad_slots_are_left(void **state)
 {
 	(void)state;
@@ -409,6 +428,7 @@ int main(void)
 		TEST(test_hours_come_before_their_day_rolls_up),
 		TEST(test_what_waits_blocks_its_slots),
 		TEST(test_late_where_finer_parts_are_gone),
+		TEST(test_gone_runs),
 		TEST(test_bad_slots_are_left),
 		TEST(test_a_tier_that_the_finest_does_not_divide),
 		TEST(test_age_counts_from_end_or_arrival),
