@@ -430,6 +430,41 @@ def test_export_of_samples_and_windows():
         equal(again[1:], lines.splitlines()[1:], "the export of the import")
 
 
+def test_a_damaged_part_is_told():
+    """What is left is served and marked; verify names the part."""
+    data = os.path.join(harness.scratch(), "data")
+    with harness.Server(data, arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        batch, chance = Batch(), random.Random(9)
+        for name in ("a", "b", "c"):
+            ref = batch.series(name)
+            for i in range(20_000):
+                batch.sample(ref, BASE + i * NS, chance.random(), step=i)
+        client.ingest("r", batch)
+        wait_for(lambda: all_sealed(server), "sealing")
+    equal(len(raw_files(data)), 1, "raw parts")
+    path = os.path.join(data, "parts", raw_files(data)[0])
+    whole = open(path, "rb").read()
+    for damaged in (whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:], whole[:100], None):
+        os.unlink(path)
+        if damaged is not None:
+            with open(path, "wb") as f:
+                f.write(damaged)
+        r = cli("verify", "--data", data)
+        check(r.returncode == 5 and b"raw" in r.stdout + r.stderr, r.stdout, r.stderr)
+        r = cli("get", "r", "*", "--samples", "--json", "--data", data)
+        answer = json.loads(r.stdout)
+        equal((r.returncode, answer["partial"]), (0, True), r.stderr)
+        left = sum(len(s["rows"]) for s in answer["series"])
+        check((left > 20_000) == (damaged is not None and len(damaged) == len(whole)) and left < 60_000, "samples left", left)
+        windows = json.loads(cli("get", "r", "*", "--json", "--data", data).stdout)
+        equal((windows["partial"], sum(row[1] for s in windows["series"] for row in s["rows"])), (False, 60_000), "windows")
+    with open(path, "wb") as f:
+        f.write(whole)
+    verified(data)
+
+
 def test_real_runs():
     """Samples of real MLPerf logs, as the oracle reads them from the files."""
     logs = sorted(glob.glob(os.path.join(harness.ROOT, "tests", "data", "mlperf_training", "**", "*.gz"), recursive=True))
