@@ -334,6 +334,32 @@ def test_old_samples_go():
         equal(sum(len(rows) for rows in samples_of(server.client(), "r")[0].values()), 0, "samples after a restart")
 
 
+def test_days_become_one_file():
+    """Samples that are alike but for the value stay in the order in which they were accepted."""
+    clock = harness.Clock()
+    with harness.Server(arguments=EAGER, env=clock.environment) as server:
+        client = server.client()
+        client.create_run("r")
+        written, n = {}, 0
+        for part in range(5):
+            batch = Batch()
+            for name in ("a", "b"):
+                ref = batch.series(name)
+                for i in range(100):
+                    n += 1
+                    batch.sample(ref, BASE + i // 7 * NS, float(n), step=i // 14)
+                    written.setdefault(name, []).append((BASE + i // 7 * NS, i // 14, float(n)))
+            client.ingest("r", batch)
+            wait_for(lambda: stat(server, "raw_samples") == 200 * (part + 1), "sealing")
+            equal(len(raw_files(server.data)), part + 1, "parts")
+        check_samples(client, "r", written, "in five parts")
+        clock.move(86400)
+        wait_for(lambda: len(raw_files(server.data)) == 1, "one part")
+        wait_for(lambda: stat(server, "raw_parts") == 1, "its row")
+        check_samples(client, "r", written, "in one part")
+    verified(server.data)
+
+
 def set_policy(client, **fields):
     answer = client.request("PUT", client.path("/policy"), json.dumps(fields), {"Content-Type": "application/json"})
     equal(answer.status, 200, answer)
