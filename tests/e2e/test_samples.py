@@ -360,6 +360,25 @@ def test_days_become_one_file():
     verified(server.data)
 
 
+def test_backup_and_restore():
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        written, chance = {}, random.Random(10)
+        push(client, "r", chance, 500, 4, written)
+        wait_for(lambda: stat(server, "raw_samples") == 500, "sealing")
+        push(client, "r", chance, 300, 4, written)
+        copy = os.path.join(harness.scratch(), "copy")
+        r = cli("backup", copy, "--data", server.data)
+        equal(r.returncode, 0, r.stderr)
+    verified(copy)
+    data = os.path.join(harness.scratch(), "restored")
+    r = cli("restore", copy, "--data", data)
+    equal(r.returncode, 0, r.stderr)
+    with harness.Server(data, arguments=LAZY) as server:
+        check_samples(server.client(), "r", written, "restored")
+
+
 def set_policy(client, **fields):
     answer = client.request("PUT", client.path("/policy"), json.dumps(fields), {"Content-Type": "application/json"})
     equal(answer.status, 200, answer)
