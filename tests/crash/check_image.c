@@ -7,6 +7,7 @@
  *   trouble SENTENCE                                     from store_verify
  *   log RUN SEQ TEXT
  *   bucket RUN METRIC START_NS COUNT SUM MIN MAX         of the project "default"
+ *   sample RUN METRIC TIME_NS STEP VALUE
  *   ok
  * Exit 1, without "ok", when the directory cannot be opened or read.
  */
@@ -71,6 +72,14 @@ static int on_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct buc
 	return 0;
 }
 
+static int on_sample(void *arg, size_t series, const struct point *p)
+{
+	struct seen *s = arg;
+	printf("sample %s %s %" PRId64 " %" PRId64 " %.17g\n", s->id[s->run], s->metric[series], p->t_ns,
+	       p->step, p->value);
+	return 0;
+}
+
 static int on_log(void *arg, const struct log_record *r)
 {
 	struct seen *s = arg;
@@ -97,6 +106,14 @@ static int dump_run(struct seen *s)
 	if (err == 0)
 		err = view_buckets(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, on_bucket, s,
 				   &partial);
+	if (err == 0) {
+		struct samples_at at = { 0 };
+		int more = 1;
+		while (more == 1)
+			more = view_samples(s->view, rid, s->sid, s->n_series, INT64_MIN, INT64_MAX, 1000, &at,
+					    on_sample, s, &partial);
+		err = more;
+	}
 	if (partial)
 		printf("trouble an answer about run %s is partial\n", s->id[s->run]);
 	return err;

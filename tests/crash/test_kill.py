@@ -32,7 +32,8 @@ def test_kill_under_load():
     chance = random.Random(20)
     # flushes, trims of the journal, and parts sealed and replaced, as often as can be
     server = harness.Server(arguments=("--journal", "256KiB", "--flush-every", "200ms", "--grace", "100ms",
-                                       "--log-block", "2KiB", "--compact-every", "100ms", "--late-wait", "100ms"))
+                                       "--log-block", "2KiB", "--compact-every", "100ms", "--late-wait", "100ms",
+                                       "--raw-wait", "50ms"))
     producers = load.producers(6, runs=2)
     for run in sorted({p.run for p in producers}):
         server.client().create_run(run)

@@ -26,9 +26,9 @@ RECORDER = os.path.join(harness.BUILD, "tests/crash/recorder.so")
 CHECK_IMAGE = os.path.join(harness.BUILD, "tests/crash/check_image")
 # small caps, so that a short load flushes, trims its journal and seals parts many times
 SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "50ms", "--grace", "100ms", "--map", "1GiB",
-         "--log-block", "2KiB", "--compact-every", "20ms", "--late-wait", "20ms")
+         "--log-block", "2KiB", "--compact-every", "20ms", "--late-wait", "20ms", "--raw-wait", "20ms")
 
-Found = collections.namedtuple("Found", "texts buckets troubles")
+Found = collections.namedtuple("Found", "texts buckets samples troubles")
 
 
 class Recording:
@@ -75,7 +75,7 @@ def examine(directory):
     lines = result.stdout.decode("utf-8", "replace").splitlines()
     if result.returncode != 0 or not lines or lines[-1] != "ok":
         return None, f"exit status {result.returncode}: {result.stderr.decode('utf-8', 'replace').strip()}"
-    texts, buckets, troubles = [], {}, []
+    texts, buckets, samples, troubles = [], {}, collections.Counter(), []
     last_seq = collections.Counter()
     for line in lines[:-1]:
         kind, rest = line.split(" ", 1)
@@ -87,10 +87,13 @@ def examine(directory):
             if int(seq) <= last_seq[run]:
                 troubles.append(f"sequence {seq} of {run} does not rise")
             last_seq[run] = int(seq)
+        elif kind == "sample":
+            run, metric, t, step, value = rest.split(" ")
+            samples[run, metric, int(t), int(step), float(value)] += 1
         else:
             run, metric, start, *numbers = rest.split(" ")
             buckets[run, metric, int(start)] = [int(numbers[0])] + [float(n) for n in numbers[1:]]
-    return Found(texts, buckets, troubles), ""
+    return Found(texts, buckets, samples, troubles), ""
 
 
 def complaints_about(directory, recording, cut):
@@ -101,6 +104,7 @@ def complaints_about(directory, recording, cut):
     present, complaints = load.present_of(found.texts, recording.producers)
     complaints += found.troubles
     complaints += load.missing(load.acknowledged_of(recording.producers, until=cut), present)
+    complaints += load.differences(found.samples, load.expected_samples(present, recording.producers))
     return complaints + load.differences(found.buckets, load.expected_buckets(present, recording.producers))
 
 

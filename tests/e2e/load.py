@@ -5,6 +5,7 @@ What a batch holds follows from its (producer, sequence) alone, so the ledger ne
 which of them were acknowledged.  A batch present in the store is known by the unique texts of its
 log records; every sum is an integer and exact.
 """
+import calendar
 import collections
 import http.client
 import os
@@ -215,6 +216,25 @@ def expected_buckets(present, all_producers, window=WINDOW):
     return buckets
 
 
+def expected_samples(present, all_producers):
+    """(run, metric, time, step, value): how often, of the batches in present that came as samples."""
+    known = {p.number: p for p in all_producers}
+    return collections.Counter((known[n].run, metric, t_ns, sequence, float(value)) for n, sequence in present if sequence % 4
+                               for metric, t_ns, value in known[n].contents(sequence))
+
+
+def served_samples(client, all_producers):
+    """As expected_samples, asked of a server."""
+    found = collections.Counter()
+    for run in sorted({p.run for p in all_producers}):
+        for series in client.query(run, "*", samples="true")["series"]:
+            for time_text, step, value in series["rows"]:
+                seconds, _, rest = time_text.rstrip("Z").partition(".")
+                t_ns = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * NS + int(rest.ljust(9, "0") or 0)
+                found[run, series["metric"], t_ns, step, float(value)] += 1
+    return found
+
+
 def differences(got, want, limit=5):
     """Sentences about what differs between two dicts."""
     out = [f"{k}: got {got.get(k)}, want {want.get(k)}" for k in got.keys() | want.keys() if got.get(k) != want.get(k)]
@@ -263,4 +283,5 @@ def check_served(client, all_producers, acknowledged, exactly=False):
     if exactly:
         complaints += [f"batch {key} is there, and was not acknowledged" for key in sorted(present - acknowledged)[:5]]
     complaints += differences(served_buckets(client, all_producers), expected_buckets(present, all_producers))
+    complaints += differences(served_samples(client, all_producers), expected_samples(present, all_producers))
     equal(complaints, [], "the store against the ledger")

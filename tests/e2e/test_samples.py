@@ -334,6 +334,51 @@ def test_old_samples_go():
         equal(sum(len(rows) for rows in samples_of(server.client(), "r")[0].values()), 0, "samples after a restart")
 
 
+def test_days_become_one_file():
+    """Samples that are alike but for the value stay in the order in which they were accepted."""
+    clock = harness.Clock()
+    with harness.Server(arguments=EAGER, env=clock.environment) as server:
+        client = server.client()
+        client.create_run("r")
+        written, n = {}, 0
+        for part in range(5):
+            batch = Batch()
+            for name in ("a", "b"):
+                ref = batch.series(name)
+                for i in range(100):
+                    n += 1
+                    batch.sample(ref, BASE + i // 7 * NS, float(n), step=i // 14)
+                    written.setdefault(name, []).append((BASE + i // 7 * NS, i // 14, float(n)))
+            client.ingest("r", batch)
+            wait_for(lambda: stat(server, "raw_samples") == 200 * (part + 1), "sealing")
+            equal(len(raw_files(server.data)), part + 1, "parts")
+        check_samples(client, "r", written, "in five parts")
+        clock.move(86400)
+        wait_for(lambda: len(raw_files(server.data)) == 1, "one part")
+        wait_for(lambda: stat(server, "raw_parts") == 1, "its row")
+        check_samples(client, "r", written, "in one part")
+    verified(server.data)
+
+
+def test_backup_and_restore():
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        written, chance = {}, random.Random(10)
+        push(client, "r", chance, 500, 4, written)
+        wait_for(lambda: stat(server, "raw_samples") == 500, "sealing")
+        push(client, "r", chance, 300, 4, written)
+        copy = os.path.join(harness.scratch(), "copy")
+        r = cli("backup", copy, "--data", server.data)
+        equal(r.returncode, 0, r.stderr)
+    verified(copy)
+    data = os.path.join(harness.scratch(), "restored")
+    r = cli("restore", copy, "--data", data)
+    equal(r.returncode, 0, r.stderr)
+    with harness.Server(data, arguments=LAZY) as server:
+        check_samples(server.client(), "r", written, "restored")
+
+
 def set_policy(client, **fields):
     answer = client.request("PUT", client.path("/policy"), json.dumps(fields), {"Content-Type": "application/json"})
     equal(answer.status, 200, answer)
@@ -428,6 +473,41 @@ def test_export_of_samples_and_windows():
                 equal([s["rows"] for s in got["series"]], [s["rows"] for s in want["series"]], f"windows of {metric} by {form}")
         again = client.get("/runs/jsonl/export").body.splitlines()
         equal(again[1:], lines.splitlines()[1:], "the export of the import")
+
+
+def test_a_damaged_part_is_told():
+    """What is left is served and marked; verify names the part."""
+    data = os.path.join(harness.scratch(), "data")
+    with harness.Server(data, arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        batch, chance = Batch(), random.Random(9)
+        for name in ("a", "b", "c"):
+            ref = batch.series(name)
+            for i in range(20_000):
+                batch.sample(ref, BASE + i * NS, chance.random(), step=i)
+        client.ingest("r", batch)
+        wait_for(lambda: all_sealed(server), "sealing")
+    equal(len(raw_files(data)), 1, "raw parts")
+    path = os.path.join(data, "parts", raw_files(data)[0])
+    whole = open(path, "rb").read()
+    for damaged in (whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:], whole[:100], None):
+        os.unlink(path)
+        if damaged is not None:
+            with open(path, "wb") as f:
+                f.write(damaged)
+        r = cli("verify", "--data", data)
+        check(r.returncode == 5 and b"raw" in r.stdout + r.stderr, r.stdout, r.stderr)
+        r = cli("get", "r", "*", "--samples", "--json", "--data", data)
+        answer = json.loads(r.stdout)
+        equal((r.returncode, answer["partial"]), (0, True), r.stderr)
+        left = sum(len(s["rows"]) for s in answer["series"])
+        check((left > 20_000) == (damaged is not None and len(damaged) == len(whole)) and left < 60_000, "samples left", left)
+        windows = json.loads(cli("get", "r", "*", "--json", "--data", data).stdout)
+        equal((windows["partial"], sum(row[1] for s in windows["series"] for row in s["rows"])), (False, 60_000), "windows")
+    with open(path, "wb") as f:
+        f.write(whole)
+    verified(data)
 
 
 def test_real_runs():
