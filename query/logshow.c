@@ -185,7 +185,7 @@ static void take_end(struct log_show *l, struct json_object *end)
 	struct json_object *read;
 
 	l->ended = true;
-	l->more = json_object_object_get_ex(end, "more", &read) && json_object_get_boolean(read);
+	l->more = tree_flag(end, "more");
 	if (last > l->last_seq)
 		l->last_seq = last;
 	if (json_object_object_get_ex(end, "read", &read))
@@ -259,8 +259,15 @@ int log_show_piece(void *log_show, struct span piece)
 {
 	struct log_show *l = log_show;
 
-	if (l->gather)
-		return buf_add(&l->gathered, piece.data, piece.len) < 0;
+	if (l->gather && buf_add(&l->gathered, piece.data, piece.len) == 0)
+		return 0;
+	if (l->gather) {
+		fault_set(
+		    &l->fault, ERR_TOO_LARGE, "tail",
+		    "the last records and what lies around them are more than %u MiB; ask for fewer of them",
+		    SOURCE_WHOLE_MAX >> 20);
+		return 1;
+	}
 	while (piece.len > 0 && !l->closed) {
 		const uint8_t *end = memchr(piece.data, '\n', piece.len);
 		size_t n = end ? (size_t)(end - piece.data) + 1 : piece.len;
@@ -333,7 +340,7 @@ static void count_line(struct log_show *l, struct span line)
 	struct json_object *o = tree_parse(span_of(line.data, line.len - 1)), *v;
 
 	if (json_object_object_get_ex(o, "end", &v))
-		l->more = json_object_object_get_ex(v, "more", &v) && json_object_get_boolean(v);
+		l->more = tree_flag(v, "more");
 	else if (!json_object_object_get_ex(o, "error", &v))
 		log_events_add(l->events, o, line);
 	json_object_put(o);
@@ -378,7 +385,7 @@ int log_show_end(struct log_show *l, int err, struct fault *f)
 		l->closed = true;
 	ended = l->ended;
 	l->ended = false;
-	if (err == 0 && l->fault.err) {
+	if ((err == 0 || err == ERR_GONE) && l->fault.err) {
 		*f = l->fault;
 		return f->err;
 	}

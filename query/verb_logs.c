@@ -18,10 +18,11 @@
 #define HISTOGRAM_WINDOWS "24"
 
 /* Context that is asked for so that events and tracebacks are whole. */
-#define TRACE_RECORDS  100 /* beyond that of -C */
-#define EVENT_RECORDS  200 /* for the event that holds a find */
-#define AROUND_RECORDS 20  /* for each further one */
-#define TAIL_RECORDS   20  /* of an event, where the last ones are looked for; if it is not enough, more */
+#define TRACE_RECORDS  100    /* beyond that of -C */
+#define EVENT_RECORDS  200    /* for the event that holds a find */
+#define AROUND_RECORDS 20     /* for each further one */
+#define HELD_RECORDS   100000 /* with that, of the last finds, which are held until they are turned round */
+#define TAIL_RECORDS   20     /* of an event, where the last ones are looked for; if it is not enough, more */
 
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
@@ -83,8 +84,12 @@ static uint64_t records_around(const struct log_options *o)
 
 	if (!has_search(o))
 		return 0;
-	if (has_choice(o))
-		n = o->events ? EVENT_RECORDS + AROUND_RECORDS * n : TRACE_RECORDS + n;
+	if (has_choice(o)) {
+		uint64_t more = o->events ? EVENT_RECORDS + AROUND_RECORDS * n : TRACE_RECORDS;
+		uint64_t tail = o->tail ? strtoull(o->tail, NULL, 10) : 0;
+
+		n += tail > HELD_RECORDS / more ? HELD_RECORDS / tail : more;
+	}
 	return n < LOG_CONTEXT_MAX ? n : LOG_CONTEXT_MAX;
 }
 

@@ -334,6 +334,8 @@ def measure_sizes(ours, directory, names, once, whole):
 def measure(options, server, directory):
     idle = Anonymous(server.process.pid).now()
     files = corpora(options.folder)
+    if not all(files.values()):
+        sys.exit(f"{options.folder} has no logs for {[name for name in files if not files[name]]}; say --from")
     ours, names = Ours(server), options.only or list(files)
     once, whole, lines, rows = {}, {}, {}, []
     for i, name in enumerate(names):
