@@ -217,6 +217,7 @@ struct listing {
 	uint64_t left;     /* of the limit */
 	unsigned scanned;  /* under this view */
 	uint32_t last_rid; /* looked at */
+	bool deleted;      /* those are asked for */
 	bool any, more;
 };
 
@@ -244,14 +245,18 @@ static int list_run(void *arg, const struct run *r)
 
 static int listing_parse(struct listing *l, struct ctx *c)
 {
-	static const char *const known[] = { "state", "tag*", "name", "limit", "page_token", NULL };
+	static const char *const known[] = {
+		"state", "tag*", "name", "limit", "page_token", "deleted", NULL
+	};
 	uint64_t before = 0;
 	struct span s;
 	int err = params_check(&c->params, known, c->f);
 
 	*l = (struct listing){ .left = PAGE_DEFAULT };
 	if (err < 0 || (err = params_u64(&c->params, "limit", 1, PAGE_MAX, &l->left, c->f)) < 0 ||
-	    (err = params_u64(&c->params, "page_token", 1, UINT32_MAX, &before, c->f)) < 0)
+	    (err = params_u64(&c->params, "page_token", 1, UINT32_MAX, &before, c->f)) < 0 ||
+	    (err = params_bool(&c->params, "deleted", &l->deleted, c->f)) < 0 ||
+	    (l->deleted && (err = caller_may(c->rq->caller, c->project, ROLE_EDITOR, c->f)) < 0))
 		return err;
 	l->last_rid = (uint32_t)before;
 	params_get(&c->params, "name", 0, &l->name);
@@ -280,7 +285,7 @@ static int list_all(struct listing *l, struct ctx *c)
 		l->scanned = 0;
 		if ((err = view_open(c->store, &v)) < 0)
 			return err;
-		err = view_runs(v, c->project, l->last_rid, list_run, l);
+		err = (l->deleted ? view_deleted_runs : view_runs)(v, c->project, l->last_rid, list_run, l);
 		view_close(v);
 		if (err >= 0 && out_flush(&l->o) < 0)
 			err = l->o.err;

@@ -6,10 +6,15 @@
  *               "bytes_per_record":3.44},...],
  *    "store":{...}}
  *
+ * and with columns=true, for which all sealed metrics are read,
+ *    "columns":[{"tier":"30s","column":"last","codec":"decimal","items":9000,"bytes":12000},...]
+ *
  * A piece is a part, or a block of logs.  Tiers come by their width; the first is named as the policy names
  * it, "whole" is what has left them all.  What lies in the journal and in flushed blocks until it is
  * sealed belongs to several projects: `store` has it, for all of them.
  */
+#include <stdlib.h>
+
 #include "query/handler.h"
 
 static const struct policy_tier *tier_of(const struct policy *p, int64_t every_ns)
@@ -18,6 +23,13 @@ static const struct policy_tier *tier_of(const struct policy *p, int64_t every_n
 		if (every_ns == 0 || p->tiers[i].every_ns == every_ns)
 			return &p->tiers[i];
 	return NULL;
+}
+
+static void tier_name_of(const struct policy *policy, int64_t every_ns, char ret[DURATION_TEXT_MAX])
+{
+	const struct policy_tier *tier = tier_of(policy, every_ns);
+
+	duration_print(tier ? tier->every_ns : every_ns, ret);
 }
 
 /* keep_ns < 0: not said. */
@@ -57,7 +69,7 @@ static void out_tier(struct out *o, const struct policy *policy, const struct us
 		out_row(o, "metrics", "whole", KEEP_FOREVER, row);
 		return;
 	}
-	duration_print(tier ? tier->every_ns : row->every_ns, name);
+	tier_name_of(policy, row->every_ns, name);
 	out_row(o, "metrics", name, tier ? tier->keep_ns : -1, row);
 }
 
@@ -84,6 +96,29 @@ static void out_usage(struct out *o, const char *project, const struct policy *p
 	out_ch(o, ']');
 }
 
+/* columns=true. */
+static void out_columns(struct out *o, const struct policy *policy, const struct usage_column *list, size_t n)
+{
+	out_raw(o, ",\"columns\":[");
+	for (size_t i = 0; i < n; i++) {
+		char name[DURATION_TEXT_MAX];
+
+		tier_name_of(policy, list[i].every_ns, name);
+		out_raw(o, i ? ",{\"tier\":" : "{\"tier\":");
+		out_string(o, span_str(name));
+		out_raw(o, ",\"column\":");
+		out_string(o, span_str(list[i].name));
+		out_raw(o, ",\"codec\":");
+		out_string(o, span_str(list[i].codec));
+		out_raw(o, ",\"items\":");
+		out_u64(o, list[i].items);
+		out_raw(o, ",\"bytes\":");
+		out_u64(o, (uint64_t)(list[i].bytes + 0.5));
+		out_ch(o, '}');
+	}
+	out_ch(o, ']');
+}
+
 static int policy_of(const struct ctx *c, struct policy *ret)
 {
 	struct view *v;
@@ -98,21 +133,30 @@ static int policy_of(const struct ctx *c, struct policy *ret)
 
 int handle_usage(struct ctx *c)
 {
-	static const char *const known[] = { NULL };
+	static const char *const known[] = { "columns", NULL };
+	struct usage_column *columns = NULL;
+	bool with_columns = false;
+	size_t n_columns = 0;
 	struct store_stats stats;
 	struct policy policy;
 	struct usage usage;
 	struct out o;
 	int err;
 
-	if ((err = params_check(&c->params, known, c->f)) < 0 || (err = policy_of(c, &policy)) < 0)
+	if ((err = params_check(&c->params, known, c->f)) < 0 ||
+	    (err = params_bool(&c->params, "columns", &with_columns, c->f)) < 0 ||
+	    (err = policy_of(c, &policy)) < 0)
 		return err;
 	if ((err = store_stats(c->store, &stats)) < 0 ||
-	    (err = store_usage(c->store, c->project, &usage)) < 0)
+	    (err = store_usage(c->store, c->project, &usage)) < 0 ||
+	    (with_columns && (err = store_columns(c->store, c->project, &columns, &n_columns)) < 0))
 		return fault_default(c->f, err);
 	out_init(&o, c->sink);
 	err = out_begin(&o, 200, "application/json", NULL);
 	out_usage(&o, c->project, &policy, &usage);
+	if (with_columns)
+		out_columns(&o, &policy, columns, n_columns);
+	free(columns);
 	out_raw(&o, ",\"store\":{");
 	out_stored_numbers(&o, &stats);
 	out_raw(&o, "}}\n");

@@ -11,7 +11,7 @@
 #define LIMIT_DEFAULT "20"
 
 static const char help[] =
-    "usage: astraml runs [--state STATE] [--name GLOB] [--tag K[=V]] [--limit N] [--json]\n"
+    "usage: astraml runs [--state STATE] [--name GLOB] [--tag K[=V]] [--deleted] [--limit N] [--json]\n"
     "\n"
     "The runs of a project, newest first: state, age, last step, and the metric that tells how\n"
     "training goes (the loss, where there is one) with its course.\n"
@@ -19,6 +19,7 @@ static const char help[] =
     "  --state STATE   queued, running, preempted, finished, failed, killed or lost\n"
     "  --name GLOB     runs whose name fits; * stands for anything\n"
     "  --tag K[=V]     runs that have the tag\n"
+    "  --deleted       those that `astraml undelete` can bring back, and until when\n"
     "  --limit N       at most so many (20; with --json 100)\n"
     "\n"
     "example: astraml runs --state running --project p-demo\n";
@@ -124,6 +125,32 @@ static void print_nothing(const struct target *t, bool filtered)
 			t->project);
 }
 
+/* What can be brought back, and until when. */
+static int print_deleted(struct source *s, const struct target *t, const char *path)
+{
+	struct fault f = { 0 };
+	struct json_object *answer = verb_tree(s, path, &f), *runs = tree_list(answer, "runs");
+
+	if (!answer)
+		return verb_fault(&f);
+	if (list_length(runs) == 0)
+		fprintf(stderr, "no deleted run of project %s that fits can be brought back\n", t->project);
+	else
+		printf("%s%-*s %-9s %-20s %s%s\n", color_start(t->color, COLOR_BOLD), id_width(t), "RUN",
+		       "STATE", "DELETED", "UNTIL", color_end(t->color, COLOR_BOLD));
+	for (size_t i = 0; i < list_length(runs); i++) {
+		struct json_object *run = tree_item(runs, i);
+
+		cell_name(stdout, tree_text(run, "id"), id_width(t));
+		printf(" %-9s %.19sZ %.19sZ\n", tree_text(run, "state"), tree_text(run, "deleted_at"),
+		       tree_text(run, "undelete_until"));
+	}
+	if (tree_text(answer, "next_page_token")[0])
+		fprintf(stderr, "there are more; see --limit\n");
+	json_object_put(answer);
+	return EXIT_OK;
+}
+
 static int print_table(struct source *s, const struct target *t, const char *path, bool filtered)
 {
 	struct fault f = { 0 };
@@ -145,10 +172,10 @@ static int print_table(struct source *s, const struct target *t, const char *pat
 int verb_runs(const struct target *t, int argc, char **argv)
 {
 	const char *state = NULL, *name = NULL, *tag = NULL, *limit = t->json ? NULL : LIMIT_DEFAULT;
+	bool deleted = false;
 	const struct option_text options[] = {
-		{ "--state", 0, &state, NULL },
-		{ "--name", 0, &name, NULL },
-		{ "--tag", 0, &tag, NULL },
+		{ "--state", 0, &state, NULL }, { "--name", 0, &name, NULL },
+		{ "--tag", 0, &tag, NULL },     { "--deleted", 0, NULL, &deleted },
 		{ "--limit", 0, &limit, NULL },
 	};
 	struct verb_args args = { .help = help,
@@ -168,9 +195,11 @@ int verb_runs(const struct target *t, int argc, char **argv)
 	path_param(&path, "state", state);
 	path_param(&path, "name", name);
 	path_param(&path, "tag", tag);
+	path_param(&path, "deleted", deleted ? "true" : NULL);
 	path_param(&path, "limit", limit);
-	status = t->json ? verb_print(s, buf_cstr(&path))
-			 : print_table(s, t, buf_cstr(&path), state || name || tag);
+	status = t->json   ? verb_print(s, buf_cstr(&path))
+		 : deleted ? print_deleted(s, t, buf_cstr(&path))
+			   : print_table(s, t, buf_cstr(&path), state || name || tag);
 	buf_release(&path);
 	source_close(s);
 	return status;

@@ -7,11 +7,13 @@
 #include "query/verb.h"
 
 static const char help[] =
-    "usage: astraml stats [--json]\n"
+    "usage: astraml stats [--columns] [--json]\n"
     "\n"
     "What the project has stored, by kind and tier: how long it is kept, bytes, records (windows of\n"
     "metrics, lines of log), bytes for each, and in how many parts or blocks.  Then figures of the whole\n"
     "store, which all projects share; metrics that are not sealed yet are told there.\n"
+    "\n"
+    "  --columns   what each column of sealed metrics takes, tier by tier, and how it is kept; reads all\n"
     "\n"
     "example: astraml stats --data ./data\n";
 
@@ -57,6 +59,35 @@ static void print_stat(const char *name, struct json_object *value)
 	printf("%-24s %16s\n", name, text);
 }
 
+/* Columns of no bytes are left out. */
+static void print_columns(const struct target *t, struct json_object *columns, struct json_object *rows)
+{
+	printf("\n%s%-5s %-20s %-9s %12s %11s %10s%s\n", color_start(t->color, COLOR_BOLD), "TIER", "COLUMN",
+	       "CODEC", "ITEMS", "BYTES", "OF 1000", color_end(t->color, COLOR_BOLD));
+	for (size_t i = 0; i < list_length(columns); i++) {
+		struct json_object *c = tree_item(columns, i);
+		uint64_t bytes = tree_u64(c, "bytes"), all = 0;
+		char text[SHORT_TEXT_MAX];
+
+		for (size_t k = 0; k < list_length(rows); k++)
+			if (strcmp(tree_text(tree_item(rows, k), "kind"), "metrics") == 0 &&
+			    strcmp(tree_text(tree_item(rows, k), "tier"), tree_text(c, "tier")) == 0)
+				all = tree_u64(tree_item(rows, k), "bytes");
+		if (bytes == 0 || all == 0)
+			continue;
+		cell(stdout, tree_text(c, "tier"), 5);
+		printf(" ");
+		cell(stdout, tree_text(c, "column"), 20);
+		printf(" ");
+		cell(stdout, tree_text(c, "codec"), 9);
+		print_number(c, "items", 12);
+		short_bytes(bytes, text);
+		printf(" ");
+		cell(stdout, text, -11);
+		printf(" %10.1f\n", 1000 * (double)bytes / (double)all);
+	}
+}
+
 static void print_usage(const struct target *t, struct json_object *usage)
 {
 	struct json_object *project = tree_member(usage, "project"), *rows = tree_list(usage, "stored"),
@@ -72,6 +103,8 @@ static void print_usage(const struct target *t, struct json_object *usage)
 	       "BYTES", "RECORDS", "BYTES EACH", "PIECES", color_end(t->color, COLOR_BOLD));
 	for (size_t i = 0; i < list_length(rows); i++)
 		print_row(tree_item(rows, i));
+	if (tree_list(usage, "columns"))
+		print_columns(t, tree_list(usage, "columns"), rows);
 	printf("\n%s%s%s\n", color_start(t->color, COLOR_BOLD), "WHOLE STORE",
 	       color_end(t->color, COLOR_BOLD));
 	if (json_object_is_type(store, json_type_object)) {
@@ -81,7 +114,9 @@ static void print_usage(const struct target *t, struct json_object *usage)
 
 int verb_stats(const struct target *t, int argc, char **argv)
 {
-	struct verb_args args = { .help = help };
+	bool columns = false;
+	const struct option_text options[] = { { "--columns", 0, NULL, &columns } };
+	struct verb_args args = { .help = help, .options = options, .n_options = 1 };
 	struct json_object *usage;
 	struct source *s;
 	struct fault f = { 0 };
@@ -94,6 +129,7 @@ int verb_stats(const struct target *t, int argc, char **argv)
 		return verb_fault(&f);
 	path_init(&path, t);
 	path_add(&path, "/usage");
+	path_param(&path, "columns", columns ? "true" : NULL);
 	if (t->json) {
 		status = verb_print(s, buf_cstr(&path));
 	} else if (!(usage = verb_tree(s, buf_cstr(&path), &f))) {

@@ -167,6 +167,16 @@ struct usage {
 };
 int store_usage(struct store *s, const char *project, struct usage *ret);
 
+/* What the columns of a project's sealed parts take, by tier, those that take most first: reads all of
+ * them.  The list is the caller's to free; names and codecs are strip.h's and partblock.h's. */
+struct usage_column {
+	int64_t every_ns; /* as in struct usage_row */
+	const char *name, *codec;
+	uint64_t items;
+	double bytes;
+};
+int store_columns(struct store *s, const char *project, struct usage_column **ret, size_t *ret_n);
+
 /* A commit failed for no want of room: nothing more is accepted until a restart. */
 bool store_broken(struct store *s);
 

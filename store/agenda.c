@@ -233,8 +233,9 @@ static bool whole(const struct agenda *a, const struct agenda_job *j)
 
 static bool late_is_due(const struct agenda *a, const struct slot *slot)
 {
-	return slot->job.pending && (!slot->job.parts || slot->job.pending >= slot->kept / 4 ||
-				     slot->waiting <= a->now_ns - a->rules->late_ns);
+	bool waited = a->rules->late_ns == 0 || slot->waiting <= a->now_ns - a->rules->late_ns;
+
+	return slot->job.pending && (waited || !slot->job.parts || slot->job.pending >= slot->kept / 4);
 }
 
 static bool is_bad(const struct agenda *a, const struct agenda_job *j)

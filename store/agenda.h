@@ -23,7 +23,8 @@
 #define AGENDA_DAY_NS  NS_PER_DAY
 
 struct agenda_rules {
-	int64_t settle_ns, late_ns;
+	int64_t settle_ns;
+	int64_t late_ns;             /* 0: whatever is late is folded, also what came after now_ns */
 	const struct policy *policy; /* of the project; tiers that do not divide a day are not made */
 };
 

@@ -30,6 +30,10 @@ struct partblock_writer {
 struct partblock_reader {
 	struct strip *strip;
 	struct buf loose;
+	partblock_column_fn watch; /* NULL: nobody does */
+	void *watch_arg;
+	double share; /* of a byte that is stored for one of the loose stream of the block at hand */
+	double told;  /* bytes of its streams */
 };
 
 static uint32_t checksum(const uint8_t *block, size_t len, uint64_t offset)
@@ -239,6 +243,30 @@ void partblock_reader_free(struct partblock_reader *r)
 	free(r);
 }
 
+static void tell_column(void *arg, const struct strip_column *c)
+{
+	struct partblock_reader *r = arg;
+	double bytes = (double)c->dense + r->share * (double)c->loose;
+
+	r->told += bytes;
+	r->watch(r->watch_arg, c->name, c->codec, c->n, bytes);
+}
+
+void partblock_watch(struct partblock_reader *r, partblock_column_fn fn, void *arg)
+{
+	r->watch = fn;
+	r->watch_arg = arg;
+	strip_watch(r->strip, fn ? tell_column : NULL, r);
+}
+
+static void tell_rest(struct partblock_reader *r, const struct head *h)
+{
+	double streams = (double)h->dense + (double)h->loose_stored;
+
+	r->watch(r->watch_arg, "directory", "none", h->count, PARTBLOCK_HEADER_BYTES + (double)h->directory);
+	r->watch(r->watch_arg, "scales, wide sums", "none", h->count, streams - r->told);
+}
+
 static int open_head(struct span block, uint64_t offset, struct head *ret)
 {
 	const uint8_t *p = block.data;
@@ -344,6 +372,8 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 	if (err < 0)
 		return err;
 	loose = reader_of(loose_span);
+	r->share = h.loose ? (double)h.loose_stored / (double)h.loose : 0;
+	r->told = 0;
 	while (reader_left(&directory)) {
 		err = next_strip(&directory, &dense, &loose, &e);
 		buckets += err == 0 ? e.n : 0;
@@ -354,5 +384,9 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 		if (err)
 			return err;
 	}
-	return buckets == h.count && !reader_left(&dense) && !reader_left(&loose) ? 0 : ERR_CORRUPT;
+	if (buckets != h.count || reader_left(&dense) || reader_left(&loose))
+		return ERR_CORRUPT;
+	if (r->watch)
+		tell_rest(r, &h);
+	return 0;
 }

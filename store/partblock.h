@@ -49,6 +49,12 @@ struct partblock_reader; /* room; partblock.c */
 int partblock_reader_new(struct partblock_reader **ret);
 void partblock_reader_free(struct partblock_reader *r); /* NULL is fine */
 
+/* From now on fn is told what the blocks that are read whole are made of: strip.h's columns, each with its
+ * share of the loose stream as that is stored; "directory", with the block's header; "scales, wide sums",
+ * which is the rest.  bytes of a block add up to its length. */
+typedef void (*partblock_column_fn)(void *arg, const char *name, const char *codec, size_t n, double bytes);
+void partblock_watch(struct partblock_reader *r, partblock_column_fn fn, void *arg);
+
 /* Tells fn the wanted buckets, and of these the wanted fields; the others are as in an empty bucket, or
  * right.  `block` is the whole block and nothing more.  A non-zero value of fn ends it and is returned.
  * ERR_CORRUPT, ERR_VERSION. */

@@ -39,6 +39,9 @@ int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns);
 typedef int (*run_fn)(void *arg, const struct run *r);
 int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg);
 
+/* The same of those that are deleted and can be had back. */
+int view_deleted_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg);
+
 /* Series of a run, by rising sid, which is the order in which they were first written. */
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);

@@ -27,6 +27,8 @@ struct strip {
 	/* at hand: the stored ones of a column, and its references */
 	column some_m, ref[COLUMN_REFS_MAX];
 	double some[4 * STRIP_MAX];
+	strip_column_fn watch; /* NULL: nobody does */
+	void *watch_arg;
 };
 
 struct coder {
@@ -36,6 +38,7 @@ struct coder {
 	unsigned fields; /* that are put, or wanted */
 	bool skip;       /* the columns at hand are not wanted */
 	const int64_t *refs[COLUMN_REFS_MAX];
+	size_t columns; /* that were watched */
 };
 
 int strip_new(struct strip **ret)
@@ -44,6 +47,7 @@ int strip_new(struct strip **ret)
 
 	if (!s)
 		return ERR_NOMEM;
+	s->watch = NULL;
 	*ret = s;
 	return 0;
 }
@@ -55,12 +59,81 @@ static unsigned min_form(int64_t form) { return (unsigned)form / (3 * STRIP_SUMS
 static unsigned max_form(int64_t form) { return (unsigned)form / STRIP_SUMS % 3; }
 static enum strip_sum sum_form(int64_t form) { return (enum strip_sum)((unsigned)form % STRIP_SUMS); }
 
+/* ---- what columns take ---- */
+
+void strip_watch(struct strip *s, strip_column_fn fn, void *arg)
+{
+	s->watch = fn;
+	s->watch_arg = arg;
+}
+
+/* The next of the columns, in their order, began where `from` stands. */
+static void tell_column(struct coder *c, const struct column_in *from, size_t n, const char *codec)
+{
+	static const char *const names[] = { "start",
+					     "count",
+					     "flags",
+					     "last time",
+					     "first time",
+					     "last step",
+					     "first step",
+					     "least step",
+					     "greatest step",
+					     "form",
+					     "last",
+					     "first",
+					     "min",
+					     "max",
+					     "sum",
+					     "rest of sum",
+					     "nan",
+					     "+inf",
+					     "-inf",
+					     "time of non-finite",
+					     "step of non-finite" };
+	const struct strip_column told = { names[c->columns % (sizeof(names) / sizeof(*names))],
+					   n ? codec : "none", n,
+					   reader_left(&from->dense) - reader_left(&c->in->dense),
+					   reader_left(&from->loose) - reader_left(&c->in->loose) };
+
+	c->columns++;
+	c->s->watch(c->s->watch_arg, &told);
+}
+
+static int watch_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
+{
+	static const char *const packings[] = { "same", "bits", "least", "zigzag" };
+	const struct column_in from = *c->in;
+	int err = column_get(c->in, v, n, c->refs, n_refs);
+
+	if (err == 0)
+		tell_column(c, &from, n, n ? packings[*from.loose.p & 3] : NULL);
+	return err;
+}
+
+static int watch_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, int64_t *m)
+{
+	static const char *const scales[SCALE_KINDS] = { [SCALE_DECIMAL] = "decimal",
+							 [SCALE_BINARY] = "binary",
+							 [SCALE_FLOAT] = "float32",
+							 [SCALE_DOUBLE] = "double",
+							 [SCALE_FRACTION] = "fraction" };
+	const struct column_in from = *c->in;
+	int err = numbers_get(c->in, scale, v, n, c->refs, n_refs, m);
+
+	if (err == 0)
+		tell_column(c, &from, n, scales[scale.kind]);
+	return err;
+}
+
 /* ---- both ways ---- */
 
 static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 {
 	if (c->skip)
 		return column_skip(c->in, n);
+	if (c->in && c->s->watch)
+		return watch_column(c, v, n, n_refs);
 	return c->out ? column_put(c->out, v, n, c->refs, n_refs) : column_get(c->in, v, n, c->refs, n_refs);
 }
 
@@ -68,6 +141,8 @@ static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n
 {
 	if (c->skip)
 		return numbers_skip(c->in, n);
+	if (c->in && c->s->watch)
+		return watch_numbers(c, scale, v, n, n_refs, m);
 	return c->out ? numbers_put(c->out, scale, v, n, c->refs, n_refs, m)
 		      : numbers_get(c->in, scale, v, n, c->refs, n_refs, m);
 }

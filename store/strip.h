@@ -46,6 +46,18 @@ struct strip; /* room for the columns: strip.c */
 int strip_new(struct strip **ret);
 void strip_free(struct strip *s); /* NULL is fine */
 
+/* What a column takes of the two streams, and how it is kept: integers "same", "bits", "least" or "zigzag"
+ * (column.h), numbers by their scale: "decimal", "fraction", "binary", "float32" or "double"; "none": it
+ * has no items. */
+struct strip_column {
+	const char *name, *codec;
+	size_t n, dense, loose;
+};
+typedef void (*strip_column_fn)(void *arg, const struct strip_column *c);
+
+/* From now on fn is told the columns that strip_get reads, when it reads all fields. */
+void strip_watch(struct strip *s, strip_column_fn fn, void *arg);
+
 /* Appends n buckets, 1 to STRIP_MAX, of one series and width, by rising start. */
 int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *b, size_t n);
 

@@ -14,6 +14,7 @@ struct tiers {
 	struct state state;
 	uint64_t newest;
 	struct manifest m; /* of the project at hand, but for totals */
+	const struct tiercheck_damaged *damaged;
 	tiercheck_fn fn;
 	void *arg;
 };
@@ -42,17 +43,40 @@ static void check_row(const struct tiers *c, const struct part_row *row, const s
 
 /* ---- buckets ---- */
 
+int tiercheck_damaged_add(struct tiercheck_damaged *d, uint64_t number)
+{
+	if (d->n == d->cap) {
+		size_t cap = d->cap ? d->cap * 2 : 8;
+		uint64_t *p = realloc(d->numbers, cap * sizeof(*p));
+
+		if (!p)
+			return ERR_NOMEM;
+		d->numbers = p;
+		d->cap = cap;
+	}
+	d->numbers[d->n++] = number;
+	return 0;
+}
+
+static bool is_damaged(const struct tiers *c, const struct part_row *row)
+{
+	for (size_t i = 0; i < c->damaged->n; i++)
+		if (c->damaged->numbers[i] == row->id.number)
+			return true;
+	return false;
+}
+
 static bool is_made_of_finer(const struct tiers *c, const struct part_row *row)
 {
 	const struct part_row *finer;
 	size_t i = 0, n = 0;
 
 	while ((finer = cover_next(&c->m, row->id.tier_ns, row->id.from_ns, row->id.to_ns, &i))) {
-		if (finer->id.number > row->id.number)
+		if (finer->id.number > row->id.number || is_damaged(c, finer))
 			return false;
 		n++;
 	}
-	return n > 0;
+	return n > 0 && !is_damaged(c, row);
 }
 
 static int check_bucket(void *arg, struct block_key key, const struct bucket *b)
@@ -130,9 +154,10 @@ static int check_all(struct tiers *c, const struct manifest *all)
 	return err;
 }
 
-int tiercheck(struct store *s, struct kv_txn *t, tiercheck_fn fn, void *arg)
+int tiercheck(struct store *s, struct kv_txn *t, const struct tiercheck_damaged *damaged, tiercheck_fn fn,
+	      void *arg)
 {
-	struct tiers c = { .store = s, .txn = t, .fn = fn, .arg = arg };
+	struct tiers c = { .store = s, .txn = t, .damaged = damaged, .fn = fn, .arg = arg };
 	struct manifest all = { 0 };
 	int err = state_get(t, &c.state);
 

@@ -10,9 +10,17 @@
 
 #include "store/store.h"
 
+/* Parts that cannot be read whole, which others are not compared with. */
+struct tiercheck_damaged {
+	uint64_t *numbers;
+	size_t n, cap;
+};
+int tiercheck_damaged_add(struct tiercheck_damaged *d, uint64_t number);
+
 /* Each trouble is told with the name of the part's file.  The snapshot may be older than what the
  * compactor has done meanwhile.  Errors are the store's own. */
 typedef void (*tiercheck_fn)(void *arg, const char *file, const char *what);
-int tiercheck(struct store *s, struct kv_txn *t, tiercheck_fn fn, void *arg);
+int tiercheck(struct store *s, struct kv_txn *t, const struct tiercheck_damaged *damaged, tiercheck_fn fn,
+	      void *arg);
 
 #endif

@@ -6,6 +6,7 @@
 #include "store/base/bytes.h"
 #include "store/logs.h"
 #include "store/manifest.h"
+#include "store/parts.h"
 #include "store/project.h"
 #include "store/rawrow.h"
 #include "store/run.h"
@@ -148,6 +149,135 @@ static int count_runs(struct counting *c)
 	kv_cursor_close(runs);
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
 }
+
+/* ---- columns ---- */
+
+struct column_count {
+	struct usage_column *list;
+	size_t n, cap;
+	int64_t tier_ns;
+	int err;
+};
+
+/* The row of a tier, column and codec, made when there is none; NULL: out of memory. */
+static struct usage_column *column_row(struct column_count *c, const char *name, const char *codec)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->list[i].every_ns == c->tier_ns && strcmp(c->list[i].name, name) == 0 &&
+		    strcmp(c->list[i].codec, codec) == 0)
+			return &c->list[i];
+	if (c->n == c->cap) {
+		size_t cap = c->cap ? c->cap * 2 : 64;
+		struct usage_column *p = realloc(c->list, cap * sizeof(*p));
+
+		if (!p)
+			return NULL;
+		c->list = p;
+		c->cap = cap;
+	}
+	c->list[c->n] = (struct usage_column){ .every_ns = c->tier_ns, .name = name, .codec = codec };
+	return &c->list[c->n++];
+}
+
+static void count_column(void *arg, const char *name, const char *codec, size_t n, double bytes)
+{
+	struct column_count *c = arg;
+	struct usage_column *row = column_row(c, name, codec);
+
+	if (row) {
+		row->items += n;
+		row->bytes += bytes;
+	} else {
+		c->err = ERR_NOMEM;
+	}
+}
+
+static int pass_over(void *arg, struct block_key key, const struct bucket *b)
+{
+	(void)arg, (void)key, (void)b;
+	return 0;
+}
+
+/* A part that went meanwhile is passed over; what is damaged counts as "names, index". */
+static int count_part_columns(struct store *s, struct partblock_reader *r, struct buf *room,
+			      const struct part_row *row, struct column_count *c)
+{
+	double blocks = 0;
+	struct part *part;
+	int err = parts_get(s->parts, row, &part);
+
+	if (err == ERR_NOT_FOUND || err == ERR_CORRUPT || err == ERR_IO)
+		return 0;
+	if (err < 0)
+		return err;
+	c->tier_ns = row->id.tier_ns;
+	for (size_t i = 0; i < row->summary.blocks && err == 0; i++) {
+		err = part_read(part, i, r, room, &block_want_all, pass_over, NULL);
+		blocks += err == 0 ? part_block(part, i).bytes : 0;
+		if (err == ERR_CORRUPT || err == ERR_IO)
+			err = 0;
+	}
+	count_column(c, "names, index", "none", row->summary.blocks, (double)row->summary.bytes - blocks);
+	parts_put(s->parts, part);
+	return err < 0 ? err : c->err;
+}
+
+static int parts_of(struct store *s, const char *project, struct manifest *ret)
+{
+	struct project p;
+	struct kv_txn *t;
+	int err = kv_begin(s->kv, false, &t);
+
+	if (err < 0)
+		return err;
+	err = project_get(t, project, &p);
+	if (err == 0)
+		err = manifest_read(t, p.pid, INT64_MIN, INT64_MAX, ret);
+	if (err == 0)
+		manifest_detach(ret);
+	kv_abort(t);
+	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+static int by_tier_and_bytes(const void *a, const void *b)
+{
+	const struct usage_column *x = a, *y = b;
+
+	if (x->every_ns != y->every_ns)
+		return x->every_ns < y->every_ns ? -1 : 1;
+	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+int store_columns(struct store *s, const char *project, struct usage_column **ret, size_t *ret_n)
+{
+	struct partblock_reader *r = NULL;
+	struct column_count c = { 0 };
+	struct manifest m = { 0 };
+	struct buf room;
+	int err = parts_of(s, project, &m);
+
+	buf_init(&room, PARTBLOCK_BYTES_MAX);
+	if (err == 0)
+		err = partblock_reader_new(&r);
+	if (err == 0)
+		partblock_watch(r, count_column, &c);
+	for (size_t i = 0; i < m.n && err == 0; i++)
+		err = count_part_columns(s, r, &room, &m.rows[i], &c);
+	partblock_reader_free(r);
+	buf_release(&room);
+	manifest_release(&m);
+	if (err < 0) {
+		free(c.list);
+		return err;
+	}
+	if (c.n)
+		qsort(c.list, c.n, sizeof(*c.list), by_tier_and_bytes);
+	*ret = c.list;
+	*ret_n = c.n;
+	return 0;
+}
+
+/* ---- all ---- */
 
 static int by_width(const void *a, const void *b)
 {

@@ -31,6 +31,7 @@ struct verify {
 	struct block_key last; /* newest bucket of the flush being walked */
 	uint64_t flush, all;
 	struct quarantine quarantine;
+	struct tiercheck_damaged damaged;
 	uint32_t owner; /* run of the row before */
 	bool orphans;   /* it is not there */
 	int troubles;
@@ -126,24 +127,35 @@ static int walk_part(const struct verify *v, const struct part *part, struct par
 	return err == 0 && !w->lacks && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
 }
 
+static int check_part_file(struct verify *v, struct part_walk *w)
+{
+	struct part *part;
+	int err = parts_get(v->store->parts, w->row, &part);
+
+	if (err == ERR_NOT_FOUND && !manifest_counts(v->store->kv, &w->row->id))
+		return 0; /* its successor was published while we walk */
+	if (err < 0) {
+		w->lacks = quarantine_knows(&v->quarantine, w->row->id.number, QUARANTINE_WHOLE);
+		return w->lacks ? 0 : err;
+	}
+	err = walk_part(v, part, w);
+	parts_put(v->store->parts, part);
+	v->counts.parts++;
+	v->counts.buckets += w->buckets;
+	return err;
+}
+
 static int check_part(struct verify *v, struct span key, struct span value)
 {
 	struct part_row row;
 	struct part_walk w = { .row = &row };
-	struct part *part;
-	int err = manifest_row_decode(key, value, &row);
+	int err = manifest_row_decode(key, value, &row), noted;
 
-	if (err == 0)
-		err = parts_get(v->store->parts, &row, &part);
-	if (err == ERR_NOT_FOUND && !manifest_counts(v->store->kv, &row.id))
-		return 0; /* its successor was published while we walk */
 	if (err < 0)
-		return quarantine_knows(&v->quarantine, row.id.number, QUARANTINE_WHOLE) ? 0 : err;
-	err = walk_part(v, part, &w);
-	parts_put(v->store->parts, part);
-	v->counts.parts++;
-	v->counts.buckets += w.buckets;
-	return err;
+		return err;
+	err = check_part_file(v, &w);
+	noted = err < 0 || w.lacks ? tiercheck_damaged_add(&v->damaged, row.id.number) : 0;
+	return noted < 0 ? noted : err;
 }
 
 /* Whether the newest snapshot names the raw part too. */
@@ -444,7 +456,7 @@ static int walk_all(struct verify *v)
 		err = walk(v, (enum kv_db)db);
 	if (err == 0 && journal_read(v->txn, v->state.sealed, 0, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
-	return err < 0 ? err : tiercheck(v->store, v->txn, tell_part, v);
+	return err < 0 ? err : tiercheck(v->store, v->txn, &v->damaged, tell_part, v);
 }
 
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret)
@@ -458,6 +470,7 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 		err = walk_all(&v);
 	kv_abort(v.txn);
 	quarantine_release(&v.quarantine);
+	free(v.damaged.numbers);
 	logblock_free(v.block);
 	if (err < 0)
 		return err;

@@ -68,7 +68,22 @@ int view_deleted(struct view *v, uint32_t rid, int64_t *ret_ns)
 	return run_get_deleted(v->txn, rid, ret_ns);
 }
 
-static int tell_run(struct span key, struct span value, const char *project, run_fn fn, void *arg)
+struct run_walk {
+	const char *project;
+	bool deleted;
+	run_fn fn;
+	void *arg;
+};
+
+/* Whether it is one of those asked for; a deleted one only while it can be had back. */
+static bool is_wanted(const struct run_walk *w, const struct run *r)
+{
+	if (w->deleted != (r->deleted_ns != 0) || strcmp(r->project, w->project) != 0)
+		return false;
+	return !w->deleted || clock_now_ns() - r->deleted_ns < RUN_DELETED_KEEP_NS;
+}
+
+static int tell_run(struct span key, struct span value, const struct run_walk *w)
 {
 	struct stored s;
 	struct run run;
@@ -78,15 +93,15 @@ static int tell_run(struct span key, struct span value, const char *project, run
 		err = run_decode(get_be32(key.data), s.body, &run);
 	if (err < 0)
 		return err;
-	if (run.deleted_ns == 0 && strcmp(run.project, project) == 0) {
+	if (is_wanted(w, &run)) {
 		run.state = run_state_at(&run, clock_now_ns());
-		err = fn(arg, &run);
+		err = w->fn(w->arg, &run);
 	}
 	run_release(&run);
 	return err;
 }
 
-int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg)
+static int walk_runs(struct view *v, uint32_t before, const struct run_walk *w)
 {
 	struct span key, value;
 	struct kv_cursor *c;
@@ -98,12 +113,22 @@ int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, v
 	put_be32(at, before);
 	moved = before ? kv_seek_before(c, span_of(at, 4), &key, &value) : kv_last(c, &key, &value);
 	while (moved == 0 && err == 0) {
-		err = tell_run(key, value, project, fn, arg);
+		err = tell_run(key, value, w);
 		if (err == 0)
 			moved = kv_prev(c, &key, &value);
 	}
 	kv_cursor_close(c);
 	return err == 0 && moved < 0 && moved != ERR_NOT_FOUND ? moved : err;
+}
+
+int view_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg)
+{
+	return walk_runs(v, before, &(struct run_walk){ project, false, fn, arg });
+}
+
+int view_deleted_runs(struct view *v, const char *project, uint32_t before, run_fn fn, void *arg)
+{
+	return walk_runs(v, before, &(struct run_walk){ project, true, fn, arg });
 }
 
 int view_projects(struct view *v, project_fn fn, void *arg) { return projects_read(v->txn, fn, arg); }

@@ -12,7 +12,7 @@ endif
 e2e_tests := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/*/test_*.py))
 crash_tests := $(sort $(wildcard tests/crash/test_*.py))
 # under a sanitizer: what brings threads, foreign bytes and sudden ends together
-san_tests := $(filter tests/crash/test_kill.py $(addprefix tests/e2e/,test_ingest.py test_limits.py test_process.py),\
+san_tests := $(filter tests/crash/test_kill.py $(addprefix tests/e2e/,test_ingest.py test_limits.py test_process.py test_rm.py),\
 	     $(crash_tests) $(e2e_tests))
 
 recorder := $(B)/tests/crash/recorder.so

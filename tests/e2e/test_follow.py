@@ -103,6 +103,8 @@ def test_across_seals_and_restarts():
         producer = os.urandom(16)
         for i in range(120):
             put(c, "r", i * 50 + 1, 50, producer, i + 1)
+            if i == 0:
+                wait_for(lambda: raw, "the verb to follow")
             if i % 20 == 10:
                 sealed += number(c, "sealed_log_records_total")
                 s.kill9()

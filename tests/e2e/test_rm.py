@@ -237,6 +237,29 @@ def test_verbs():
         equal(cli(verb, "--force", "x").returncode, 2, f"{verb} --force")
 
 
+def test_what_can_be_brought_back():
+    with harness.Server() as server:
+        c = server.client()
+        for i in range(7):
+            c.create_run(f"r{i}", tags={"odd": str(i % 2)})
+        for i in (1, 2, 3, 5):
+            delete(c, f"r{i}")
+        c.create_run("r1")
+        delete(c, "r1")
+        gone = lambda **p: [r["id"] for r in c.get("/runs", deleted="true", **p).json()["runs"]]
+        equal(gone(), ["r1", "r5", "r3", "r2", "r1"], "newest first")
+        equal((gone(tag="odd=1"), gone(limit=2)), (["r5", "r3", "r1"], ["r1", "r5"]), "filters")
+        equal(listed(c), ["r6", "r4", "r0"], "those that are there")
+        one = c.get("/runs", deleted="true", limit=1).json()["runs"][0]
+        check(one["deleted_at"] < one["undelete_until"], one)
+        table = ok("runs", "--deleted", "--data", server.data).decode().splitlines()
+        equal([line.split()[0] for line in table], ["RUN", "r1", "r5", "r3", "r2", "r1"], table)
+        check(one["undelete_until"][:19] in table[1], table)
+        for _ in range(2):
+            undelete(c, "r3")
+        equal(gone(tag="odd=1"), ["r5", "r1"], "one less")
+
+
 class Follower(threading.Thread):
     """Follows one run to the end of the stream."""
 

@@ -63,7 +63,7 @@ SCREENS = {
 }
 VARIANTS = (("80 columns", 80, "C.UTF-8", ("--no-color",)), ("80 columns, colours", 80, "C.UTF-8", ()),
             ("80 columns, ASCII", 80, "C", ("--no-color",)), ("120 columns", 120, "C.UTF-8", ("--no-color",)))
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "project", "policy", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "tag", "wait", "rm", "undelete", "project", "policy", "stats", "verify")
 
 state = {}
 

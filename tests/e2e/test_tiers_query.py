@@ -319,6 +319,34 @@ def test_a_part_that_is_lost_is_told():
         equal([ask(c, days, every="1h")["partial"] for days in (HOURS, (0, 140), RECORDED)], [True, True, False], "partial")
 
 
+def test_columns_add_up_to_the_parts():
+    data, clock = aged()
+    numbers = {"last", "first", "min", "max", "sum", "rest of sum"}
+    scales = {"decimal", "fraction", "binary", "float32", "double"}
+    with serve(data, clock) as s:
+        c = s.client()
+        told = c.get("/usage", columns="true").json()
+        for tier in ("30s", "5m", "1h"):
+            rows = [row for row in told["columns"] if row["tier"] == tier]
+            of_tier = next(row for row in told["stored"] if (row["kind"], row["tier"]) == ("metrics", tier))
+            total = sum(row["bytes"] for row in rows)
+            check(abs(total - of_tier["bytes"]) <= len(rows), tier, "columns take", total, "parts", of_tier["bytes"])
+            equal([row["bytes"] for row in rows], sorted((row["bytes"] for row in rows), reverse=True), "order")
+            items = lambda name: sum(row["items"] for row in rows if row["column"] == name)
+            equal((items("start"), items("last"), items("count")), (of_tier["records"],) * 3, f"{tier}: one for each window")
+            check({row["codec"] for row in rows if row["column"] in numbers} <= scales | {"none"}, "codecs of numbers:", rows)
+            check(max(rows, key=lambda row: row["bytes"])["codec"] == "double", "random doubles take most:", rows[:3])
+            odd = {series: [s for s in list_ if not math.isfinite(s[2])] for series, list_ in state["samples"].items()}
+            if tier == "1h":
+                equal(items("nan"), windows(odd, (0, 128), 3600), "windows with what is not finite")
+        equal("columns" in c.get("/usage").json(), False, "only when asked for")
+        equal(c.get("/usage", columns="maybe").status, 422, "neither true nor false")
+    text = ok("stats", "--columns", "--data", data, env=clock.environment).decode()
+    check(all(len(line) <= 80 for line in text.splitlines()), "80 columns:", text)
+    share = [float(line.split()[-1]) for line in text.splitlines() if line.startswith("1h ")]
+    check(len(share) > 5 and 990 < sum(share) < 1010, "shares of 1h:", share)
+
+
 def test_stats_show_what_usage_says():
     data, clock = aged()
     with serve(data, clock) as s:

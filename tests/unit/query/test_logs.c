@@ -230,6 +230,7 @@ static void long_logs_have_no_seams(void **state)
 
 struct following {
 	struct reply reply;
+	const char *run;
 	int lines, last; /* to stop after; how many came */
 };
 
@@ -243,16 +244,17 @@ static int follow_write(void *arg, struct span s)
 	buf_add(&f->reply.body, s.data, s.len);
 	if (f->lines >= f->last)
 		return ERR_GONE;
-	put_logs("followed", &r, 1); /* while the follower is at work */
+	put_logs(f->run, &r, 1); /* while the follower is at work */
 	return 0;
 }
 
-static void follow(const char *query, int lines, uint64_t first_seq)
+static void follow(const char *run, const char *query, int lines, uint64_t first_seq)
 {
-	struct following f = { .last = lines };
+	struct following f = { .run = run, .last = lines };
 	const struct api_sink sink = { reply_begin, follow_write, &f };
+	char path[64];
 	struct api_request rq = { .method = span_str("GET"),
-				  .path = span_str("/v2/projects/p/runs/followed/logs"),
+				  .path = span_of(path, (size_t)snprintf(path, sizeof path, LOGS, run, "")),
 				  .query = span_str(query),
 				  .caller = &owner };
 	const char *line;
@@ -276,7 +278,21 @@ static void followers_start_where_they_ask(void **state)
 	for (int i = 0; i < 30; i++)
 		r[i] = log_of(i % 10 == 0 ? "ten\n" : "line\n", T0 + i * S, LEVEL_INFO, 0);
 	put_logs("followed", r, 30);
-	follow("follow=true&after_seq=28", 5, 29);
+	follow("followed", "follow=true&after_seq=28", 5, 29);
+	follow("followed", "follow=true&after_seq=18&grep=ten&context=2", 5, 19);
+}
+
+/* What stands after a record that is found may be yet to come. */
+static void followers_get_context_as_it_comes(void **state)
+{
+	struct log_record r[4];
+	(void)state;
+
+	make_run("awaited", "");
+	for (int i = 0; i < 4; i++)
+		r[i] = log_of(i == 3 ? "ten\n" : "line\n", T0 + i * S, LEVEL_INFO, 0);
+	put_logs("awaited", r, 4);
+	follow("awaited", "follow=true&after_seq=0&grep=ten&context=2", 5, 2);
 }
 
 static void tail_starts(void **state)
@@ -327,6 +343,7 @@ int main(void)
 		cmocka_unit_test(costly_regexes_are_stopped),
 		cmocka_unit_test(long_logs_have_no_seams),
 		cmocka_unit_test(followers_start_where_they_ask),
+		cmocka_unit_test(followers_get_context_as_it_comes),
 		cmocka_unit_test(tail_starts),
 	};
 

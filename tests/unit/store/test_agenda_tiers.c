@@ -34,6 +34,7 @@ static struct agenda_flush flushes[8];
 static struct agenda_hour hours[8];
 static struct agenda_slot bad[1];
 static size_t n_parts, n_flushes, n_bad;
+static int64_t late_ns;
 static struct agenda_job *jobs;
 static struct expiry *gone;
 static size_t n_jobs, n_gone;
@@ -45,6 +46,7 @@ static int start(void **state)
 	jobs = NULL;
 	gone = NULL;
 	policy = usual;
+	late_ns = 900 * SECOND;
 	return 0;
 }
 
@@ -88,7 +90,7 @@ static struct agenda_state all(void)
 
 static size_t plan(int64_t now)
 {
-	const struct agenda_rules rules = { 600 * SECOND, 900 * SECOND, &policy };
+	const struct agenda_rules rules = { 600 * SECOND, late_ns, &policy };
 	struct agenda_state s = all();
 
 	free(jobs);
@@ -182,6 +184,18 @@ static void test_what_waits_blocks_its_slots(void **state)
 	flushes[0].number = 5; /* it is folded */
 	assert_int_equal(plan(LATE), 1);
 	assert_job(0, M5, T0 + DAY, DAY);
+}
+
+/* On demand: what is folded must not hang on whether it came before the time that was named. */
+static void test_nothing_late_waits_on_demand(void **state)
+{
+	(void)state;
+	part(0, T0, DAY, 1);
+	flush(6, T0 + HOUR, 1, LATE + HOUR);
+	assert_int_equal(plan(LATE), 0);
+	late_ns = 0;
+	assert_int_equal(plan(LATE), 1);
+	assert_job(0, 0, T0, DAY);
 }
 
 static void test_late_where_finer_parts_are_gone(void **state)
@@ -427,6 +441,7 @@ int main(void)
 		TEST(test_a_younger_part_makes_coarser_ones_stale),
 		TEST(test_hours_come_before_their_day_rolls_up),
 		TEST(test_what_waits_blocks_its_slots),
+		TEST(test_nothing_late_waits_on_demand),
 		TEST(test_late_where_finer_parts_are_gone),
 		TEST(test_gone_runs),
 		TEST(test_bad_slots_are_left),
