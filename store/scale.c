@@ -247,7 +247,7 @@ static bool find_binary(const double *v, size_t n, struct scale *ret)
 
 /* Numbers in a scale: integers, how far off they are, and which of them are exceptions. */
 struct scaled {
-	int64_t *m;
+	int64_t *m; /* room of the caller */
 	int64_t off[COLUMN_MAX];
 	bool any_off;
 	size_t n_odd;
@@ -292,8 +292,9 @@ static size_t choose_weighed(const double *v, size_t n, double *ret)
 static size_t weigh(struct scale s, const double *v, size_t n)
 {
 	int64_t m[WEIGHED];
-	struct scaled scaled = { .m = m };
+	struct scaled scaled; /* large: it costs much to clear */
 
+	scaled.m = m;
 	scale_all(s, v, n, &scaled);
 	return column_cost(m, n) + (scaled.any_off ? column_cost(scaled.off, n) : 0) + 10 * scaled.n_odd;
 }
@@ -395,11 +396,12 @@ static int put_exceptions(struct column_out *o, const struct scaled *scaled, con
 int numbers_put(struct column_out *o, struct scale s, const double *v, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m)
 {
-	struct scaled scaled = { .m = ret_m };
+	struct scaled scaled;
 	int err;
 
 	if (n == 0)
 		return 0;
+	scaled.m = ret_m;
 	scale_all(s, v, n, &scaled);
 	err = put_exceptions(o, &scaled, v);
 	if (err == 0)
