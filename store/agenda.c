@@ -157,11 +157,6 @@ static int note_part(struct agenda *a, const struct part_row *part)
 
 /* ---- coarser tiers ---- */
 
-static bool is_made(const struct agenda *a, size_t tier)
-{
-	return tier > 0 && tier_divides_day(a->rules->policy->tiers[tier].every_ns);
-}
-
 static struct slot *coarse_slot(struct agenda *a, int64_t tier_ns, int64_t t_ns)
 {
 	int64_t from = window_start(t_ns, tier_slot_ns(tier_ns)), to = end_of(from, tier_slot_ns(tier_ns));
@@ -329,7 +324,7 @@ int agenda_jobs(const struct agenda_state *s, const struct agenda_rules *r, uint
 	for (size_t i = 0; i < s->parts.n && err == 0; i++)
 		err = note_part(&a, &s->parts.rows[i]);
 	for (size_t i = 1; i < r->policy->n_tiers && err == 0; i++)
-		if (is_made(&a, i))
+		if (tier_divides_day(r->policy->tiers[i].every_ns))
 			err = note_tier(&a, r->policy->tiers[i].every_ns);
 	if (err == 0)
 		err = list_due(&a);

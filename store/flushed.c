@@ -167,7 +167,7 @@ static int look_at_flush(struct flushes *f, struct store *s, uint64_t after, uin
 {
 	struct span key, value;
 	struct kv_cursor *cursor;
-	struct flush_row row;
+	struct flush_row row = { 0 };
 	struct state state;
 	struct flushed *one;
 	struct kv_txn *t;

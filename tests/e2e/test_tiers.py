@@ -15,7 +15,8 @@ from harness import NS, Batch, Clock, check, cli, equal, wait_for
 from test_query import AGGS, compare, same, window_of, windows_of
 
 S, DAY = NS, 86400 * NS
-WIDTHS = {"30s": 30 * NS, "5m": 300 * NS, "1h": 3600 * NS, "1d": DAY}
+TIERS = ("30s", "5m", "1h", "1d")
+WIDTHS = {"30s": 30 * NS, "5m": 300 * NS, "10m": 600 * NS, "1h": 3600 * NS, "1d": DAY}
 OLD = 1_600_000_000 * NS // DAY * DAY
 
 
@@ -44,7 +45,7 @@ class Oracle:
     def __init__(self, run):
         self.run, self.series = run, {}
 
-    def check_windows(self, query, what, widths=WIDTHS, from_ns=None, to_ns=None):
+    def check_windows(self, query, what, widths=TIERS, from_ns=None, to_ns=None):
         """query(run, metric, every, start_ms, end_ms) answers like /query."""
         for every in widths:
             for name, samples in self.series.items():
@@ -218,7 +219,7 @@ def test_what_is_past_its_time_goes():
         for batch in batches_of(oracle, chance, 10, 100, 60):
             batch.message.ClearField("producer")
             client.ingest("old", batch)
-    data, widths = server.data, list(WIDTHS)
+    data, widths = server.data, list(TIERS)
 
     def compact(*more):
         return json.loads(ok("compact", "--json", "--data", data, *more, env=clock.environment))
@@ -242,6 +243,46 @@ def test_what_is_past_its_time_goes():
         ok("verify", "--data", data, env=clock.environment)
     clock.move(20000 * 86400)
     equal(compact()["dropped"], 0, "days are kept for ever")
+
+
+def test_a_policy_applies_to_what_is_there():
+    """Of two projects with the same data one has a new policy: other tiers, and an end of all of them."""
+    clock, oracles = Clock(), {}
+    with harness.Server(env=clock.environment, arguments=("--compact-every", "100m")) as server:
+        for project in ("long", "short"):
+            client, chance = server.client(project=project), random.Random(32)
+            client.create_run("r")
+            oracles[project] = Oracle("r")
+            for batch in batches_of(oracles[project], chance, 6, 100, 20):
+                batch.message.ClearField("producer")
+                client.ingest("r", batch)
+        tiers = [{"every": "30s", "keep": "1d"}, {"every": "10m", "keep": "30d"}, {"every": "1d", "keep": "60d"}]
+        answer = client.request("PUT", client.path("/policy"), json.dumps({"tiers": tiers}),
+                                {"Content-Type": "application/json"})
+        equal(answer.status, 200, answer)
+    data = server.data
+
+    def both_hold(project, widths, what):
+        options = ("--project", project, "--json", "--data", data)
+
+        def query(run, name, every, from_ns, to_ns):
+            return json.loads(ok("get", run, name, "--every", every, "--agg", AGGS, *options, env=clock.environment),
+                              parse_int=harness.json_integer)
+        oracles[project].check_windows(query, f"{what}: {project}", widths)
+        text = ok("metrics", "r", *options, env=clock.environment)
+        oracles[project].check_totals(json.loads(text, parse_int=harness.json_integer)["metrics"], f"{what}: {project}")
+
+    for days, left in ((0, ("30s", "10m", "1d")), (2, ("10m", "1d")), (31, ("1d",)), (40, ())):
+        clock.move(days * 86400)
+        ok("compact", "--data", data, env=clock.environment)
+        both_hold("short", left, f"{days} days more")
+        for tier, width in (("recorded", "30s"), ("10m", "10m"), ("1d", "1d")):
+            equal(bool(glob.glob(f"metrics-2-{tier}-*", root_dir=os.path.join(data, "parts"))), width in left, f"{tier}, {days}")
+        if days <= 2:
+            both_hold("long", TIERS, f"{days} days more")
+    equal(len(glob.glob("metrics-2-whole-*", root_dir=os.path.join(data, "parts"))), 1, "totals")
+    both_hold("long", ("5m", "1h", "1d"), "at the end")
+    ok("verify", "--data", data, env=clock.environment)
 
 
 if __name__ == "__main__":
