@@ -35,7 +35,7 @@ static int count_samples(void *arg, size_t series, int64_t start_ns, const struc
 }
 
 /* Adds the samples of the windows that are to be read of.  ERR_TOO_LARGE. */
-static int count_run(struct plan *p, const struct chosen_run *r, struct store *store, uint64_t *n)
+static int count_run(const struct plan *p, const struct chosen_run *r, struct store *store, uint64_t *n)
 {
 	const struct sample_scan s = exact_scan(p, r, store);
 	const struct scan windows = { .store = store,
@@ -50,8 +50,9 @@ static int count_run(struct plan *p, const struct chosen_run *r, struct store *s
 				      .fields = WANT_COUNT | WANT_RARE,
 				      .row = count_samples,
 				      .arg = n };
+	bool some_missing = false; /* of windows, which the answer is not made of */
 
-	return s.from_ns < s.to_ns ? scan_run(&windows, &p->partial) : 0;
+	return s.from_ns < s.to_ns ? scan_run(&windows, &some_missing) : 0;
 }
 
 /* Whether windows tell that there are too many, or tell nothing because they are past their time. */
