@@ -100,7 +100,7 @@ int exact_find(struct plan *p, struct store *store)
 	int err;
 
 	p->since_ns = INT64_MIN;
-	p->exact = a->samples || (a->x_step && !a->every_ns);
+	p->exact = a->samples || (a->x_step && !a->every_ns && (a->points || !a->merge));
 	if (!p->exact)
 		return 0;
 	err = kept(p, store);

@@ -1,10 +1,10 @@
 /*
  * exact.h - answers that are made of samples: of which plans, and where their samples lie.
  *
- * With samples=true rows are samples.  With x=step they are, too, or strides of them (points=, by=; see
- * strides.h), as long as nobody asks how wide a window is to be (every=), samples are kept for all of the
- * range, and there are not too many: no more rows than an answer may have, and for points=, where what is
- * read is more than what is answered, no more samples.
+ * With samples=true rows are samples.  With x=step they are, too, or with points= strides of them
+ * (strides.h), as long as nobody asks how wide a window is to be (every=, or by= without points=), samples
+ * are kept for all of the range, and there are not too many: no more rows than an answer may have, and for
+ * points=, where what is read is more than what is answered, no more samples.
  */
 #ifndef QUERY_EXACT_H
 #define QUERY_EXACT_H

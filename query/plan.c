@@ -378,15 +378,13 @@ static int exact_rows(struct walk *w, struct store *store)
 {
 	const struct ask *a = &w->p->ask;
 	struct sample_scan s = exact_scan(w->p, w->run, store);
-	const struct stride_plan strides = { .scan = &s,
-					     .ends = w->ends,
-					     .ask = a,
-					     .most = a->points ? a->points : UINT64_MAX,
-					     .row = walk_row };
+	const struct stride_plan strides = {
+		.scan = &s, .ends = w->ends, .ask = a, .most = a->points, .row = walk_row
+	};
 
 	s.pause = walk_pause;
 	s.arg = w;
-	if (a->points || a->merge)
+	if (a->points)
 		return strides_run(&strides, &w->p->partial);
 	s.sample = walk_sample;
 	return samples_scan(&s, &w->p->partial);

@@ -221,7 +221,7 @@ def test_merged_steps_hide_resumes_of_each_series():
     again = [(BASE + (40 + i) * 30 * NS, 20 + i, 3.0) for i in range(30)]
     put(c, "lagging", "m", fast + again, rank="0")
     put(c, "lagging", "m", slow, rank="1")
-    rows = c.query("lagging", "m", by="", x="step", every="30s", agg="count,sum")["series"][0]["rows"]
+    rows = c.query("lagging", "m", by="", x="step", agg="count,sum")["series"][0]["rows"]
     total = {}
     for t, step, value in [s for s in fast if s[1] < 20] + again + slow:
         total.setdefault(t // MS, []).append(value)
@@ -372,7 +372,7 @@ def check_forms(c, parameters):
     tier_s = {"raw": 0, "30s": 30, "5m": 300, "1h": 3600, "1d": 86400}[tree["tier"]]
     equal((message.tier_ns, message.complete_until_ns % (30 * NS)), (tier_s * NS, 0), what)
     check(raw or message.every_ns % message.tier_ns == 0, f"windows of {what} are whole windows of the tier")
-    equal(raw, any(p in parameters for p in (("samples", "true"), ("x", "step"))) and not any(p[0] == "every" for p in parameters), what)
+    equal(raw, any(p in parameters for p in (("samples", "true"), ("x", "step"))) and (("by", "rank") not in parameters or ("points", 7) in parameters), what)
 
 
 def test_forms_agree():
@@ -386,7 +386,7 @@ def test_forms_agree():
         put(c, run, "m", random_samples(rng, 200), rank="1")
         put(c, run, "long", [(BASE + i * WINDOW, i, i / 7) for i in range(-6000, 100)])  # several pieces
     for more in ([], [("x", "step")], [("by", "")], [("by", "rank"), ("x", "step")], [("points", 7)],
-                 [("points", 7), ("x", "step")], [("by", "rank"), ("x", "step"), ("every", "30s")],
+                 [("points", 7), ("x", "step")], [("by", "rank"), ("x", "step"), ("points", 7)],
                  [("metric", "none")], [("start", BASE // MS + 1), ("end", BASE // MS + 90000)]):
         metric = [] if ("metric", "none") in more else [("metric", "*")]
         check_forms(c, [("run", "forms"), ("run", "forms2"), *metric, ("agg", AGGS), *more])

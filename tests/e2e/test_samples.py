@@ -446,14 +446,14 @@ def test_points_of_merged_steps():
             if sealed:
                 wait_for(lambda: all_sealed(server), "sealing")
             for by in ("", "rank", "host"):
-                for points in ({}, {"points": 40}, {"points": 150}):
+                for points in ({"points": 40}, {"points": 150}, {"points": 10000}):
                     answer = client.query("r", "*", x="step", by=by, agg=STRIDE_AGGS, **points)
                     equal(answer["tier"], "raw", "tier")
                     equal(len(answer["series"]), 2 * {"": 1, "rank": 3, "host": 2}[by], f"lines by {by}")
                     for s in answer["series"]:
                         lines = [w for (rank, host), w in written.items()
                                  if s["labels"] in ({}, {"rank": str(rank)}, {"host": host})]
-                        check_strides(s, lines, points.get("points", 10**9), f"{s['metric']} {s['labels']} {points}")
+                        check_strides(s, lines, points["points"], f"{s['metric']} {s['labels']} {points}")
 
 
 def test_too_many_samples_for_points():
@@ -470,7 +470,7 @@ def test_too_many_samples_for_points():
         equal(client.query("r", "few", x="step", points=10)["tier"], "raw", "1000 samples")
         equal(client.query("r", "many", x="step", points=10)["tier"], "30s", "1001 samples")
         equal(client.query("r", "many", x="step", points=10, step_start=500)["tier"], "raw", "half of them")
-        equal(client.query("r", "*", x="step", by="")["tier"], "30s", "2001 samples of lines that are merged")
+        equal(client.query("r", "*", x="step", by="", points=10)["tier"], "30s", "2001 samples of two lines")
 
 
 def test_old_samples_go():
