@@ -279,18 +279,18 @@ struct series_name ask_merged_name(const struct ask *a, const struct series_name
 	return merged;
 }
 
-static int64_t round_up(int64_t t, int64_t width)
+int64_t window_end(int64_t t_ns, int64_t width_ns)
 {
-	uint64_t up = ((uint64_t)t + (uint64_t)width - 1) / (uint64_t)width * (uint64_t)width;
+	uint64_t width = (uint64_t)width_ns, up = ((uint64_t)t_ns + width - 1) / width * width;
 
-	return up > INT64_MAX ? t - t % width : (int64_t)up;
+	return up > INT64_MAX ? t_ns - t_ns % width_ns : (int64_t)up;
 }
 
 static struct windows windows_of(const struct ask *a, int64_t start, int64_t end, int64_t every)
 {
-	struct windows w = { .every_ns = every, .to_ns = round_up(end, every) };
+	struct windows w = { .every_ns = every, .to_ns = window_end(end, every) };
 
-	w.from_ns = a->has_start ? round_up(start, every) : window_start(start, every);
+	w.from_ns = a->has_start ? window_end(start, every) : window_start(start, every);
 	if (w.to_ns < w.from_ns)
 		w.to_ns = w.from_ns;
 	return w;
@@ -305,7 +305,7 @@ int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int6
 	int64_t end = a->has_end                                 ? a->end_ns
 		      : a->has_start && a->start_ns > life_to_ns ? a->start_ns
 								 : life_to_ns;
-	int64_t every = a->every_ns ? round_up(a->every_ns, tier_ns) : tier_ns;
+	int64_t every = a->every_ns ? window_end(a->every_ns, tier_ns) : tier_ns;
 	struct windows w;
 
 	if (start > end)
@@ -322,7 +322,7 @@ int ask_windows(const struct ask *a, int64_t tier_ns, int64_t life_from_ns, int6
 struct windows windows_clip(const struct windows *w, int64_t life_from_ns, int64_t life_to_ns)
 {
 	struct windows c = *w;
-	int64_t from = window_start(life_from_ns, w->every_ns), to = round_up(life_to_ns, w->every_ns);
+	int64_t from = window_start(life_from_ns, w->every_ns), to = window_end(life_to_ns, w->every_ns);
 
 	if (from > c.from_ns)
 		c.from_ns = from;

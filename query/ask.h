@@ -18,7 +18,8 @@
  * so there are at least N / 2 of them unless the tier's own are fewer.  As a run goes on its windows
  * stay as they are and new ones come behind, until there are N: then each two become one.  Each has
  * first, last, min and max of all its samples, so a chart that is N pixels wide misses no spike.  Which
- * tier that is, plan.c says.
+ * tier that is, plan.c says.  With x=step points are strides of steps instead while samples are kept
+ * (exact.h, strides.h).
  */
 #ifndef QUERY_ASK_H
 #define QUERY_ASK_H
@@ -84,6 +85,9 @@ bool ask_wants_step(const struct ask *a, int64_t step);
 /* What a series is called that stands for all which agree with `name` in the labels of by=: its
  * metric, and these labels as far as it has them.  Borrows from `name`. */
 struct series_name ask_merged_name(const struct ask *a, const struct series_name *name);
+
+/* The least multiple of width_ns that is not before t_ns; the last one there is where that is none. */
+int64_t window_end(int64_t t_ns, int64_t width_ns);
 
 /* [from, to) in multiples of every_ns; from == to: nothing. */
 struct windows {

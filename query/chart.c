@@ -65,7 +65,7 @@ static void widen(double *low, double *high)
 
 static bool ranges_find(struct frame *f)
 {
-	struct curve_sum all = { NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0 };
+	struct curve_sum all = { .min = NAN, .max = NAN, .from = NAN, .to = NAN };
 
 	for (size_t i = 0; i < f->c->n; i++) {
 		struct curve_sum s = curve_sum(&f->c->curves[i]);

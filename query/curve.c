@@ -78,6 +78,7 @@ static double least_of(double a, double b) { return isnan(a) || b < a ? b : a; }
 static void sum_add(struct curve_sum *s, const struct curve_point *p)
 {
 	const double values[] = { p->min, p->mean, p->max };
+	uint64_t samples = p->count + p->nan + p->pos_inf + p->neg_inf;
 
 	s->from = fmin(s->from, p->from);
 	s->to = fmax(s->to, p->to);
@@ -85,6 +86,8 @@ static void sum_add(struct curve_sum *s, const struct curve_point *p)
 	s->nan += p->nan;
 	s->pos_inf += p->pos_inf;
 	s->neg_inf += p->neg_inf;
+	s->most = samples > s->most ? samples : s->most;
+	s->widest = fmax(s->widest, p->to - p->from);
 	s->min = fmin(s->min, p->min); /* fmin and fmax leave NaN out */
 	s->max = fmax(s->max, p->max);
 	s->last = p->last;
@@ -96,7 +99,7 @@ static void sum_add(struct curve_sum *s, const struct curve_point *p)
 
 struct curve_sum curve_sum(const struct curve *c)
 {
-	struct curve_sum s = { NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0 };
+	struct curve_sum s = { NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, 0, 0, 0, 0 };
 
 	for (size_t i = 0; i < c->n; i++)
 		sum_add(&s, &c->points[i]);

@@ -52,6 +52,8 @@ struct curve_sum {
 	double from, to;       /* x; NaN: no points */
 	double least_positive; /* of min, mean and max; NaN: there is none */
 	uint64_t count, nan, pos_inf, neg_inf;
+	uint64_t most;       /* samples of a point */
+	double widest;       /* of from to to */
 	size_t not_positive; /* points with a finite sample that is not above zero */
 };
 struct curve_sum curve_sum(const struct curve *c);

@@ -46,7 +46,7 @@ static void print_sample(const struct chart *c, size_t i, enum canvas_layer laye
 	else
 		for (int x = 0; x < SAMPLE_WIDE * DOTS_ACROSS; x++)
 			for (int y = 0; y < DOTS_DOWN; y++)
-				if ((x + y) % 2 == 0)
+				if (layer == CANVAS_FILL ? (x + y) % 2 == 0 : y == 2 && x % 3 == 0)
 					canvas_dot(&page, &pen, x, y);
 	canvas_text(&page, SAMPLE_WIDE, 0, COLOR_NONE, "."); /* keeps the blanks before it, and is cut off */
 	buf_init(&row, 4096);
@@ -84,16 +84,28 @@ static void print_bad(const struct chart *c, const struct curve_sum *s, FILE *ou
 	fputs(color_end(c->color, COLOR_RED), out);
 }
 
+/* Of the line.  alone: its points are samples. */
+static void print_meaning(const struct chart *c, bool alone, FILE *out)
+{
+	if (c->smooth > 0)
+		fprintf(out, " %ssmoothed %g   ", alone ? "" : "mean, ", c->smooth);
+	else
+		fputs(alone ? " each sample" : " mean   ", out);
+}
+
 static void print_one(const struct chart *c, int left, FILE *out)
 {
 	const struct curve_sum s = curve_sum(&c->curves[0]);
+	bool alone = s.most <= 1;
 	int indent = left < LEGEND_INDENT ? left : LEGEND_INDENT;
 
 	fprintf(out, "%*s", indent, "");
 	print_sample(c, 0, CANVAS_LINE, out);
-	fprintf(out, c->smooth > 0 ? " mean, smoothed %g   " : " mean   ", c->smooth);
-	print_sample(c, 0, CANVAS_FILL, out);
-	fputs(" least to greatest", out);
+	print_meaning(c, alone, out);
+	if (!alone || c->smooth > 0) {
+		print_sample(c, 0, alone ? CANVAS_EDGE : CANVAS_FILL, out);
+		fputs(alone ? " each sample" : " least to greatest", out);
+	}
 	print_bad(c, &s, out);
 	fprintf(out, "\n%*s", indent, "");
 	print_value("last ", s.last, false, 0, out);

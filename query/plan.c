@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include "query/cell.h"
+#include "query/exact.h"
 #include "query/merged.h"
-#include "query/samples.h"
 #include "query/scan.h"
 #include "query/steps.h"
+#include "query/strides.h"
 #include "store/base/limits.h"
 
 #define POINTS_DETAIL 8 /* windows of its tier that at least go into a point where a wider tier serves */
@@ -292,9 +293,9 @@ struct walk {
 	struct plan *p;
 	const struct row_taker *t;
 	const struct chosen_run *run;
-	size_t opened;      /* the taker was told of the series before this place in plan.picked */
-	bool by_step;       /* steps say which rows are shown */
-	const size_t *ends; /* by=: of the groups, see merged.h */
+	size_t opened; /* the taker was told of the series before this place in plan.picked */
+	bool by_step;  /* steps say which rows are shown */
+	size_t *ends;  /* by=: of the groups, see merged.h; else NULL */
 	struct hidden hidden;
 };
 
@@ -340,12 +341,10 @@ static int walk_pause(void *arg)
 	return w->t->pause ? w->t->pause(w->t->arg) : 0;
 }
 
-/* by=: the scan's series lie group by group (picked_group). */
-static int groups_run(struct walk *w, const struct scan *s)
+/* by=: the run's series lie group by group (picked_group).  ERR_NOMEM. */
+static int groups_find(struct walk *w)
 {
 	size_t *ends = malloc((w->run->n + 1) * sizeof *ends), n_groups = 0;
-	const struct merge_plan merge = { .scan = s, .ends = ends, .wanted = row_shown };
-	int err;
 
 	if (!ends)
 		return ERR_NOMEM;
@@ -353,10 +352,7 @@ static int groups_run(struct walk *w, const struct scan *s)
 		ends[n_groups] =
 		    i + picked_alike(&w->p->picked, w->run->first + i, w->run->first + w->run->n);
 	w->ends = ends;
-	err = merged_run(&merge, &w->p->partial);
-	w->ends = NULL;
-	free(ends);
-	return err;
+	return 0;
 }
 
 static int walk_sample(void *arg, size_t series, const struct point *p)
@@ -377,44 +373,54 @@ static int walk_sample(void *arg, size_t series, const struct point *p)
 	return err;
 }
 
+/* A row for each sample, or for each stride of steps. */
 static int exact_rows(struct walk *w, struct store *store)
 {
 	const struct ask *a = &w->p->ask;
-	struct sample_scan s = { .store = store,
-				 .rid = w->run->rid,
-				 .sids = w->p->picked.sids + w->run->first,
-				 .n_sids = w->run->n,
-				 .from_ns = a->has_start ? a->start_ns : INT64_MIN,
-				 .to_ns = a->has_end ? a->end_ns : INT64_MAX,
-				 .by_step = a->x_step,
-				 .sample = walk_sample,
-				 .pause = walk_pause,
-				 .arg = w };
+	struct sample_scan s = exact_scan(w->p, w->run, store);
+	const struct stride_plan strides = {
+		.scan = &s, .ends = w->ends, .ask = a, .most = a->points, .row = walk_row
+	};
 
+	s.pause = walk_pause;
+	s.arg = w;
+	if (a->points)
+		return strides_run(&strides, &w->p->partial);
+	s.sample = walk_sample;
 	return samples_scan(&s, &w->p->partial);
 }
 
-static int run_rows(struct walk *w, struct store *store)
+static int window_rows(struct walk *w, struct store *store)
 {
 	struct scan s = scan_of(w->p, w->run, store);
+	const struct merge_plan merge = { .scan = &s, .ends = w->ends, .wanted = row_shown };
 	int err = 0;
 
 	s.row = walk_row;
 	s.pause = walk_pause;
 	s.arg = w;
-	w->opened = w->run->first;
-	if (w->p->exact)
-		err = exact_rows(w, store);
-	else if (w->p->ask.x_step)
+	if (w->p->ask.x_step)
 		err = hidden_find(&s, &w->hidden, &w->p->partial);
-	if (err == 0 && !w->p->exact)
-		err = w->p->ask.merge ? groups_run(w, &s) : scan_run(&s, &w->p->partial);
+	if (err == 0)
+		err = w->ends ? merged_run(&merge, &w->p->partial) : scan_run(&s, &w->p->partial);
+	hidden_release(&w->hidden);
+	return err;
+}
+
+static int run_rows(struct walk *w, struct store *store)
+{
+	int err = w->p->ask.merge ? groups_find(w) : 0;
+
+	w->opened = w->run->first;
+	if (err == 0)
+		err = w->p->exact ? exact_rows(w, store) : window_rows(w, store);
 	while (err == 0 && w->opened < w->run->first + w->run->n) {
 		err = open_until(w, w->opened + 1);
 		if (err == 0)
 			err = walk_pause(w);
 	}
-	hidden_release(&w->hidden);
+	free(w->ends);
+	w->ends = NULL;
 	return err;
 }
 
@@ -462,48 +468,28 @@ static uint64_t rows_at_most(const struct plan *p, struct store *store)
 	return most;
 }
 
-/* Samples are what is asked for, or what x=step shows while they are kept for all of the range. */
-static int plan_exact(struct plan *p, struct store *store)
+/* Whether an answer may have too many.  Windows x series mostly prove that it has not. */
+static bool may_be_many(const struct plan *p, struct store *store)
 {
-	const struct ask *a = &p->ask;
-	struct view *v;
-	int err;
-
-	p->since_ns = INT64_MIN;
-	p->exact = a->samples || (a->x_step && !a->every_ns && !a->points && !a->merge);
 	if (!p->exact)
-		return 0;
-	err = view_open(store, &v);
-	if (err < 0)
-		return err;
-	for (size_t i = 0; err == 0 && i < p->n_runs; i++) {
-		const struct chosen_run *r = &p->runs[i];
-		int64_t since;
-
-		err = view_samples_since(v, r->rid, &since);
-		if (err == 0 && since > (a->has_start ? a->start_ns : r->life_from_ns)) {
-			p->since_ns = since > p->since_ns ? since : p->since_ns;
-			p->exact = a->samples;
-		}
-	}
-	view_close(v);
-	return err;
+		return rows_at_most(p, store) > limits.rows;
+	return !p->ask.points || p->ask.points > limits.rows / (p->picked.n ? p->picked.n : 1);
 }
 
-/* Where that does not prove an answer small, rows are counted: a run with one stray early sample
- * has many windows and few rows. */
+/* Where that proves nothing, rows are counted: a run with one stray early sample has many windows and few
+ * rows. */
 int plan_check(struct plan *p, const struct ctx *c)
 {
 	uint64_t n = 0;
 	const struct row_taker t = { count_series, count_row, NULL, &n };
-	int err = plan_exact(p, c->store);
+	int err = exact_find(p, c->store);
 
-	if (err == 0 && (p->exact || rows_at_most(p, c->store) > limits.rows))
+	if (err == 0 && may_be_many(p, c->store))
 		err = plan_rows(p, c->store, &t);
 	if (err == ERR_TOO_LARGE && p->exact && !p->ask.samples) {
 		p->exact = false;
 		n = 0;
-		err = rows_at_most(p, c->store) > limits.rows ? plan_rows(p, c->store, &t) : 0;
+		err = may_be_many(p, c->store) ? plan_rows(p, c->store, &t) : 0;
 	}
 	if (err == ERR_TOO_LARGE)
 		return fault_set(c->f, ERR_REFUSED, "every",

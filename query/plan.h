@@ -29,7 +29,7 @@ struct plan {
 	int64_t tier_ns;      /* of the windows that are read; they fill those of the answer */
 	int64_t complete_until_ns;
 	struct windows windows;
-	bool exact;       /* rows are samples, one each (samples.h) */
+	bool exact;       /* rows are made of samples (exact.h) */
 	int64_t since_ns; /* of which all from then on are kept; INT64_MIN: all there were */
 	bool partial;     /* a damaged block was left out of what has been read so far */
 };

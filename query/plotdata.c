@@ -134,7 +134,8 @@ static void read_about(struct plot_data *p)
 
 	free(p->complete_until);
 	p->complete_until = strdup(tree_text(rest, "complete_until"));
-	p->every_ms = tree_u64(rest, "every_ms");
+	if (strcmp(tree_text(rest, "tier"), "raw") != 0)
+		p->every_ms = tree_u64(rest, "every_ms");
 	p->partial = p->partial || tree_flag(rest, "partial");
 	json_object_put(rest);
 }

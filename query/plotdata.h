@@ -22,10 +22,10 @@ struct plot_data {
 	enum chart_x x;
 	struct plot_series list[CHART_CURVES_MAX];
 	size_t n, left_out; /* series drawn, and those for which there was no room */
-	/* what the last answer said of itself */
-	char *complete_until;
-	uint64_t every_ms;
-	bool partial; /* any of them */
+	/* what answers said of themselves */
+	char *complete_until; /* the last */
+	uint64_t every_ms;    /* the last that was made of windows; 0: all were made of samples */
+	bool partial;         /* any of them */
 	/* its own: the answer that is being read */
 	struct rowtext text;
 	const char *run;

@@ -37,6 +37,7 @@ struct newest {
 	size_t series; /* of the entries */
 	struct entry *list;
 	size_t n, cap;
+	bool mixed; /* not by rising step: there was a resume */
 };
 
 static int compare_entries(const void *a, const void *b)
@@ -53,12 +54,13 @@ static int tell_newest(struct newest *w)
 {
 	int err = 0;
 
-	if (w->n)
+	if (w->mixed)
 		qsort(w->list, w->n, sizeof *w->list, compare_entries);
 	for (size_t i = 0; i < w->n && err == 0; i++)
 		if (i + 1 == w->n || w->list[i + 1].p.step != w->list[i].p.step)
 			err = w->s->sample(w->s->arg, w->series, &w->list[i].p);
 	w->n = 0;
+	w->mixed = false;
 	return err;
 }
 
@@ -81,6 +83,7 @@ static int keep_sample(void *arg, size_t series, const struct point *p)
 		w->cap = cap;
 	}
 	w->series = series;
+	w->mixed = w->mixed || (w->n > 0 && p->step < w->list[w->n - 1].p.step);
 	w->list[w->n] = (struct entry){ *p, w->n };
 	w->n++;
 	return 0;

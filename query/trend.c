@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+#define SAMPLES_MOST 5000 /* of all series, where they are had to draw what has few windows */
+#define COUNT_COLUMN 1
+
 /* How well a metric tells how training goes; 0: hardly. */
 static int rank_of(const char *name)
 {
@@ -64,8 +67,33 @@ bool trend_steps(struct json_object *metrics, int64_t *ret)
 	return any;
 }
 
-struct json_object *trend_fetch(struct source *s, const struct target *t, const char *run,
-				const char *const *metrics, size_t n, unsigned points, struct fault *f)
+static bool same_series(struct json_object *series, struct json_object *other, const char *name_key)
+{
+	struct json_object *a, *b;
+
+	return strcmp(tree_text(series, "metric"), tree_text(other, name_key)) == 0 &&
+	       json_object_object_get_ex(series, "labels", &a) &&
+	       json_object_object_get_ex(other, "labels", &b) && json_object_equal(a, b);
+}
+
+static struct json_object *series_like(struct json_object *answer, struct json_object *other,
+				       const char *name_key)
+{
+	struct json_object *list = tree_list(answer, "series");
+
+	for (size_t i = 0; i < list_length(list); i++)
+		if (same_series(tree_item(list, i), other, name_key))
+			return tree_item(list, i);
+	return NULL;
+}
+
+struct json_object *trend_series(struct json_object *answer, struct json_object *metric)
+{
+	return series_like(answer, metric, "name");
+}
+
+static struct json_object *fetch(struct source *s, const struct target *t, const char *run,
+				 const char *const *metrics, size_t n, unsigned points, struct fault *f)
 {
 	struct json_object *o;
 	struct buf path;
@@ -75,29 +103,75 @@ struct json_object *trend_fetch(struct source *s, const struct target *t, const 
 	path_param(&path, "run", run);
 	for (size_t i = 0; i < n; i++)
 		path_param(&path, "metric", metrics[i]);
-	path_param_u64(&path, "points", points * 2); /* half of them come at least */
-	path_param(&path, "agg", "mean,last");
+	if (points) {
+		path_param_u64(&path, "points", points * 2); /* half of them come at least */
+		path_param(&path, "agg", "count,mean,last");
+	} else {
+		path_param(&path, "samples", "true");
+	}
 	o = verb_tree(s, buf_cstr(&path), f);
 	buf_release(&path);
 	return o;
 }
 
-static bool same_series(struct json_object *series, struct json_object *metric)
-{
-	struct json_object *a, *b;
+static struct json_object *rows_of(struct json_object *series) { return tree_list(series, "rows"); }
 
-	return strcmp(tree_text(series, "metric"), tree_text(metric, "name")) == 0 &&
-	       json_object_object_get_ex(series, "labels", &a) &&
-	       json_object_object_get_ex(metric, "labels", &b) && json_object_equal(a, b);
+/* Whether samples are so few that they can be had, and would show more than windows do. */
+static bool wants_samples(struct json_object *answer, unsigned points)
+{
+	struct json_object *list = tree_list(answer, "series");
+	uint64_t samples = 0;
+	bool short_one = false;
+
+	for (size_t i = 0; i < list_length(list); i++) {
+		struct json_object *rows = rows_of(tree_item(list, i));
+
+		short_one = short_one || list_length(rows) < points;
+		for (size_t k = 0; k < list_length(rows) && samples <= SAMPLES_MOST; k++)
+			samples += json_object_get_uint64(tree_item(tree_item(rows, k), COUNT_COLUMN));
+	}
+	return short_one && samples > 0 && samples <= SAMPLES_MOST;
 }
 
-/* The mean of a row, or the last value where only non-finite ones are. */
+/* Puts series of samples in the place of those of which there are fewer windows than points. */
+static void take_samples(struct json_object *answer, struct json_object *samples, unsigned points)
+{
+	struct json_object *list = tree_list(answer, "series");
+
+	if (tree_text(samples, "samples_since")[0])
+		return;
+	for (size_t i = 0; i < list_length(list); i++) {
+		struct json_object *old = tree_item(list, i), *new = series_like(samples, old, "metric");
+
+		if (new &&list_length(rows_of(old)) < points)
+			json_object_array_put_idx(list, i, json_object_get(new));
+	}
+}
+
+struct json_object *trend_fetch(struct source *s, const struct target *t, const char *run,
+				const char *const *metrics, size_t n, unsigned points, struct fault *f)
+{
+	struct json_object *o = fetch(s, t, run, metrics, n, points, f), *samples;
+
+	if (!o || !wants_samples(o, points))
+		return o;
+	samples = fetch(s, t, run, metrics, n, 0, f);
+	if (samples) {
+		take_samples(o, samples, points);
+		json_object_put(samples);
+		return o;
+	}
+	json_object_put(o);
+	return NULL;
+}
+
+/* The mean of a row, or the last value where only non-finite ones are; of samples the value. */
 static double row_value(struct json_object *row)
 {
 	double v = NAN;
 
-	if (!tree_number(tree_item(row, 1), &v))
-		tree_number(tree_item(row, 2), &v);
+	if (!tree_number(tree_item(row, 2), &v))
+		tree_number(tree_item(row, 3), &v);
 	return v;
 }
 
@@ -106,20 +180,26 @@ static int64_t time_of(struct json_object *rows, size_t i)
 	return json_object_get_int64(tree_item(tree_item(rows, i), 0));
 }
 
-/* The mean of the windows that fall on each point; one that is not finite makes the point so. */
+/* The place of a row, in windows since the first; samples are as far apart as windows. */
+static size_t place_of(struct json_object *rows, size_t i, int64_t every_ms)
+{
+	return every_ms ? (size_t)((time_of(rows, i) - time_of(rows, 0)) / every_ms) : i;
+}
+
+/* The mean of the rows that fall on each point; one that is not finite makes the point so. */
 static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark_point *p, unsigned points)
 {
-	size_t n = list_length(rows), windows, in_point = 0, last = SIZE_MAX;
+	size_t n = list_length(rows), places, in_point = 0, last = SIZE_MAX;
 
 	if (n == 0)
 		return 0;
-	windows = (size_t)((time_of(rows, n - 1) - time_of(rows, 0)) / every_ms) + 1;
-	windows = windows ? windows : 1;
-	points = windows < points ? (unsigned)windows : points;
+	places = place_of(rows, n - 1, every_ms) + 1;
+	places = places ? places : 1;
+	points = places < points ? (unsigned)places : points;
 	for (size_t i = 0; i < points; i++)
 		p[i] = (struct spark_point){ .gap = true };
 	for (size_t i = 0; i < n; i++) {
-		size_t at = (size_t)((time_of(rows, i) - time_of(rows, 0)) / every_ms) * points / windows;
+		size_t at = place_of(rows, i, every_ms) * points / places;
 		double v = row_value(tree_item(rows, i));
 
 		if (at >= points) /* not in the order of time: no answer of the API */
@@ -132,28 +212,16 @@ static size_t points_of(struct json_object *rows, int64_t every_ms, struct spark
 	return points;
 }
 
-struct json_object *trend_series(struct json_object *answer, struct json_object *metric)
-{
-	struct json_object *list = tree_list(answer, "series");
-
-	for (size_t i = 0; i < list_length(list); i++) {
-		struct json_object *series = tree_item(list, i);
-
-		if (same_series(series, metric))
-			return series;
-	}
-	return NULL;
-}
-
 void trend_draw(FILE *out, struct json_object *answer, struct json_object *metric, unsigned points)
 {
 	struct spark_point p[TREND_POINTS_MAX];
 	struct json_object *series = trend_series(answer, metric);
-	int64_t every_ms = (int64_t)tree_u64(answer, "every_ms");
+	bool samples = strcmp(tree_item_text(tree_list(series, "columns"), 0), "time") == 0;
+	int64_t every_ms = samples ? 0 : (int64_t)tree_u64(answer, "every_ms");
 
 	points = points < TREND_POINTS_MAX ? points : TREND_POINTS_MAX;
-	if (series && every_ms > 0)
-		spark(out, p, points_of(tree_list(series, "rows"), every_ms, p, points));
+	if (series && (samples || every_ms > 0))
+		spark(out, p, points_of(rows_of(series), every_ms, p, points));
 }
 
 void trend_title(struct json_object *o, const char *name_key, struct buf *out)

@@ -16,7 +16,8 @@ struct json_object *trend_choose(struct json_object *metrics);
 /* Greatest last_step of a list of metrics; false when none has steps. */
 bool trend_steps(struct json_object *metrics, int64_t *ret);
 
-/* Asks for the means of some metrics over the whole life of the run; the answer's tree, to be put. */
+/* Asks for the means of some metrics over the whole life of the run; the answer's tree, to be put.  Of a run
+ * that has not lasted `points` windows, series are of samples where they are few and kept. */
 struct json_object *trend_fetch(struct source *s, const struct target *t, const char *run,
 				const char *const *metrics, size_t n, unsigned points, struct fault *f);
 

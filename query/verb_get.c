@@ -6,8 +6,9 @@
 #include "query/trend.h"
 #include "store/base/clock.h"
 
-#define STEP_TIME_COLUMN 2
-#define AGG_DEFAULT      "count,mean,min,max,last"
+#define STEP_FIRST_COLUMN 1
+#define STEP_TIME_COLUMN  2
+#define AGG_DEFAULT       "count,mean,min,max,last"
 
 #define SAMPLE_TIME_WIDTH 30
 
@@ -18,14 +19,14 @@ static const char help[] =
     "\n"
     "A metric, window by window (UTC).  METRIC may hold *, which stands for anything.\n"
     "\n"
-    "  --x step      by training step: each sample, as long as samples are kept and no --every or\n"
-    "                --points is given, else windows by the steps they hold, first and last\n"
+    "  --x step      by training step: each sample, or with --points ranges of steps, as long as\n"
+    "                samples are kept and no --every is given; else windows by the steps they hold\n"
     "  --step A:B    windows whose last step is from A on and before B; either may be left out\n"
     "  --since T     from T on; --start is the same.  T: 2025-07-06T12:00:00Z, milliseconds since\n"
     "                1970, or -1h, -30m, -2d (1h works too)\n"
     "  --end T       windows that start before T\n"
     "  --every W     windows this wide: 30s, 5m, 1h (rounded up to a multiple of the run's own)\n"
-    "  --points N    as wide as it takes for at most N windows\n"
+    "  --points N    as wide as it takes for at most N windows, or ranges of steps\n"
     "  --agg LIST    of count sum min max mean first last nan pos_inf neg_inf first_time last_time\n"
     "                first_step last_step step_min step_max bad_time bad_step\n"
     "                (count,mean,min,max,last; --json, --csv: count,min,max,mean,first,last)\n"
@@ -44,6 +45,7 @@ struct table {
 	size_t columns;
 	bool by_step; /* the columns are step, first_step, time_ms ...: the time is not shown then */
 	bool samples; /* they are time and step, either first, and value */
+	bool ranges;  /* there is a row of several steps */
 	int width;    /* of a column */
 };
 
@@ -153,6 +155,8 @@ static int print_row(void *arg, struct span array)
 		return ferror(stdout) ? ERR_GONE : 0;
 	}
 	clock_format(json_object_get_int64(first) * NS_PER_MS, time);
+	tab->ranges =
+	    tab->ranges || (tab->by_step && !json_object_equal(first, tree_item(row, STEP_FIRST_COLUMN)));
 	if (tab->by_step)
 		printf("%*s", tab->width, json_object_get_string(first));
 	else
@@ -178,15 +182,18 @@ static void print_about(struct table *tab)
 {
 	struct json_object *rest = tree_parse(buf_span(&tab->text.rest));
 	char every[DURATION_TEXT_MAX];
+	size_t n = tab->n_rows;
 
 	duration_print((int64_t)tree_u64(rest, "every_ms") * NS_PER_MS, every);
-	if (strcmp(tree_text(rest, "tier"), "raw") == 0)
-		fprintf(stderr, "%zu sample%s%s%s\n", tab->n_rows, tab->n_rows == 1 ? "" : "s",
+	if (strcmp(tree_text(rest, "tier"), "raw") != 0)
+		fprintf(stderr, "%zu window%s of %s; complete until %s\n", n, n == 1 ? "" : "s", every,
+			tree_text(rest, "complete_until"));
+	else if (tab->ranges)
+		fprintf(stderr, "%zu range%s of steps\n", n, n == 1 ? "" : "s");
+	else
+		fprintf(stderr, "%zu %s%s%s%s\n", n, tab->by_step ? "step" : "sample", n == 1 ? "" : "s",
 			tree_text(rest, "samples_since")[0] ? "; kept since " : "",
 			tree_text(rest, "samples_since"));
-	else
-		fprintf(stderr, "%zu window%s of %s; complete until %s\n", tab->n_rows,
-			tab->n_rows == 1 ? "" : "s", every, tree_text(rest, "complete_until"));
 	if (tree_flag(rest, "partial"))
 		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
 	json_object_put(rest);

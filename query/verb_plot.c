@@ -21,7 +21,8 @@ static const char help[] =
     "usage: astraml plot RUN... METRIC [--x time|rel|step] [--log-y] [--smooth W] [--since T] [--start T]\n"
     "                    [--end T] [--step A:B] [--label K=V] [--width N] [--height N] [--json]\n"
     "\n"
-    "A chart: the line is the mean of each window, the band around it goes from the least to the\n"
+    "A chart: the line is the mean of each window (with --x step, as long as samples are kept, of each\n"
+    "step, or range of steps where there are many); the band around it goes from the least to the\n"
     "greatest sample, so that a spike of one sample shows however far one looks from.  Where windows\n"
     "are wider than 4 columns the line begins at the very first sample and ends at the very last.\n"
     "x marks samples that are not finite: at the top NaN and Infinity, at the bottom -Infinity.  The\n"
@@ -127,11 +128,27 @@ static void add_unit(struct plot *p, const char *run, const char *metric, struct
 	json_object_put(answer);
 }
 
+/* What a point of the chart is made of. */
+static void print_width(const struct plot_data *d)
+{
+	char every[DURATION_TEXT_MAX];
+	double widest = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		widest = fmax(widest, curve_sum(&d->list[i].curve).widest);
+	duration_print((int64_t)d->every_ms * NS_PER_MS, every);
+	if (d->every_ms)
+		printf("windows of %s", every);
+	else if (widest > 0)
+		printf("ranges of up to %.0f steps", widest + 1);
+	else
+		printf("each step by itself");
+}
+
 /* What is drawn, of which run, how far it is complete. */
 static void print_head(struct plot *p, const char *metric, struct json_object *run, size_t n_runs)
 {
 	const struct target *t = p->t;
-	char every[DURATION_TEXT_MAX];
 	struct buf title;
 
 	buf_init(&title, 64 * 1024);
@@ -143,10 +160,10 @@ static void print_head(struct plot *p, const char *metric, struct json_object *r
 	cell_start(stdout, buf_cstr(&title), (int)p->width);
 	printf("%s\n%s", color_end(t->color, COLOR_BOLD), color_start(t->color, COLOR_DIM));
 	buf_release(&title);
-	duration_print((int64_t)p->data.every_ms * NS_PER_MS, every);
-	printf("%s%swindows of %s", n_runs == 1 ? tree_text(run, "state") : "", n_runs == 1 ? ", " : "",
-	       every);
-	if (strcmp(tree_text(run, "state"), "running") == 0)
+	if (n_runs == 1)
+		printf("%s, ", tree_text(run, "state"));
+	print_width(&p->data);
+	if (p->data.every_ms && strcmp(tree_text(run, "state"), "running") == 0)
 		printf(", complete until %s", p->data.complete_until);
 	printf("%s\n", color_end(t->color, COLOR_DIM));
 }

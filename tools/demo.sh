@@ -110,7 +110,7 @@ run metrics llama2-lora-2025
 echo
 run get rnnt-2022 eval_accuracy --points 12
 echo
-run get live train/loss
+run get live train/loss --x step --points 12
 echo
 run logs resnet-2018 --tail 5
 echo

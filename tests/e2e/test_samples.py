@@ -1,8 +1,10 @@
 """Samples one by one: every one that was acknowledged is there exactly once, bit for bit, before and after
 it is sealed and merged, whatever comes late, twice or after a sudden end, as long as the project keeps it."""
+import fractions
 import glob
 import gzip
 import json
+import math
 import os
 import random
 import struct
@@ -285,10 +287,7 @@ def test_steps_are_exact():
             for s in late[i:i + 100]:
                 batch.sample(ref, s[0], s[2], step=s[1])
             client.ingest("r", batch)
-        newest = {}
-        for s in samples:  # by rising time: of one time the step differs
-            if s[1] not in newest or newest[s[1]][0] <= s[0]:
-                newest[s[1]] = s
+        newest = newest_of_steps(samples)
         for sealed in (False, True):
             if sealed:
                 wait_for(lambda: all_sealed(server), "sealing")
@@ -299,6 +298,179 @@ def test_steps_are_exact():
             equal([r[4] for r in rows], [newest[s][2] for s in sorted(newest)], "the newest value")
             equal({r[3] for r in rows}, {1}, "count")
             equal(client.query("r", "m", x="step", every="30s")["tier"], "30s", "windows where they are asked for")
+
+
+def newest_of_steps(samples):
+    """step -> its sample: the latest, of these the one that was accepted last."""
+    newest = {}
+    for s in samples:
+        if s[1] is not None and (s[1] not in newest or newest[s[1]][0] <= s[0]):
+            newest[s[1]] = s
+    return newest
+
+
+def total_order(value):
+    pattern = bits(value)
+    return ~pattern & 2**64 - 1 if pattern >> 63 else pattern | 1 << 63
+
+
+def strides(lines, most):
+    """What x=step&points= is to answer of series that are one line, by rising step: each row as a dict."""
+    samples = sorted((s for line in lines for s in newest_of_steps(line).values()),
+                     key=lambda s: (s[1], s[0], total_order(s[2])))
+    ladder = (digit * 10**power for power in range(19) for digit in (1, 2, 5))
+    width = next((w for w in ladder if len({s[1] // w for s in samples}) <= most), 2**65)
+    groups = {}
+    for s in samples:
+        groups.setdefault((s[1] + (2**64 if width == 2**65 else 0)) // width, []).append(s)
+    rows = []
+    for mine in groups.values():
+        values = [v for _, _, v in mine]
+        finite = [v for v in values if math.isfinite(v)]
+        total = sum(map(fractions.Fraction, finite))
+        bad = min(((t, step) for t, step, v in mine if not math.isfinite(v)), default=(None, None))
+        rows.append({"step": mine[-1][1], "first_step": mine[0][1], "time_ms": mine[0][0] // 10**6, "count": len(finite),
+                     "sum": float(total), "mean": float(total) / len(finite) if finite else None,
+                     "min": min(finite, default=None), "max": max(finite, default=None), "first": values[0],
+                     "last": values[-1], "nan": sum(map(math.isnan, values)), "pos_inf": values.count(math.inf),
+                     "neg_inf": values.count(-math.inf), "last_step": mine[-1][1], "bad_step": bad[1],
+                     "step_min": mine[0][1], "step_max": mine[-1][1]})
+    return rows
+
+
+def check_strides(series, lines, most, what):
+    want = strides(lines, most)
+    got = [dict(zip(series["columns"], row)) for row in series["rows"]]
+    equal([(r["first_step"], r["step"]) for r in got], [(r["first_step"], r["step"]) for r in want], f"{what}: steps")
+    check(len(got) <= most, what, len(got), "rows")
+    for g, w in zip(got, want):
+        w = {k: v if v is None or isinstance(v, int) or math.isfinite(v) else
+             "NaN" if math.isnan(v) else "Infinity" if v > 0 else "-Infinity" for k, v in w.items()}
+        equal(g, {k: w[k] for k in g}, f"{what}: a row")
+
+
+STRIDE_AGGS = "count,sum,mean,min,max,first,last,nan,pos_inf,neg_inf,last_step,bad_step,step_min,step_max"
+
+
+def stride_samples(chance, n, every, start=0):
+    """Of a run that was resumed now and then, some of them not finite or without a step, two at one time."""
+    samples, step, t = [], start, BASE
+    for _ in range(n):
+        value = chance.choice((chance.random(), chance.random(), chance.randrange(100) + 0.5, math.nan)) \
+            if chance.random() > 0.02 else chance.choice((math.inf, -math.inf))
+        samples.append((t, None if chance.random() < 0.05 else step, value))
+        t += chance.choice((0, 1, NS))
+        step += every
+        if chance.random() < 0.01:
+            step -= every * chance.randrange(60)
+    return samples
+
+
+def test_points_of_steps():
+    """x=step&points=N: rows of consecutive samples, in ranges of steps of one width; one row a sample if there is room."""
+    chance = random.Random(11)
+    written = {
+        "one": [(BASE, 7, 0.5)], "none": [(BASE, None, 0.5)], "each": stride_samples(chance, 900, 1),
+        "tenth": stride_samples(chance, 500, 10), "prime": stride_samples(chance, 333, 7, -1500),
+        "stray": stride_samples(chance, 300, 1) + [(BASE, 10**15, 9.0)], "far": stride_samples(chance, 50, 1, 10**18 + 3),
+        "ends": [(BASE + i, step, i / 3) for i, step in enumerate((-2**63 + 1, -1, 0, 1, 2**63 - 1))]}
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        for metric, samples in written.items():
+            for i in range(0, len(samples), 97):
+                batch = Batch()
+                ref = batch.series(metric)
+                for t, step, value in samples[i:i + 97]:
+                    batch.sample(ref, t, value, step=step)
+                client.ingest("r", batch)
+        for sealed in (False, True):
+            if sealed:
+                wait_for(lambda: all_sealed(server), "sealing")
+            for most in (1, 2, 3, 7, 60, 333, 1000):
+                answer = client.query("r", "*", x="step", points=most, agg=STRIDE_AGGS)
+                equal((answer["tier"], answer["every_ms"], answer["partial"]), ("raw", 0, False), "samples are told")
+                equal(sorted(s["metric"] for s in answer["series"]), sorted(written), "series")
+                for s in answer["series"]:
+                    check_strides(s, [written[s["metric"]]], most, f"{s['metric']} in {most}")
+            for first, end in ((100, 300), (-700, 13), (0, 1), (5000, 6000), (10**15, 10**15 + 1)):
+                answer = client.query("r", "*", x="step", points=20, agg=STRIDE_AGGS, step_start=first, step_end=end)
+                for s in answer["series"]:
+                    mine = [x for x in written[s["metric"]] if x[1] is not None and first <= x[1] < end]
+                    check_strides(s, [mine], 20, f"{s['metric']} of steps [{first}, {end})")
+            start, end = BASE + 100 * NS, BASE + 205 * NS + 1
+            answer = client.query("r", "each", x="step", points=30, agg=STRIDE_AGGS, start=start // 10**6, end=(end - 1) // 10**6 + 1)
+            check_strides(answer["series"][0], [[x for x in written["each"] if start <= x[0] < end + 10**6 - 1]], 30, "a range of time")
+        answer = client.query("r", "each", x="step", points=50)
+        r = cli("get", "r", "each", "--x", "step", "--points", "50", "--json", "--data", server.data)
+        equal(json.loads(r.stdout)["series"], answer["series"], "beside the server")
+
+
+def test_points_of_steps_are_stable():
+    """As a run goes on its rows stay, until there are too many of them."""
+    samples = [(BASE + i * NS, 3 * i, i / 7) for i in range(1200)]
+    with harness.Server(arguments=LAZY) as server:
+        client = server.client()
+        client.create_run("r")
+        before, widened = [], 0
+        for i in range(0, len(samples), 40):
+            batch = Batch()
+            ref = batch.series("m")
+            for t, step, value in samples[i:i + 40]:
+                batch.sample(ref, t, value, step=step)
+            client.ingest("r", batch)
+            rows = client.query("r", "m", x="step", points=100)["series"][0]["rows"]
+            check(min(i + 40, 40) <= len(rows) <= 100, i, len(rows), "rows")
+            if before and rows[:len(before) - 1] != before[:-1]:  # the last one may have become wider
+                widened += 1
+                check(len(rows) < len(before), "rows change when there are too many", len(before), len(rows))
+            before = rows
+        equal(widened, 4, "3600 steps, each third of them: by themselves, then by 5, 10, 20 and 50")
+
+
+def test_points_of_merged_steps():
+    """by=: all samples of a step that the newest attempt of each series has."""
+    chance = random.Random(12)
+    written = {(rank, host): stride_samples(chance, 200 + 50 * rank, 1 + rank % 2) for rank in range(3) for host in ("a", "b")}
+    with harness.Server(arguments=EAGER) as server:
+        client = server.client()
+        client.create_run("r")
+        for (rank, host), samples in written.items():
+            batch = Batch()
+            for metric in ("m", "n"):
+                ref = batch.series(metric, {"rank": str(rank), "host": host})
+                for t, step, value in samples:
+                    batch.sample(ref, t, value, step=step)
+            client.ingest("r", batch)
+        for sealed in (False, True):
+            if sealed:
+                wait_for(lambda: all_sealed(server), "sealing")
+            for by in ("", "rank", "host"):
+                for points in ({"points": 40}, {"points": 150}, {"points": 10000}):
+                    answer = client.query("r", "*", x="step", by=by, agg=STRIDE_AGGS, **points)
+                    equal(answer["tier"], "raw", "tier")
+                    equal(len(answer["series"]), 2 * {"": 1, "rank": 3, "host": 2}[by], f"lines by {by}")
+                    for s in answer["series"]:
+                        lines = [w for (rank, host), w in written.items()
+                                 if s["labels"] in ({}, {"rank": str(rank)}, {"host": host})]
+                        check_strides(s, lines, points["points"], f"{s['metric']} {s['labels']} {points}")
+
+
+def test_too_many_samples_for_points():
+    """What would take too long to read is answered in windows."""
+    with harness.Server(arguments=("--max-rows", "1000")) as server:
+        client = server.client()
+        client.create_run("r")
+        for metric, n in (("few", 1000), ("many", 1001)):
+            batch = Batch()
+            ref = batch.series(metric)
+            for i in range(n):
+                batch.sample(ref, BASE + i * NS, i / 7, step=i)
+            client.ingest("r", batch)
+        equal(client.query("r", "few", x="step", points=10)["tier"], "raw", "1000 samples")
+        equal(client.query("r", "many", x="step", points=10)["tier"], "30s", "1001 samples")
+        equal(client.query("r", "many", x="step", points=10, step_start=500)["tier"], "raw", "half of them")
+        equal(client.query("r", "*", x="step", by="", points=10)["tier"], "30s", "2001 samples of two lines")
 
 
 def test_old_samples_go():
@@ -325,6 +497,7 @@ def test_old_samples_go():
         greatest = max(t for s in old.values() for t, _, _ in s)
         check(greatest < message.samples_since_ns <= greatest + NS, "since", message.samples_since_ns, greatest)
         equal(client.query("r", "m0", x="step")["tier"], "30s", "x=step shows windows again")
+        check(client.query("r", "m0", x="step", points=100)["tier"] != "raw", "and so do points of steps")
         equal(sum(m["count"] + m["nan"] + m["pos_inf"] + m["neg_inf"] for m in client.metrics("r")), 800, "windows")
         clock.move(10 * 86400)
         wait_for(lambda: not raw_files(server.data), "all to go")
