@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/base/log.h"
 #include "store/flush.h"
@@ -62,15 +63,8 @@ struct floors {
 
 static int floors_add(struct floors *f, const struct flush_row *row)
 {
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		struct floor_mark *p = realloc(f->marks, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->marks = p;
-		f->cap = cap;
-	}
+	if (array_grow(f->marks, f->n, f->cap) < 0)
+		return ERR_NOMEM;
 	f->marks[f->n++] = (struct floor_mark){ row->upto, row->floor_ns };
 	if (row->floor_ns != INT64_MAX && row->floor_ns > f->newest_ns)
 		f->newest_ns = row->floor_ns;
