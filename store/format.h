@@ -80,7 +80,6 @@
 #define BLOCK_VALUE_MAX     4080
 #define BLOCK_BODY_MAX      (BLOCK_VALUE_MAX - STORED_HEADER_BYTES)
 #define JOURNAL_CHUNK_BYTES 65520
-#define LOG_VALUE_MAX       (4 * 1024 * 1024)
 
 enum kind {
 	KIND_STATE = 1,

@@ -190,7 +190,7 @@ static int load_one_series(void *arg, uint32_t rid, uint32_t sid, const struct s
 
 int recover(struct store *s, struct fault *f)
 {
-	int64_t began = clock_mono_ns(), grace_ns = s->options.grace_ns;
+	int64_t grace_ns = s->options.grace_ns;
 	struct kv_txn *t;
 	int err = kv_begin(s->kv, false, &t);
 
@@ -213,7 +213,5 @@ int recover(struct store *s, struct fault *f)
 	if (err < 0)
 		return fault_set(f, err, "data", "%s: recovery failed (%s); run astraml verify --data %s",
 				 s->dir, err_name(err), s->dir);
-	log_debug("recovery: %zu buckets from the journal in %.1f ms", memory_buckets(&s->memory),
-		  (double)(clock_mono_ns() - began) / 1e6);
 	return 0;
 }
