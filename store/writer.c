@@ -4,7 +4,6 @@
  * It takes a turn at a time (turn.h): one transaction, committed with LMDB's full durability.  Then
  * the samples are folded into memory, and everybody is told.  In between it begins flushes.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/base/array.h"

@@ -1,6 +1,5 @@
 #include "tools/serve.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <pthread.h>
