@@ -10,6 +10,12 @@
 #include "store/base/array.h"
 #include "store/base/err.h"
 
+/* Sanitizers end the process where malloc would return NULL, unless they are told this. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
+
 struct list {
 	uint64_t *all;
 	size_t n, cap;
