@@ -72,7 +72,7 @@ $(B)/gen/%.c.o: $(B)/gen/%.c
 	$(call say,CC,$<)$(CC) $(C_FLAGS) -w -MMD -MP -c -o $@ $<
 
 # Loops over columns gain from vectors.
-$(B)/store/column.c.o $(B)/store/scale.c.o $(B)/store/strip.c.o: C_FLAGS += -O3
+$(B)/store/column.c.o $(B)/store/scale.c.o $(B)/store/strip.c.o $(B)/store/strip_bucket.c.o: C_FLAGS += -O3
 
 $(LIB)/libbase.a: $(call objects,$(base_src))
 $(LIB)/libstore.a: $(call objects,$(store_src))

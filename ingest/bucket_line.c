@@ -1,6 +1,5 @@
 #include "ingest/bucket_line.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -15,7 +15,6 @@
 #ifndef INGEST_BUCKET_LINE_H
 #define INGEST_BUCKET_LINE_H
 
-#include "ingest/import/json_span.h"
 #include "store/write.h"
 
 /* Reads the shape; what it says is for intake_bucket to judge.  The record is the caller's to release

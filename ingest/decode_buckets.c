@@ -1,7 +1,6 @@
 #include "ingest/decode_buckets.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "proto/message.h"

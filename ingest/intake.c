@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "store/base/array.h"
 #include "store/base/duration.h"
 #include "store/base/limits.h"
 
@@ -29,15 +30,8 @@ int intake_reject(struct intake *in, uint8_t kind, uint64_t index, enum reject c
 		return fault_set(in->fault, ERR_REFUSED, kind == 's' ? "samples" : "logs",
 				 "more than %d records cannot be kept, the last one because of %s; none was",
 				 REJECTED_MAX, reject_name(code));
-	if (b->n_rejected == in->rejected_cap) {
-		size_t cap = in->rejected_cap ? in->rejected_cap * 2 : 16;
-		struct rejection *p = realloc(b->rejected, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		b->rejected = p;
-		in->rejected_cap = cap;
-	}
+	if (array_grow(b->rejected, b->n_rejected, in->rejected_cap) < 0)
+		return ERR_NOMEM;
 	b->rejected[b->n_rejected++] = (struct rejection){ kind, index, (uint16_t)code };
 	return 0;
 }
@@ -146,20 +140,11 @@ static int check_bucket(const struct intake *in, const struct bucket_record *r, 
 static int room_for_bucket(struct intake *in)
 {
 	struct batch *b = in->batch;
-	size_t cap = in->buckets_cap ? in->buckets_cap * 2 : 16;
-	struct bucket_record *p;
 
 	if (b->n_buckets >= limits.buckets)
 		return fault_set(in->fault, ERR_TOO_LARGE, "bucket",
 				 "more than %" PRIu64 " buckets in one request; split it", limits.buckets);
-	if (b->n_buckets < in->buckets_cap)
-		return 0;
-	p = realloc(b->buckets, cap * sizeof(*p));
-	if (!p)
-		return ERR_NOMEM;
-	b->buckets = p;
-	in->buckets_cap = cap;
-	return 0;
+	return array_grow(b->buckets, b->n_buckets, in->buckets_cap);
 }
 
 int intake_bucket(struct intake *in, struct bucket_record *r, int64_t every_ns)

@@ -1,7 +1,6 @@
 /*
  * line_request.c - the line that a request may begin with: who sends it, and what becomes of the run.
  */
-#include <inttypes.h>
 #include <sodium/utils.h>
 
 #include "ingest/json_fields.h"

@@ -10,6 +10,7 @@
 #include "ingest/json_fields.h"
 #include "ingest/line.h"
 #include "ingest/names.h"
+#include "store/base/array.h"
 #include "store/base/limits.h"
 
 #define SAMPLE_LINE_MIN 22 /* bytes of {"metric":"","value":0 */
@@ -54,22 +55,14 @@ static int define(struct lines *l, const struct series_name *name, uint32_t *ret
 {
 	struct batch *b = l->b;
 	int err = intake_index(l->in, name, (uint32_t)b->n_series, ret);
-	struct batch_series *p;
-	size_t cap;
 
 	if (err < 0 || *ret < b->n_series)
 		return err;
 	if (b->n_series >= limits.series)
 		return line_refuse(l, ERR_TOO_LARGE, "series",
 				   "more than %" PRIu64 " series in one request; split it", limits.series);
-	if (b->n_series == l->series_cap) {
-		cap = l->series_cap ? l->series_cap * 2 : 4;
-		p = realloc(b->series, cap * sizeof(*p));
-		if (!p)
-			return ERR_NOMEM;
-		b->series = p;
-		l->series_cap = cap;
-	}
+	if (array_grow(b->series, b->n_series, l->series_cap) < 0)
+		return ERR_NOMEM;
 	b->series[b->n_series++] = (struct batch_series){ .name = *name };
 	return 0;
 }

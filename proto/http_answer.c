@@ -1,5 +1,4 @@
 /* Answers in one piece: status line and headers, the error document, and handing them over. */
-#include <stdio.h>
 #include <time.h>
 
 #include "proto/http_server.h"

@@ -218,7 +218,7 @@ static long long span_step(double low, double high, unsigned most)
 	return 0;
 }
 
-void axis_span_text(long long s, char ret[AXIS_TEXT_MAX])
+static void span_text(long long s, char ret[AXIS_TEXT_MAX])
 {
 	long long a = s < 0 ? -s : s;
 	const long long parts[] = { a / DAY_S, a % DAY_S / 3600, a % 3600 / 60, a % 60 };
@@ -251,7 +251,7 @@ void axis_spans(double low, double high, unsigned most, struct ticks *ret)
 		return;
 	}
 	for (double at = ceil(low / (double)step) * (double)step; at <= high; at += (double)step)
-		axis_span_text((long long)at, tick_add(ret, at)->text);
+		span_text((long long)at, tick_add(ret, at)->text);
 }
 
 static void date_parts(double at, struct tm *ret)

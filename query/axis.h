@@ -41,7 +41,4 @@ void axis_time(double low, double high, unsigned most, struct ticks *ret);
 /* "0", "30s", "10m", "1h30m", "2d". */
 void axis_spans(double low, double high, unsigned most, struct ticks *ret);
 
-/* The text of a span of whole seconds, as above. */
-void axis_span_text(long long seconds, char ret[AXIS_TEXT_MAX]);
-
 #endif

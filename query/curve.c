@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/err.h"
 
 void curve_release(struct curve *c)
@@ -13,15 +14,8 @@ void curve_release(struct curve *c)
 
 int curve_add(struct curve *c, struct curve_point p)
 {
-	if (c->n == c->room) {
-		size_t room = c->room ? c->room * 2 : 256;
-		struct curve_point *more = realloc(c->points, room * sizeof *more);
-
-		if (!more)
-			return ERR_NOMEM;
-		c->points = more;
-		c->room = room;
-	}
+	if (array_grow(c->points, c->n, c->room) < 0)
+		return ERR_NOMEM;
 	p.shown = p.mean;
 	c->points[c->n++] = p;
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "query/out.h"
+#include "store/base/array.h"
 
 /* Keys of the objects that are open, innermost last; for telling that one comes twice. */
 struct keys {
@@ -159,14 +160,8 @@ static bool key_add(struct text *t, size_t first, struct span key)
 	for (size_t i = first; i < k->n; i++)
 		if (span_equal(k->list[i], key))
 			return bad(t, "a key that the object has already");
-	if (k->n == k->cap) {
-		struct span *list = realloc(k->list, (k->cap + 64) * 2 * sizeof *list);
-
-		if (!list)
-			return bad(t, "more keys than there is memory for");
-		k->list = list;
-		k->cap = (k->cap + 64) * 2;
-	}
+	if (array_grow(k->list, k->n, k->cap) < 0)
+		return bad(t, "more keys than there is memory for");
 	k->list[k->n++] = key;
 	return true;
 }

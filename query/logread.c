@@ -39,7 +39,8 @@ void out_log_attrs(struct out *o, const struct log_record *r)
 	out_raw(o, r->flags & LOG_CONTINUES ? "},\"continues\":true" : "}");
 }
 
-void out_log_line(struct out *o, const struct log_record *r, bool context)
+/* One record as a line of JSON (api 2). */
+static void out_line(struct out *o, const struct log_record *r, bool context)
 {
 	out_raw(o, "{\"seq\":");
 	out_u64(o, r->seq);
@@ -103,7 +104,7 @@ static uint64_t back_of(const struct log_reader *r, uint64_t seq) { return r->as
 
 static void write_record(struct log_reader *r, const struct log_record *rec, bool context)
 {
-	out_log_line(r->out, rec, context);
+	out_line(r->out, rec, context);
 	r->edge = next_after(r, rec->seq);
 }
 

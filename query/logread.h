@@ -65,7 +65,4 @@ void out_log_origin(struct out *o, const struct log_record *r);
 void out_log_text(struct out *o, const struct log_record *r);
 void out_log_attrs(struct out *o, const struct log_record *r);
 
-/* One record as a line of JSON (api 2). */
-void out_log_line(struct out *o, const struct log_record *r, bool context);
-
 #endif

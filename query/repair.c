@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-#include "query/jsontext.h"
-#include "query/term.h"
 #include "query/verb.h"
 #include "store/admin.h"
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
+
 /* ---- one series ---- */
 
 /* Steps of all windows cut into pieces [cut[i], cut[i + 1]); next[i] leads to the first piece from i
@@ -131,36 +133,16 @@ void hidden_release(struct hidden *h)
 	*h = (struct hidden){ 0 };
 }
 
-/* One more of `size` bytes; the list may move. */
-static int list_grow(void **list, size_t n, size_t *cap, size_t size)
-{
-	size_t more = *cap ? *cap * 2 : 64;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = realloc(*list, more * size);
-	if (!p)
-		return ERR_NOMEM;
-	*list = p;
-	*cap = more;
-	return 0;
-}
-
 static int hidden_add(struct hidden *h, size_t series, int64_t start_ns, bool joins)
 {
-	void *list = h->list;
-	int err;
-
 	if (joins) {
 		h->list[h->n - 1].to_ns = start_ns + 1;
 		return 0;
 	}
-	err = list_grow(&list, h->n, &h->cap, sizeof *h->list);
-	h->list = list;
-	if (err == 0)
-		h->list[h->n++] = (struct hidden_range){ series, start_ns, start_ns + 1 };
-	return err;
+	if (array_grow(h->list, h->n, h->cap) < 0)
+		return ERR_NOMEM;
+	h->list[h->n++] = (struct hidden_range){ series, start_ns, start_ns + 1 };
+	return 0;
 }
 
 static int series_end(struct search *s)
@@ -178,17 +160,15 @@ static int series_end(struct search *s)
 static int search_row(void *arg, size_t series, int64_t start_ns, const struct bucket *b)
 {
 	struct search *s = arg;
-	void *windows = s->windows;
 	int err = series == s->series ? 0 : series_end(s);
 
 	s->series = series;
 	if (err < 0 || b->step_max == STEP_NONE)
 		return err;
-	err = list_grow(&windows, s->n, &s->cap, sizeof *s->windows);
-	s->windows = windows;
-	if (err == 0)
-		s->windows[s->n++] = (struct step_window){ start_ns, b->step_min, b->step_max, false };
-	return err;
+	if (array_grow(s->windows, s->n, s->cap) < 0)
+		return ERR_NOMEM;
+	s->windows[s->n++] = (struct step_window){ start_ns, b->step_min, b->step_max, false };
+	return 0;
 }
 
 int hidden_find(const struct scan *scan, struct hidden *ret, bool *ret_partial)

@@ -1,7 +1,6 @@
 /*
  * verb_metrics.c - `astraml metrics`: what each metric of a run has held in its whole life.
  */
-#include <stdlib.h>
 
 #include "query/trend.h"
 

@@ -2,7 +2,6 @@
  * verb_policy.c - `astraml policy`: how long a project's data is kept, and in which windows.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "query/term.h"
 #include "query/verb.h"

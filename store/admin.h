@@ -6,7 +6,8 @@
  *   DIR/owner.token    the owner's token (0600), written once
  *   DIR/BACKUP         in a backup only, and DIR/SHA256SUMS (copy.h)
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
- *   DIR/parts/         sealed parts (part.h); what the manifest does not name is swept at the start
+ *   DIR/parts/         sealed parts, of buckets (part.h) and of samples one by one (rawpart.h); files that
+ *                      no row names (manifest.h, rawrow.h) are swept at the start
  *   DIR/tmp/           files in the making; swept at the start
  *   DIR/quarantine/    what was damaged, for a person to look at (quarantine.h)
  *

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/err.h"
 
 /* What is known of a slot while flushes and parts are walked. */
@@ -68,15 +69,8 @@ static struct slot *slot_get(struct agenda *a, int64_t tier_ns, int64_t from_ns,
 	for (size_t i = s->n; i-- > 0;)
 		if (is_slot(s, i, tier_ns, from_ns))
 			return &s->all[s->hint = i];
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 16;
-		struct slot *p = realloc(s->all, cap * sizeof(*p));
-
-		if (!p)
-			return NULL;
-		s->all = p;
-		s->cap = cap;
-	}
+	if (array_grow(s->all, s->n, s->cap) < 0)
+		return NULL;
 	s->all[s->n] = (struct slot){
 		.job = { .pid = a->pid,
 			 .tier_ns = tier_ns,

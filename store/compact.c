@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "store/base/array.h"
 #include "store/base/duration.h"
 #include "store/base/log.h"
 #include "store/compactor.h"
@@ -151,15 +152,8 @@ static int add_project(void *arg, const struct project *p)
 {
 	struct projects *ps = arg;
 
-	if (ps->n == ps->cap) {
-		size_t cap = ps->cap ? ps->cap * 2 : 16;
-		struct project *all = realloc(ps->all, cap * sizeof(*all));
-
-		if (!all)
-			return ERR_NOMEM;
-		ps->all = all;
-		ps->cap = cap;
-	}
+	if (array_grow(ps->all, ps->n, ps->cap) < 0)
+		return ERR_NOMEM;
 	ps->all[ps->n++] = *p;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/base/array.h"
 #include "store/dir.h"
 #include "store/parts.h"
 #include "store/quarantine.h"
@@ -381,15 +382,8 @@ bool copy_name_known(const char *name)
 
 static int add_name(struct copy_names *n, const char *folder, const char *name)
 {
-	if (n->n == n->cap) {
-		size_t cap = n->cap ? n->cap * 2 : 64;
-		char(*p)[COPY_NAME_MAX] = realloc(n->names, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		n->names = p;
-		n->cap = cap;
-	}
+	if (array_grow(n->names, n->n, n->cap) < 0)
+		return ERR_NOMEM;
 	snprintf(n->names[n->n++], COPY_NAME_MAX, "%s%s", folder, name);
 	return 0;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -201,7 +200,8 @@ static int take_lock(const char *dir, int *ret_fd, struct fault *f)
 	return 0;
 }
 
-int dir_make(const char *dir, struct fault *f)
+/* What is missing of the directory, VERSION and the folders. */
+static int make_all(const char *dir, struct fault *f)
 {
 	static const char *const folders[] = { "hot", "parts", "tmp" };
 	char path[FILE_PATH_MAX];
@@ -244,7 +244,7 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f)
 		return err;
 	err = dir_announce(fd, "");
 	if (err == 0)
-		err = dir_make(dir, f);
+		err = make_all(dir, f);
 	if (err < 0) {
 		close(fd);
 		return fault_default(f, err);

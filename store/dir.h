@@ -20,9 +20,6 @@ int dir_open_writer(const char *dir, int *ret_lock_fd, struct fault *f);
 /* Checks that it is a data directory of a format we read.  ERR_NOT_FOUND, ERR_VERSION. */
 int dir_open_reader(const char *dir, struct fault *f);
 
-/* Makes the directory, VERSION and DIR/hot where they are missing; the rest as dir_open_writer. */
-int dir_make(const char *dir, struct fault *f);
-
 /* Whether it has the mark of a backup. */
 bool dir_is_backup(const char *dir);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/err.h"
 
 struct list {
@@ -11,15 +12,8 @@ struct list {
 
 static int list_add(struct list *l, enum expiry_way way, struct part_id slot)
 {
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : 16;
-		struct expiry *p = realloc(l->all, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		l->all = p;
-		l->cap = cap;
-	}
+	if (array_grow(l->all, l->n, l->cap) < 0)
+		return ERR_NOMEM;
 	l->all[l->n++] = (struct expiry){ way, slot };
 	return 0;
 }

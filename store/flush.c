@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/manifest.h"
 
@@ -289,15 +290,8 @@ static int note_run(struct flush *f, uint32_t rid)
 {
 	if (f->n_runs && f->runs[f->n_runs - 1].rid == rid)
 		return 0;
-	if (f->n_runs == f->runs_cap) {
-		size_t cap = f->runs_cap ? f->runs_cap * 2 : 64;
-		struct run_range *p = realloc(f->runs, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->runs = p;
-		f->runs_cap = cap;
-	}
+	if (array_grow(f->runs, f->n_runs, f->runs_cap) < 0)
+		return ERR_NOMEM;
 	f->runs[f->n_runs++] = (struct run_range){ rid, INT64_MAX, INT64_MIN };
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/flush.h"
 
 /* ---- hours ---- */
@@ -44,15 +45,8 @@ static int add_hour(struct flushed *f, uint32_t pid, int64_t start_ns)
 		f->hours[at].buckets++;
 		return 0;
 	}
-	if (f->n_hours == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 4;
-		struct agenda_hour *p = realloc(f->hours, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->hours = p;
-		f->cap = cap;
-	}
+	if (array_grow(f->hours, f->n_hours, f->cap) < 0)
+		return ERR_NOMEM;
 	memmove(f->hours + at + 1, f->hours + at, (f->n_hours - at) * sizeof(*f->hours));
 	f->hours[at] = (struct agenda_hour){ pid, from, 1 };
 	f->n_hours++;
@@ -142,16 +136,8 @@ static int learn(struct flushes *f, struct store *s, struct kv_txn *t, uint64_t 
 	struct flushed one = { .number = number, .seen_ns = clock_now_ns() };
 	int err = read_hours(s, t, &one);
 
-	if (err == 0 && f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		struct flushed *p = realloc(f->all, cap * sizeof(*p));
-
-		err = p ? 0 : ERR_NOMEM;
-		if (p) {
-			f->all = p;
-			f->cap = cap;
-		}
-	}
+	if (err == 0)
+		err = array_grow(f->all, f->n, f->cap);
 	if (err < 0) {
 		free(one.hours);
 		return err;

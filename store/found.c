@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/err.h"
 #include "store/tier.h"
 
@@ -80,19 +81,6 @@ static size_t place_of(const struct found *f, uint32_t sid)
 	return lo < f->n_sids && f->sids[lo] == sid ? lo : f->n_sids;
 }
 
-/* Where the next one goes; NULL: no memory. */
-static struct found_bucket *room(struct found *f)
-{
-	size_t cap = f->cap ? f->cap * 2 : 64;
-	struct found_bucket *p = f->n < f->cap ? f->all : realloc(f->all, cap * sizeof(*p));
-
-	if (!p)
-		return NULL;
-	f->cap = f->n < f->cap ? f->cap : cap;
-	f->all = p;
-	return &f->all[f->n];
-}
-
 int found_add(struct found *f, struct block_key key, int64_t width_ns, const struct bucket *b)
 {
 	struct found_bucket *to;
@@ -112,8 +100,11 @@ int found_add(struct found *f, struct block_key key, int64_t width_ns, const str
 		return bucket_merge(&to->bucket, b);
 	if (f->n > f->max)
 		return ERR_FULL;
-	to = room(f);
-	err = to ? bucket_copy(&to->bucket, b) : ERR_NOMEM;
+	err = array_grow(f->all, f->n, f->cap);
+	if (err < 0)
+		return err;
+	to = &f->all[f->n];
+	err = bucket_copy(&to->bucket, b);
 	if (err < 0)
 		return err;
 	to->position = f->positions[f->last];

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/flush.h"
 #include "store/parts.h"
@@ -307,16 +308,9 @@ static int hold(struct part_walk *w, struct part *part)
 {
 	struct gather *g = w->g;
 
-	if (g->n_held == g->held_cap) {
-		size_t cap = g->held_cap ? g->held_cap * 2 : 8;
-		struct gather_held *p = realloc(g->held, cap * sizeof(*p));
-
-		if (!p) {
-			parts_put(w->store->parts, part);
-			return ERR_NOMEM;
-		}
-		g->held = p;
-		g->held_cap = cap;
+	if (array_grow(g->held, g->n_held, g->held_cap) < 0) {
+		parts_put(w->store->parts, part);
+		return ERR_NOMEM;
 	}
 	g->held[g->n_held++] = (struct gather_held){ part, w->from_ns, w->to_ns };
 	return 0;

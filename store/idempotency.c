@@ -1,7 +1,6 @@
 #include "store/idempotency.h"
 
 #include <sodium.h>
-#include <stdlib.h>
 
 #include "store/base/bytes.h"
 #include "store/producer.h"

@@ -241,13 +241,6 @@ int kv_get(struct kv_txn *t, enum kv_db db, struct span key, struct span *ret)
 	return error_of(rc);
 }
 
-int kv_put(struct kv_txn *t, enum kv_db db, struct span key, struct span value)
-{
-	MDB_val k = val_of(key), v = val_of(value);
-
-	return error_of(mdb_put(t->txn, t->kv->dbi[db], &k, &v, 0));
-}
-
 int kv_reserve(struct kv_txn *t, enum kv_db db, struct span key, size_t len, bool append, uint8_t **ret)
 {
 	MDB_val k = val_of(key), v = { len, NULL };

@@ -57,7 +57,6 @@ int kv_commit(struct kv_txn *t); /* the transaction is over either way */
 void kv_abort(struct kv_txn *t); /* NULL is fine */
 
 int kv_get(struct kv_txn *t, enum kv_db db, struct span key, struct span *ret);
-int kv_put(struct kv_txn *t, enum kv_db db, struct span key, struct span value);
 
 /* Room for a value of len bytes under a key that must be the greatest (append) or may be any. */
 int kv_reserve(struct kv_txn *t, enum kv_db db, struct span key, size_t len, bool append, uint8_t **ret);

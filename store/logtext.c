@@ -8,6 +8,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "store/base/array.h"
 #include "store/base/compress.h"
 #include "store/logtext_layout.h"
 #include "store/trigrams.h"
@@ -185,15 +186,8 @@ static int add_segment(struct pack *p, struct span segment)
 		err = find_template(p, at, slots, &s.template);
 	if (err < 0)
 		return err;
-	if (p->n_segments == p->segments_cap) {
-		size_t cap = p->segments_cap ? p->segments_cap * 2 : 4096;
-		struct segment *more = realloc(p->segments, cap * sizeof *more);
-
-		if (!more)
-			return ERR_NOMEM;
-		p->segments = more;
-		p->segments_cap = cap;
-	}
+	if (array_grow(p->segments, p->n_segments, p->segments_cap) < 0)
+		return ERR_NOMEM;
 	p->segments[p->n_segments++] = s;
 	return buf_add_varint(&p->ids, s.template);
 }

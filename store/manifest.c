@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/clock.h"
 #include "store/flush.h"
 
@@ -50,15 +51,8 @@ int manifest_row_decode(struct span key, struct span value, struct part_row *ret
 
 static int add_row(struct manifest *m, const struct part_row *row)
 {
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? m->cap * 2 : 16;
-		struct part_row *p = realloc(m->rows, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		m->rows = p;
-		m->cap = cap;
-	}
+	if (array_grow(m->rows, m->n, m->cap) < 0)
+		return ERR_NOMEM;
 	m->rows[m->n++] = *row;
 	return 0;
 }

@@ -1,162 +1,10 @@
 #include "store/memory.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/base/clock.h"
-
-#define CHUNK_PANES 64
-
-/* Open addressing by the tag, which is half of the key's hash: growing needs no keys, and a probe
- * rarely touches another pane. */
-struct slot {
-	uint32_t tag, index; /* index of the pane + 1; 0: empty */
-};
-
-struct table {
-	int64_t epoch_ns;
-	uint64_t first_batch;
-	int64_t least_start, greatest_start;
-	size_t buckets, bytes;
-	uint32_t n; /* panes */
-	struct pane **chunks;
-	size_t n_chunks, chunks_cap;
-	struct slot *slots;
-	size_t mask; /* number of slots - 1 */
-};
-
-static void *must(void *p)
-{
-	if (!p) {
-		fputs("astraml: out of memory while folding; the journal has everything, restart\n", stderr);
-		abort();
-	}
-	return p;
-}
-
-static struct table *table_new(int64_t epoch_ns, uint64_t first_batch)
-{
-	struct table *t = must(calloc(1, sizeof(*t)));
-
-	t->epoch_ns = epoch_ns;
-	t->first_batch = first_batch;
-	t->least_start = INT64_MAX;
-	t->greatest_start = INT64_MIN;
-	t->mask = 31;
-	t->slots = must(calloc(t->mask + 1, sizeof(*t->slots)));
-	return t;
-}
-
-static inline struct pane *table_pane(const struct table *t, uint32_t i)
-{
-	return &t->chunks[i / CHUNK_PANES][i % CHUNK_PANES];
-}
-
-static void table_free(struct table *t)
-{
-	if (!t)
-		return;
-	for (uint32_t i = 0; i < t->n; i++)
-		pane_release(table_pane(t, i));
-	for (size_t i = 0; i < t->n_chunks; i++)
-		free(t->chunks[i]);
-	free(t->chunks);
-	free(t->slots);
-	free(t);
-}
-
-static size_t table_bytes(const struct table *t) { return t->bytes + (t->mask + 1) * sizeof(struct slot); }
-
-static uint32_t tag_of(uint32_t group, int64_t start_ns)
-{
-	uint64_t h = ((uint64_t)start_ns ^ ((uint64_t)group << 32 | group)) * 0x9e3779b97f4a7c15u;
-
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93u;
-	return (uint32_t)(h >> 32);
-}
-
-static void table_rehash(struct table *t)
-{
-	size_t mask = t->mask * 2 + 1;
-	struct slot *slots = must(calloc(mask + 1, sizeof(*slots)));
-
-	for (size_t i = 0; i <= t->mask; i++) {
-		size_t at = t->slots[i].tag & mask;
-
-		if (!t->slots[i].index)
-			continue;
-		while (slots[at].index)
-			at = (at + 1) & mask;
-		slots[at] = t->slots[i];
-	}
-	free(t->slots);
-	t->slots = slots;
-	t->mask = mask;
-}
-
-static struct pane *table_append(struct table *t)
-{
-	if (t->n == t->n_chunks * CHUNK_PANES) {
-		if (t->n_chunks == t->chunks_cap) {
-			t->chunks_cap = t->chunks_cap ? t->chunks_cap * 2 : 8;
-			t->chunks = must(realloc(t->chunks, t->chunks_cap * sizeof(*t->chunks)));
-		}
-		t->chunks[t->n_chunks++] = must(malloc(CHUNK_PANES * sizeof(struct pane)));
-	}
-	return table_pane(t, t->n++);
-}
-
-static struct pane *table_add(struct table *t, int64_t start_ns, uint32_t window_ms, uint32_t group,
-			      uint32_t tag, size_t at)
-{
-	struct pane *p = table_append(t);
-
-	pane_init(p, start_ns, window_ms, group);
-	t->bytes += pane_bytes(p);
-	t->slots[at] = (struct slot){ tag, t->n };
-	if (start_ns < t->least_start)
-		t->least_start = start_ns;
-	if (start_ns > t->greatest_start)
-		t->greatest_start = start_ns;
-	if (t->n > t->mask / 2)
-		table_rehash(t);
-	return p;
-}
-
-/* The next pane of these series and this start, from slot *at on, which moves past it; NULL: there
- * is none, and *at is where it belongs.  Runs of different windows may share a group. */
-static struct pane *table_next(const struct table *t, int64_t start_ns, uint32_t group, uint32_t tag,
-			       size_t *at)
-{
-	for (; t->slots[*at].index; *at = (*at + 1) & t->mask) {
-		struct pane *p;
-
-		if (t->slots[*at].tag != tag)
-			continue;
-		p = table_pane(t, t->slots[*at].index - 1);
-		if (p->group != group || p->start_ns != start_ns)
-			continue;
-		*at = (*at + 1) & t->mask;
-		return p;
-	}
-	return NULL;
-}
-
-static struct pane *table_pane_of(struct table *t, int64_t start_ns, uint32_t window_ms, uint32_t group)
-{
-	uint32_t tag = tag_of(group, start_ns);
-	size_t at = tag & t->mask;
-	struct pane *p;
-
-	while ((p = table_next(t, start_ns, group, tag, &at)))
-		if (p->window_ms == window_ms)
-			return p;
-	return table_add(t, start_ns, window_ms, group, tag, at);
-}
-
-/* ---- memory ---- */
+#include "store/panetable.h"
 
 void memory_init(struct memory *m) { *m = (struct memory){ .floor_ns = INT64_MIN }; }
 
@@ -496,7 +344,7 @@ static int table_lookup(const struct table *t, const struct wanted *w)
 	int err = 0;
 
 	for (size_t i = 0, next; i < w->n && err == 0; i = next) {
-		uint32_t group = w->sids[i] / PANE_SERIES, tag = tag_of(group, t->least_start);
+		uint32_t group = w->sids[i] / PANE_SERIES, tag = table_tag(group, t->least_start);
 		size_t at = tag & t->mask;
 		const struct pane *p;
 

@@ -97,7 +97,6 @@ struct series_name {
 };
 
 #define RANK_NONE (-1)
-#define SEQ_NONE  0 /* sequences of log records start at 1 */
 
 enum log_flags {
 	LOG_CONTINUES = 1, /* a line over LOG_TEXT_MAX was split here; the next record goes on with it */
@@ -105,7 +104,7 @@ enum log_flags {
 };
 
 struct log_record {
-	uint64_t seq;
+	uint64_t seq; /* from 1 */
 	int64_t t_ns, observed_ns;
 	enum level level;
 	int32_t rank; /* RANK_NONE, or >= 0 */

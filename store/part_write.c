@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/base/array.h"
 #include "store/base/compress.h"
 #include "store/file.h"
 #include "store/part_layout.h"
@@ -150,15 +151,8 @@ static int run_place(struct part_writer *w, const struct part_name *name, size_t
 			*ret = i;
 			return 0;
 		}
-	if (w->n_runs == w->runs_cap) {
-		size_t cap = w->runs_cap ? w->runs_cap * 2 : 16;
-		struct run_note *p = realloc(w->runs, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		w->runs = p;
-		w->runs_cap = cap;
-	}
+	if (array_grow(w->runs, w->n_runs, w->runs_cap) < 0)
+		return ERR_NOMEM;
 	w->runs[w->n_runs] = (struct run_note){ *name, INT64_MAX, INT64_MIN };
 	*ret = w->n_runs++;
 	return 0;

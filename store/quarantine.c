@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/file.h"
 #include "store/stored.h"
@@ -64,15 +65,8 @@ static int encode(const struct quarantined *row, struct buf *out)
 
 int quarantine_add(struct quarantine *q, const struct quarantined *row)
 {
-	if (q->n == q->cap) {
-		size_t cap = q->cap ? q->cap * 2 : 8;
-		struct quarantined *p = realloc(q->rows, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		q->rows = p;
-		q->cap = cap;
-	}
+	if (array_grow(q->rows, q->n, q->cap) < 0)
+		return ERR_NOMEM;
 	q->rows[q->n++] = *row;
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/rawagenda.h"
 
 #define PIECE 4096 /* samples that are handed on together */
@@ -47,15 +48,8 @@ static int add_series(void *arg, const struct rawpart_series *s)
 {
 	struct merge *m = arg;
 
-	if (m->n_runs == m->runs_cap) {
-		size_t cap = m->runs_cap ? m->runs_cap * 2 : 256;
-		struct run_name *p = realloc(m->runs, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		m->runs = p;
-		m->runs_cap = cap;
-	}
+	if (array_grow(m->runs, m->n_runs, m->runs_cap) < 0)
+		return ERR_NOMEM;
 	m->runs[m->n_runs++] = (struct run_name){ s->sid, s->rid };
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "store/base/array.h"
 #include "store/base/compress.h"
 #include "store/file.h"
 #include "store/manifest.h"
@@ -180,15 +181,8 @@ static int run_place(struct rawpart_writer *w, uint32_t rid, const char *id, siz
 			*ret = i;
 			return 0;
 		}
-	if (w->n_runs == w->runs_cap) {
-		size_t cap = w->runs_cap ? w->runs_cap * 2 : 16;
-		struct run_note *p = realloc(w->runs, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		w->runs = p;
-		w->runs_cap = cap;
-	}
+	if (array_grow(w->runs, w->n_runs, w->runs_cap) < 0)
+		return ERR_NOMEM;
 	w->runs[w->n_runs] = (struct run_note){ .rid = rid, .least = INT64_MAX, .greatest = INT64_MIN };
 	memcpy(w->runs[w->n_runs].id, id, ID_MAX + 1);
 	*ret = w->n_runs++;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/base/limits.h"
 #include "store/flush.h"
@@ -48,15 +49,8 @@ int raw_row_decode(struct span key, struct span value, struct raw_row *ret)
 
 static int add_row(struct raw_rows *r, const struct raw_row *row)
 {
-	if (r->n == r->cap) {
-		size_t cap = r->cap ? r->cap * 2 : 16;
-		struct raw_row *p = realloc(r->rows, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		r->rows = p;
-		r->cap = cap;
-	}
+	if (array_grow(r->rows, r->n, r->cap) < 0)
+		return ERR_NOMEM;
 	r->rows[r->n++] = *row;
 	return 0;
 }

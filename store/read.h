@@ -46,32 +46,28 @@ int view_deleted_runs(struct view *v, const char *project, uint32_t before, run_
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
-/* From now on view_buckets and view_windows of this view give up with ERR_FULL, and have told nothing,
- * when they would hold more than max buckets at once (SIZE_MAX: never); *found, which outlives the view,
- * is how many the last call held. */
+/* From now on view_windows of this view gives up with ERR_FULL, and has told nothing, when it would hold
+ * more than max buckets at once (SIZE_MAX: never); *found, which outlives the view, is how many the last
+ * call held. */
 void view_bound(struct view *v, size_t max, size_t *found);
+
+/* From now on the caller of view_windows looks only at these fields (bucket.h; 0: all). */
+void view_fields(struct view *v, unsigned fields);
 
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
  * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
- * Where the windows that were recorded are no longer kept they are as wide as the finest that are.
+ * width_ns is a multiple of the run's window and of view_width, and divides from and to; or 0: windows as
+ * they were recorded, and where these are no longer kept as wide as the finest that are.  Coarser tiers are
+ * read where they serve; the windows are the same to the last bit.
  * Memory is proportional to the number of buckets found: cut long ranges into slots.
- * *ret_partial (may be NULL) is set when a damaged block had to be left out. */
+ * *ret_partial (may be NULL) is set when a damaged block had to be left out.
+ * ERR_BUSY: of that width they are not kept any more, as view_width would say now; nothing was told. */
 typedef int (*bucket_fn)(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b);
-int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
-		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial);
-
-/* From now on the callers of view_buckets and view_windows look only at these fields (bucket.h; 0: all). */
-void view_fields(struct view *v, unsigned fields);
-
-/* As view_buckets, merged into windows of width_ns, which is a multiple of the run's window and of
- * view_width, and divides from and to.  Coarser tiers are read where they serve; the windows are the
- * same to the last bit.  ERR_BUSY: of that width they are not kept any more, as view_width would say now;
- * nothing was told. */
 int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		 int64_t to_ns, int64_t width_ns, bucket_fn fn, void *arg, bool *ret_partial);
 
-/* The least width that all windows make up which view_buckets gives of the run in [from, to), where finer
- * ones are no longer kept: mostly that of the widest.  It divides a day.  0: all are as recorded. */
+/* The least width that all windows of the run in [from, to) make up as they are kept, where finer ones no
+ * longer are: mostly that of the widest.  It divides a day.  0: all are as recorded. */
 int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns);
 
 /* One bucket for each series that has any sample: of its whole life, also of times of which no windows

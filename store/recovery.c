@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/base/log.h"
 #include "store/flush.h"
@@ -62,15 +63,8 @@ struct floors {
 
 static int floors_add(struct floors *f, const struct flush_row *row)
 {
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		struct floor_mark *p = realloc(f->marks, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->marks = p;
-		f->cap = cap;
-	}
+	if (array_grow(f->marks, f->n, f->cap) < 0)
+		return ERR_NOMEM;
 	f->marks[f->n++] = (struct floor_mark){ row->upto, row->floor_ns };
 	if (row->floor_ns != INT64_MAX && row->floor_ns > f->newest_ns)
 		f->newest_ns = row->floor_ns;
@@ -196,7 +190,7 @@ static int load_one_series(void *arg, uint32_t rid, uint32_t sid, const struct s
 
 int recover(struct store *s, struct fault *f)
 {
-	int64_t began = clock_mono_ns(), grace_ns = s->options.grace_ns;
+	int64_t grace_ns = s->options.grace_ns;
 	struct kv_txn *t;
 	int err = kv_begin(s->kv, false, &t);
 
@@ -219,7 +213,5 @@ int recover(struct store *s, struct fault *f)
 	if (err < 0)
 		return fault_set(f, err, "data", "%s: recovery failed (%s); run astraml verify --data %s",
 				 s->dir, err_name(err), s->dir);
-	log_debug("recovery: %zu buckets from the journal in %.1f ms", memory_buckets(&s->memory),
-		  (double)(clock_mono_ns() - began) / 1e6);
 	return 0;
 }

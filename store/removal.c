@@ -1,7 +1,5 @@
 #include "store/removal.h"
 
-#include <stdlib.h>
-
 #include "store/base/bytes.h"
 #include "store/change.h"
 

@@ -20,7 +20,8 @@ static int add_span(struct buf *out, struct span s)
 	return err < 0 ? err : buf_add(out, s.data, s.len);
 }
 
-int run_encode(const struct run *r, struct buf *out)
+/* Appends the row's body.  The stored state is never RUN_LOST. */
+static int encode(const struct run *r, struct buf *out)
 {
 	uint8_t fixed[FIXED_BYTES];
 	int err;
@@ -133,7 +134,7 @@ int run_put(struct kv_txn *t, const struct run *r)
 	int err;
 
 	buf_init(&body, r->spec_json.len + r->sources_json.len + 512);
-	err = run_encode(r, &body);
+	err = encode(r, &body);
 	if (err == 0)
 		err = stored_put(t, KV_RUN, KIND_RUN, rid_key(r->rid, key), buf_span(&body));
 	buf_release(&body);

@@ -14,9 +14,6 @@
 #include "store/stored.h"
 #include "store/write.h"
 
-/* Appends the row's body.  The stored state is never RUN_LOST. */
-int run_encode(const struct run *r, struct buf *out);
-
 /* As stored; ret is to be released. */
 int run_decode(uint32_t rid, struct span body, struct run *ret);
 

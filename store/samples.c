@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/journal.h"
 #include "store/project.h"
@@ -104,15 +105,8 @@ static int add(struct gathering *g, uint32_t series, const struct point *p)
 	if (p->t_ns < g->from_ns || p->t_ns >= g->to_ns || compare_at(&at, &g->from) < 0 ||
 	    (g->cut && compare_at(&at, &g->upto) >= 0))
 		return 0;
-	if (g->n == g->cap) {
-		size_t cap = g->cap ? g->cap * 2 : 1024;
-		struct found *more = realloc(g->found, cap * sizeof(*more));
-
-		if (!more)
-			return ERR_NOMEM;
-		g->found = more;
-		g->cap = cap;
-	}
+	if (array_grow(g->found, g->n, g->cap) < 0)
+		return ERR_NOMEM;
 	g->found[g->n++] = (struct found){ series, g->order++, *p };
 	if (g->n >= g->full)
 		cut_slice(g);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/flush.h"
 #include "store/gather.h"
 
@@ -20,15 +21,8 @@ static int add_run(void *arg, const struct run_range *r)
 
 	if (r->greatest < s->from_ns || r->least >= s->to_ns)
 		return 0;
-	if (s->n_runs == s->runs_cap) {
-		size_t cap = s->runs_cap ? s->runs_cap * 2 : 64;
-		struct run_range *p = realloc(s->runs, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		s->runs = p;
-		s->runs_cap = cap;
-	}
+	if (array_grow(s->runs, s->n_runs, s->runs_cap) < 0)
+		return ERR_NOMEM;
 	s->runs[s->n_runs++] = (struct run_range){ r->rid, INT64_MAX, INT64_MIN };
 	return 0;
 }
@@ -172,15 +166,8 @@ static int add_series(void *arg, uint32_t rid, uint32_t sid, const struct series
 	struct slot_source *s = arg;
 
 	(void)name;
-	if (s->n_series == s->series_cap) {
-		size_t cap = s->series_cap ? s->series_cap * 2 : 256;
-		struct sid_run *p = realloc(s->series, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		s->series = p;
-		s->series_cap = cap;
-	}
+	if (array_grow(s->series, s->n_series, s->series_cap) < 0)
+		return ERR_NOMEM;
 	s->series[s->n_series++] = (struct sid_run){ sid, rid };
 	return 0;
 }

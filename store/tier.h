@@ -12,9 +12,8 @@
 
 #include "store/model.h"
 
-#define TIER_RECORDED   0
-#define TIER_WHOLE      INT64_MAX
-#define TIER_SLOT_LEAST NS_PER_DAY
+#define TIER_RECORDED 0
+#define TIER_WHOLE    INT64_MAX
 
 static inline bool tier_divides_day(int64_t tier_ns) { return tier_ns > 0 && NS_PER_DAY % tier_ns == 0; }
 

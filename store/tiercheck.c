@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/cover.h"
 #include "store/file.h"
 #include "store/partcheck.h"
@@ -45,15 +46,8 @@ static void check_row(const struct tiers *c, const struct part_row *row, const s
 
 int tiercheck_damaged_add(struct tiercheck_damaged *d, uint64_t number)
 {
-	if (d->n == d->cap) {
-		size_t cap = d->cap ? d->cap * 2 : 8;
-		uint64_t *p = realloc(d->numbers, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		d->numbers = p;
-		d->cap = cap;
-	}
+	if (array_grow(d->numbers, d->n, d->cap) < 0)
+		return ERR_NOMEM;
 	d->numbers[d->n++] = number;
 	return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/cover.h"
 #include "store/flush.h"
 #include "store/pair.h"
@@ -27,15 +28,8 @@ static int range_series(void *arg, uint32_t rid, uint32_t sid, const struct seri
 
 	(void)rid;
 	(void)name;
-	if (r->n == r->cap) {
-		size_t cap = r->cap ? r->cap * 2 : 64;
-		uint32_t *p = realloc(r->sids, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		r->sids = p;
-		r->cap = cap;
-	}
+	if (array_grow(r->sids, r->n, r->cap) < 0)
+		return ERR_NOMEM;
 	r->sids[r->n++] = sid;
 	return 0;
 }

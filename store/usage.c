@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/logs.h"
 #include "store/manifest.h"
@@ -166,15 +167,8 @@ static struct usage_column *column_row(struct column_count *c, const char *name,
 		if (c->list[i].every_ns == c->tier_ns && strcmp(c->list[i].name, name) == 0 &&
 		    strcmp(c->list[i].codec, codec) == 0)
 			return &c->list[i];
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? c->cap * 2 : 64;
-		struct usage_column *p = realloc(c->list, cap * sizeof(*p));
-
-		if (!p)
-			return NULL;
-		c->list = p;
-		c->cap = cap;
-	}
+	if (array_grow(c->list, c->n, c->cap) < 0)
+		return NULL;
 	c->list[c->n] = (struct usage_column){ .every_ns = c->tier_ns, .name = name, .codec = codec };
 	return &c->list[c->n++];
 }

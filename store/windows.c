@@ -113,12 +113,6 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 
 void view_fields(struct view *v, unsigned fields) { v->fields = fields; }
 
-int view_buckets(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, int64_t from_ns,
-		 int64_t to_ns, bucket_fn fn, void *arg, bool *ret_partial)
-{
-	return view_windows(v, rid, sids, n_sids, from_ns, to_ns, TIER_RECORDED, fn, arg, ret_partial);
-}
-
 int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
 		bool *ret_partial)
 {

@@ -4,9 +4,9 @@
  * It takes a turn at a time (turn.h): one transaction, committed with LMDB's full durability.  Then
  * the samples are folded into memory, and everybody is told.  In between it begins flushes.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/log.h"
 #include "store/batch.h"
 #include "store/compact.h"
@@ -24,15 +24,8 @@
 
 int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 {
-	if (s->n_journal == s->journal_cap) {
-		size_t cap = s->journal_cap ? s->journal_cap * 2 : 256;
-		struct journal_size *p = realloc(s->journal, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		s->journal = p;
-		s->journal_cap = cap;
-	}
+	if (array_grow(s->journal, s->n_journal, s->journal_cap) < 0)
+		return ERR_NOMEM;
 	s->journal[s->n_journal++] = (struct journal_size){ batch, bytes };
 	atomic_fetch_add(&s->journal_bytes, bytes);
 	return 0;
@@ -40,15 +33,8 @@ int note_journal(struct store *s, uint64_t batch, uint64_t bytes)
 
 int note_altered(struct store *s, uint32_t rid)
 {
-	if (s->n_altered == s->altered_cap) {
-		size_t cap = s->altered_cap ? s->altered_cap * 2 : 64;
-		uint32_t *p = realloc(s->altered, cap * sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		s->altered = p;
-		s->altered_cap = cap;
-	}
+	if (array_grow(s->altered, s->n_altered, s->altered_cap) < 0)
+		return ERR_NOMEM;
 	s->altered[s->n_altered++] = rid;
 	return 0;
 }

@@ -1,6 +1,5 @@
 #include "tools/serve.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -13,9 +12,8 @@
 #include "query/service.h"
 #include "store/base/log.h"
 
-#define DRAIN_MS       10000
-#define TRIM_EVERY_S   10
-#define PATH_PARTS_MAX 8
+#define DRAIN_MS     10000
+#define TRIM_EVERY_S 10
 
 struct serve {
 	struct store *store;
@@ -130,8 +128,6 @@ int serve_start(const struct serve_options *o, struct serve **ret, struct fault 
 }
 
 const char *serve_url(const struct serve *s) { return http_server_url(s->http, 0); }
-
-bool serve_broken(struct serve *s) { return store_broken(s->store); }
 
 /* Queries end first, so that draining finds no stream that goes on; the writer last, so that every
  * request under way gets its answer. */
@@ -301,7 +297,7 @@ static int wait_for_end(struct serve *s, const sigset_t *signals)
 			return EXIT_OK;
 		if (i % TRIM_EVERY_S == 0)
 			malloc_trim(0); /* what a peak has left behind */
-		if (serve_broken(s)) {
+		if (store_broken(s->store)) {
 			log_error("serve: the store failed; stopping");
 			return EXIT_TROUBLE;
 		}

@@ -27,9 +27,6 @@ struct serve;
 int serve_start(const struct serve_options *o, struct serve **ret, struct fault *f);
 const char *serve_url(const struct serve *s); /* of the first listener */
 
-/* A commit failed for another reason than a full disk: nothing more can be promised. */
-bool serve_broken(struct serve *s);
-
 /* Takes no more requests, answers those under way, commits, closes.  NULL is fine. */
 void serve_stop(struct serve *s);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/model.h"
 
 void csv_rows_init(struct csv_rows *r, struct input *in, char comment)
@@ -27,15 +28,8 @@ static int add_cell(struct csv_rows *r, struct span cell, struct fault *f)
 {
 	if (r->n == CSV_CELLS_MAX)
 		return bad_row(r, f, "has more than 100,000 cells: this is no CSV file");
-	if (r->n == r->cap) {
-		size_t cap = r->cap ? r->cap * 2 : 32;
-		struct span *p = reallocarray(r->cells, cap, sizeof(*p));
-
-		if (!p)
-			return fault_default(f, ERR_NOMEM);
-		r->cells = p;
-		r->cap = cap;
-	}
+	if (array_grow(r->cells, r->n, r->cap) < 0)
+		return fault_default(f, ERR_NOMEM);
 	r->cells[r->n++] = cell;
 	return 0;
 }

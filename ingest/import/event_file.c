@@ -247,7 +247,6 @@ static int add_record(struct event_file *e, const struct record_reader *r, struc
 	}
 	e->large += r->record.passed_over;
 	e->others += event.others;
-	e->restarts += event.is_restart;
 	e->offset += r->record.bytes;
 	return 0;
 }

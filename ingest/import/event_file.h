@@ -28,7 +28,7 @@ struct event_file {
 
 	/* what was left out: values of other kinds, records over TFRECORD_DATA_MAX, scalars without a time,
 	 * scalars whose tag cannot be a metric's name; and SessionLog.START met */
-	uint64_t others, large, timeless, nameless, restarts;
+	uint64_t others, large, timeless, nameless;
 };
 
 /* Takes the path over.  ERR_NOMEM frees it. */

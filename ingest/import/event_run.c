@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ingest/import/report.h"
+#include "store/base/array.h"
 
 #define ID_TEXT_BYTES (2 * EVENT_FILE_ID_BYTES + 1)
 
@@ -36,15 +37,8 @@ int event_run_add(struct event_run *r, const char *path)
 
 	if (r->n > 0 && bsearch(&key, r->files, r->n, sizeof(key), by_path))
 		return 0;
-	if (r->n == r->cap) {
-		size_t cap = r->cap ? 2 * r->cap : 4;
-		struct event_file *p = reallocarray(r->files, cap, sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		r->files = p;
-		r->cap = cap;
-	}
+	if (array_grow(r->files, r->n, r->cap) < 0)
+		return ERR_NOMEM;
 	err = event_file_init(&e, strdup(path));
 	if (err < 0)
 		return err;

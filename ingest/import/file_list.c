@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "store/base/array.h"
+
 #define HASH_BYTES   16 /* the least that BLAKE2b of libsodium gives; 4 of them are used */
 #define KEPT_OF_LONG (ID_MAX - 9)
 
@@ -62,22 +64,12 @@ void run_id_of_name(const char *name, char ret[ID_MAX + 1])
 	snprintf(ret + kept, ID_MAX + 1 - kept, "-%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
 }
 
-/* Makes room for one more. */
-static void *grown(void *p, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return p;
-	*cap = *cap ? *cap * 2 : 16;
-	return reallocarray(p, *cap, size);
-}
-
 static struct import_item *add_item(struct file_list *l, const char *name)
 {
-	struct import_item *p = grown(l->items, l->n, &l->cap, sizeof(*p));
+	struct import_item *p;
 
-	if (!p)
+	if (array_grow(l->items, l->n, l->cap) < 0)
 		return NULL;
-	l->items = p;
 	p = &l->items[l->n];
 	*p = (struct import_item){ .name = strdup(name) };
 	if (!p->name)

@@ -8,8 +8,8 @@
 #ifndef INGEST_IMPORT_INPUT_H
 #define INGEST_IMPORT_INPUT_H
 
-#include "store/base/progress.h"
 #include "store/base/buf.h"
+#include "store/base/progress.h"
 
 #define INPUT_DIGEST_BYTES 32
 

@@ -1,7 +1,6 @@
 #include "ingest/import/json_span.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 struct cursor {

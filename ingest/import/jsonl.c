@@ -8,7 +8,6 @@
 
 #include "ingest/import/format.h"
 #include "ingest/import/json_span.h"
-#include "ingest/names.h"
 
 #define LINE_BYTES_MAX (16u << 20) /* a text of 1 MiB in JSON, and in base64 */
 #define LOOK_BYTES     (64u << 10)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/model.h"
 
 void line_facts_init(struct line_facts *f)
@@ -27,15 +28,8 @@ void line_facts_clear(struct line_facts *f)
 
 int line_facts_add(struct line_facts *f, const struct line_record *r)
 {
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 8;
-		struct line_record *p = reallocarray(f->records, cap, sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		f->records = p;
-		f->cap = cap;
-	}
+	if (array_grow(f->records, f->n, f->cap) < 0)
+		return ERR_NOMEM;
 	f->records[f->n++] = *r;
 	if (r->has_time && !f->has_time) {
 		f->has_time = true;

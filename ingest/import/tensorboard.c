@@ -14,6 +14,7 @@
 #include "ingest/import/event_run.h"
 #include "ingest/import/file_list.h"
 #include "ingest/import/report.h"
+#include "store/base/array.h"
 
 struct tensorboard {
 	const struct import_job *job;
@@ -59,15 +60,8 @@ static int add_run(struct tensorboard *t, const char *id, const char *name, stru
 {
 	struct event_run *r;
 
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? 2 * t->cap : 16;
-		struct event_run **p = reallocarray(t->runs, cap, sizeof(*p));
-
-		if (!p)
-			return ERR_NOMEM;
-		t->runs = p;
-		t->cap = cap;
-	}
+	if (array_grow(t->runs, t->n, t->cap) < 0)
+		return ERR_NOMEM;
 	r = calloc(1, sizeof(*r));
 	if (!r || event_run_init(r, id, name, &t->upload) < 0) {
 		if (r)

@@ -9,7 +9,6 @@ enum { EVENT_WALL_TIME = 1, EVENT_STEP, EVENT_FILE_VERSION, EVENT_SUMMARY = 5, E
 enum { SUMMARY_VALUE = 1 };
 enum { VALUE_TAG = 1, VALUE_SIMPLE, VALUE_OLD_HISTOGRAM, VALUE_AUDIO = 6, VALUE_TENSOR = 8, VALUE_METADATA };
 enum { METADATA_PLUGIN = 1, PLUGIN_NAME = 1 };
-enum { SESSION_STATUS = 1, SESSION_START = 1 };
 enum { TENSOR_DTYPE = 1, TENSOR_SHAPE, TENSOR_CONTENT = 4 };
 enum { SHAPE_DIMENSION = 2, SHAPE_UNKNOWN_RANK };
 
@@ -37,28 +36,12 @@ bool event_time_ns(double seconds, int64_t *ret_ns)
 	return true;
 }
 
-/* A message of scalars, of which one is looked for; 0 when it is not there. */
-static int find_number(struct span message, uint32_t number, uint64_t *ret)
-{
-	struct reader r = reader_of(message);
-	struct message_field f;
-	int err;
-
-	*ret = 0;
-	while ((err = message_next(&r, &f)) == 0)
-		if (f.number == number && f.type == WIRE_VARINT)
-			*ret = f.value;
-	return err < 0 ? err : 0;
-}
-
 static int parse_field(struct event *e, const struct message_field *f)
 {
 	static const enum wire_type types[] = { [EVENT_WALL_TIME] = WIRE_FIXED64,  [EVENT_STEP] = WIRE_VARINT,
 						[EVENT_FILE_VERSION] = WIRE_BYTES, [4] = WIRE_BYTES,
 						[EVENT_SUMMARY] = WIRE_BYTES,      [6] = WIRE_BYTES,
 						[EVENT_SESSION_LOG] = WIRE_BYTES };
-	uint64_t status;
-	int err = 0;
 
 	if (f->number > EVENT_SESSION_LOG)
 		return 0;
@@ -68,10 +51,7 @@ static int parse_field(struct event *e, const struct message_field *f)
 		e->has_time = event_time_ns(bits_double(f->value), &e->t_ns);
 	if (f->number == EVENT_STEP)
 		e->step = (int64_t)f->value;
-	e->is_version |= f->number == EVENT_FILE_VERSION;
-	if (f->number == EVENT_SESSION_LOG && (err = find_number(f->bytes, SESSION_STATUS, &status)) == 0)
-		e->is_restart = status == SESSION_START;
-	return err;
+	return 0;
 }
 
 int event_parse(struct span record, struct event *ret)

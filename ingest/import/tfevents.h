@@ -29,8 +29,7 @@ struct event_scalar {
 struct event {
 	bool has_time; /* wall_time lies in 1970 .. 2261 */
 	int64_t t_ns;
-	int64_t step; /* 0 where none is written, as protobuf has it */
-	bool is_version, is_restart;
+	int64_t step;                 /* 0 where none is written, as protobuf has it */
 	uint64_t others;              /* values met that are no scalars */
 	struct reader fields, values; /* where event_next stands */
 };

@@ -49,18 +49,6 @@ void *arena_alloc(struct arena *a, size_t n)
 	return p;
 }
 
-char *arena_strdup(struct arena *a, const void *s, size_t len)
-{
-	char *p = arena_alloc(a, len + 1);
-
-	if (!p)
-		return NULL;
-	if (len)
-		memcpy(p, s, len);
-	p[len] = 0;
-	return p;
-}
-
 static void chunks_free(struct arena_chunk *c)
 {
 	while (c) {

@@ -19,9 +19,6 @@ struct arena {
 void arena_init(struct arena *a, size_t cap_bytes);
 void *arena_alloc(struct arena *a, size_t n);
 
-/* A copy with a final NUL added; NULL past the cap. */
-char *arena_strdup(struct arena *a, const void *s, size_t len);
-
 /* Forgets everything, keeps the first chunk for the next request. */
 void arena_reset(struct arena *a);
 void arena_release(struct arena *a);

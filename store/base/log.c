@@ -1,26 +1,19 @@
 #include "store/base/log.h"
 
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "store/base/clock.h"
 
-static atomic_int least_level = LOG_INFO;
-
-void log_set_level(enum log_level least) { atomic_store(&least_level, (int)least); }
-
 void log_line(enum log_level level, const char *format, ...)
 {
-	static const char *const names[] = { "debug", "info ", "warn ", "error" };
+	static const char *const names[] = { "info ", "warn ", "error" };
 	char line[1024], when[CLOCK_TEXT_MAX];
 	va_list ap;
 	int n;
 	ssize_t done;
 
-	if ((int)level < atomic_load(&least_level))
-		return;
 	clock_format(clock_now_ns() / NS_PER_MS * NS_PER_MS, when);
 	n = snprintf(line, sizeof(line), "%s %s ", when, names[level]);
 	va_start(ap, format);

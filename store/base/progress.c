@@ -1,6 +1,5 @@
 #include "store/base/progress.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 

@@ -155,7 +155,7 @@ static int on_run(void *arg, const struct run *r)
 
 	w->n = 0;
 	must(view_series(w->view, r->rid, on_series, w) == 0, "series");
-	return view_buckets(w->view, r->rid, w->sids, w->n, INT64_MIN, INT64_MAX, on_bucket, NULL, NULL);
+	return view_windows(w->view, r->rid, w->sids, w->n, INT64_MIN, INT64_MAX, 0, on_bucket, NULL, NULL);
 }
 
 int main(int argc, char **argv)

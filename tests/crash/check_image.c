@@ -104,7 +104,7 @@ static int dump_run(struct seen *s)
 			return 0;
 	}
 	if (err == 0)
-		err = view_buckets(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, on_bucket, s,
+		err = view_windows(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, 0, on_bucket, s,
 				   &partial);
 	if (err == 0) {
 		struct samples_at at = { 0 };

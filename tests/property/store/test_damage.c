@@ -244,7 +244,7 @@ static int answers_of_run(struct view *v, uint32_t rid, struct digest *d, bool *
 	d->n_sids = 0;
 	err = view_series(v, rid, on_series, d);
 	if (err == 0)
-		err = view_buckets(v, rid, d->sids, d->n_sids, 0, INT64_MAX, on_bucket, d, partial);
+		err = view_windows(v, rid, d->sids, d->n_sids, 0, INT64_MAX, 0, on_bucket, d, partial);
 	return err < 0 ? err : view_logs(v, rid, &all, on_log, d, partial);
 }
 

@@ -1,6 +1,6 @@
 /*
  * The store against a plain oracle: random batches, some sent twice, some late, with flushes,
- * compactions and restarts in between; whatever happened, view_buckets tells what merging all samples tells,
+ * compactions and restarts in between; whatever happened, view_windows tells what merging all samples tells,
  * here and in a reader beside the writer.  Some come as buckets that were made elsewhere.
  */
 #include <pthread.h>
@@ -311,7 +311,7 @@ static void check_all(struct world *w, struct store *s)
 		shuffle(c.asked, n);
 	assert_int_equal(view_open(s, &v), 0);
 	view_fields(v, c.fields);
-	assert_int_equal(view_buckets(v, w->run.rid, c.asked, n, from, to, check_bucket, &c, &partial), 0);
+	assert_int_equal(view_windows(v, w->run.rid, c.asked, n, from, to, 0, check_bucket, &c, &partial), 0);
 	view_close(v);
 	assert_false(partial);
 	assert_int_equal(c.seen, expected);

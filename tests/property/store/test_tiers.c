@@ -553,7 +553,7 @@ static struct told *tell_all(struct world *w, size_t series, int64_t piece_ns)
 	for (int64_t at = T0; at < end_ns;) {
 		int64_t to = at + 1 + (int64_t)(rnd() % (uint64_t)piece_ns);
 
-		assert_int_equal(view_buckets(v, w->run[0].rid, &w->sids[0][series], 1, at, to, note_told,
+		assert_int_equal(view_windows(v, w->run[0].rid, &w->sids[0][series], 1, at, to, 0, note_told,
 					      told, NULL),
 				 0);
 		at = to;

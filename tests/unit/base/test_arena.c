@@ -66,27 +66,12 @@ static void reset_gives_all_back(void **state)
 	assert_null(a.chunks);
 }
 
-static void strings_end_with_nul(void **state)
-{
-	struct arena a;
-	char *s;
-	(void)state;
-
-	arena_init(&a, 100);
-	s = arena_strdup(&a, "ab\0cd", 5);
-	assert_memory_equal(s, "ab\0cd", 6);
-	assert_string_equal(arena_strdup(&a, NULL, 0), "");
-	assert_null(arena_strdup(&a, s, 200));
-	arena_release(&a);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_aligned_and_its_own),
 		cmocka_unit_test(holds_no_more_than_its_cap),
 		cmocka_unit_test(reset_gives_all_back),
-		cmocka_unit_test(strings_end_with_nul),
 	};
 	return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }

@@ -288,7 +288,7 @@ static void test_what_is_no_scalar(void **state)
 
 static void test_other_events(void **state)
 {
-	static const char start[] = "\x08\x01", stop[] = "\x08\x02";
+	static const char start[] = "\x08\x01";
 	struct event e;
 	struct event_scalar s;
 
@@ -297,16 +297,11 @@ static void test_other_events(void **state)
 	put(message_put_bytes(&event, 3, span_str("brain.Event:2")));
 	put(message_put_bytes(&event, 10, span_str("who wrote it")));
 	assert_int_equal(walk(buf_span(&event), &e, &s), 0);
-	assert_true(e.is_version && !e.is_restart && e.has_time);
+	assert_true(e.has_time);
 	assert_int_equal(e.t_ns, 0);
 	begin();
 	put(message_put_bytes(&event, 7, span_str(start)));
 	assert_int_equal(walk(buf_span(&event), &e, &s), 0);
-	assert_true(e.is_restart && !e.is_version);
-	begin();
-	put(message_put_bytes(&event, 7, span_str(stop)));
-	assert_int_equal(walk(buf_span(&event), &e, &s), 0);
-	assert_false(e.is_restart);
 	assert_int_equal(walk(span_str(""), &e, &s), 0);
 	assert_int_equal(e.others, 0);
 }
@@ -326,7 +321,6 @@ static void test_cut_and_garbage(void **state)
 		"\x2a\x06\x0a\x04\x42\x02\x0d\x01",     /* dtype as 32 bits */
 		"\x2a\x07\x0a\x05\x42\x03\x2a\x01\x01", /* a quarter of a float */
 		"\x2a\x06\x0a\x04\x4a\x02\x0a\x07",     /* a plugin longer than the metadata */
-		"\x3a\x02\x08",                         /* a session log that ends in a tag */
 		"\x2b",                                 /* a group */
 		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 	};

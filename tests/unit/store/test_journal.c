@@ -305,14 +305,15 @@ static void test_damage_is_told(void **state)
 	struct columns c = make(40000, RANDOM, RANDOM, RANDOM, false);
 	char dir[64];
 	struct kv *kv = open_kv(dir);
-	uint8_t key[10] = { 0, 0, 0, 0, 0, 0, 0, 1, 0, 1 };
+	uint8_t key[10] = { 0, 0, 0, 0, 0, 0, 0, 1, 0, 1 }, *value;
 	struct kv_txn *t;
 	int n = 0;
 
 	(void)state;
 	round_trip(kv, 1, &c);
 	assert_int_equal(kv_begin(kv, true, &t), 0);
-	assert_int_equal(kv_put(t, KV_JOURNAL, span_of(key, 10), span_of("not a chunk", 11)), 0);
+	assert_int_equal(kv_reserve(t, KV_JOURNAL, span_of(key, 10), 11, false, &value), 0);
+	memcpy(value, "not a chunk", 11);
 	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);
 	assert_int_equal(kv_del(t, KV_JOURNAL, span_of(key, 10)), 0);
 	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);

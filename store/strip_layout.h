@@ -1,0 +1,51 @@
+/*
+ * strip_layout.h - what strip.c and strip_bucket.c agree on: the columns of a strip, while it is put or got.
+ *
+ * strip_bucket.c takes buckets apart into them and puts them together again; strip.c carries them to and from
+ * the streams, in the order of strip.h.
+ */
+#ifndef STORE_STRIP_LAYOUT_H
+#define STORE_STRIP_LAYOUT_H
+
+#include "store/strip.h"
+
+enum { FLAG_RARE = 1, FLAG_FIRST_NONE = 2, FLAG_LAST_NONE = 4, FLAG_NONE = 8, FLAGS = 16 };
+#define FORMS_ALL (2 * 9 * STRIP_SUMS)
+
+typedef int64_t column[STRIP_MAX];
+
+struct strip {
+	size_t n, n_full, n_rare, n_stored;
+	int64_t window_ns;
+	uint16_t full[STRIP_MAX], rare[STRIP_MAX]; /* which buckets these are */
+	uint16_t stored[STRIP_MAX];                /* which of the full ones have the column at hand */
+	column index, count, flags, start, last_t, last_step, last_m;         /* of all */
+	column first_t, first_step, step_min, step_max, form, first_m, min_m; /* of full ones */
+	column nan, pos_inf, neg_inf, bad_t, bad_step;                        /* of rare ones */
+	double last[STRIP_MAX], first[STRIP_MAX], min[STRIP_MAX], max[STRIP_MAX], hi[STRIP_MAX],
+	    lo[STRIP_MAX];
+	/* at hand: the stored ones of a column, and its references */
+	column some_m, ref[COLUMN_REFS_MAX];
+	double some[4 * STRIP_MAX];
+	strip_column_fn watch; /* NULL: nobody does */
+	void *watch_arg;
+};
+
+/* A bucket's form says where its first, min, max and sum are (strip.h). */
+static inline unsigned first_form(int64_t form) { return (unsigned)form / (9 * STRIP_SUMS); }
+static inline unsigned min_form(int64_t form) { return (unsigned)form / (3 * STRIP_SUMS) % 3; }
+static inline unsigned max_form(int64_t form) { return (unsigned)form / STRIP_SUMS % 3; }
+static inline enum strip_sum sum_form(int64_t form) { return (enum strip_sum)((unsigned)form % STRIP_SUMS); }
+
+static inline bool is_full(const struct strip *s, size_t i)
+{
+	return s->count[i] != 1 || s->flags[i] & FLAG_RARE;
+}
+
+/* Puts all columns of the strip, whose counts are set; the sums of STRIP_ANY are not among them. */
+int strip_columns_put(struct strip *s, struct column_out *o);
+
+/* Gets those that these fields (WANT_..., not 0) need, of s->n buckets of s->window_ns.  ERR_CORRUPT. */
+int strip_columns_get(struct strip *s, struct column_in *in, unsigned fields);
+
+#endif
