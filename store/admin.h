@@ -144,7 +144,8 @@ struct store_stats {
 	uint64_t parts, part_buckets, part_bytes;
 	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
 	uint64_t raw_batches;                       /* flushed, but in the journal still */
-	uint64_t quarantined; /* blocks and parts that were set aside, by run that misses something */
+	uint64_t
+	    quarantined; /* blocks and parts set aside, by run that misses something; batches of samples */
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;

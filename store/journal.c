@@ -327,8 +327,9 @@ static int decode_record(struct span bytes, uint32_t rid, struct columns *c, str
 	return buckets ? decode_buckets(&r, c, ret) : decode_samples(&r, c, ret);
 }
 
+/* *ret_damaged: ERR_CORRUPT is of the entry, not of fn. */
 static int decode_entry(struct span entry, uint64_t batch, uint32_t rid, struct columns *c, journal_fn fn,
-			void *arg)
+			void *arg, bool *ret_damaged)
 {
 	struct reader r = reader_of(entry);
 	int err = 0;
@@ -338,6 +339,7 @@ static int decode_entry(struct span entry, uint64_t batch, uint32_t rid, struct 
 		struct journal_record rec;
 
 		err = r.bad ? ERR_CORRUPT : decode_record(bytes, rid, c, &rec);
+		*ret_damaged = err == ERR_CORRUPT;
 		if (err == 0 && (rid == 0 || rid == rec.rid))
 			err = fn(arg, batch, &rec);
 	}
@@ -389,8 +391,10 @@ static int read_entry(struct entry_reader *e, uint64_t *ret_batch, struct buf *o
 		struct stored s;
 
 		if (e->err < 0 || e->key.len != KEY_BYTES || get_be64(e->key.data) != batch ||
-		    get_be16(e->key.data + 8) != i)
-			return ERR_CORRUPT;
+		    get_be16(e->key.data + 8) != i) {
+			err = ERR_CORRUPT;
+			break;
+		}
 		err = stored_open(e->key, e->value, KIND_JOURNAL, &s);
 		if (err == 0)
 			err = buf_add(out, s.body.data, s.body.len);
@@ -403,31 +407,86 @@ static int read_entry(struct entry_reader *e, uint64_t *ret_batch, struct buf *o
 	return err;
 }
 
-int journal_read(struct kv_txn *t, uint64_t after, uint32_t rid, journal_fn fn, void *arg)
+/* To the first chunk after those of a batch, wherever the cursor is. */
+static void seek_after(struct entry_reader *e, uint64_t batch)
+{
+	uint8_t key[KEY_BYTES];
+
+	e->err = batch == UINT64_MAX ? ERR_NOT_FOUND
+				     : kv_seek(e->cursor, key_of(batch + 1, 0, key), &e->key, &e->value);
+}
+
+static bool is_past(const struct entry_reader *e, const struct journal_range *range)
+{
+	return range->upto && e->key.len == KEY_BYTES && get_be64(e->key.data) > range->upto;
+}
+
+int journal_read(struct kv_txn *t, const struct journal_range *range, journal_fn fn, void *arg)
 {
 	struct entry_reader e = { 0 };
 	struct columns columns = { 0 };
-	uint8_t key[KEY_BYTES];
 	struct buf entry;
 	int err = kv_cursor_open(t, KV_JOURNAL, &e.cursor);
 
 	if (err < 0)
 		return err;
 	buf_init(&entry, ENTRY_MAX);
-	e.err = kv_seek(e.cursor, key_of(after + 1, 0, key), &e.key, &e.value);
-	while (err == 0 && e.err == 0) {
+	seek_after(&e, range->after);
+	while (err == 0 && e.err == 0 && !is_past(&e, range)) {
 		uint64_t batch;
+		bool damaged;
 
 		err = read_entry(&e, &batch, &entry);
+		damaged = err == ERR_CORRUPT && batch != 0;
 		if (err == 0)
-			err = decode_entry(buf_span(&entry), batch, rid, &columns, fn, arg);
+			err = decode_entry(buf_span(&entry), batch, range->rid, &columns, fn, arg, &damaged);
+		if (damaged && range->damaged) {
+			err = range->damaged(arg, batch);
+			seek_after(&e, batch);
+		}
 	}
 	if (err == 0 && e.err != ERR_NOT_FOUND)
-		err = e.err;
+		err = e.err; /* 0 past the range */
 	columns_release(&columns);
 	buf_release(&entry);
 	kv_cursor_close(e.cursor);
 	return err;
+}
+
+int journal_bytes(struct kv_txn *t, uint64_t batch, struct buf *out)
+{
+	uint8_t at[KEY_BYTES];
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(t, KV_JOURNAL, &c), moved;
+
+	if (err < 0)
+		return err;
+	for (moved = kv_seek(c, key_of(batch, 0, at), &key, &value);
+	     moved == 0 && err == 0 && key.len == KEY_BYTES && get_be64(key.data) == batch;
+	     moved = kv_next(c, &key, &value))
+		err = buf_add(out, value.data, value.len);
+	kv_cursor_close(c);
+	return err < 0 ? err : moved < 0 && moved != ERR_NOT_FOUND ? moved : 0;
+}
+
+int journal_del(struct kv_txn *t, uint64_t batch)
+{
+	uint8_t at[KEY_BYTES];
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(t, KV_JOURNAL, &c);
+
+	if (err < 0)
+		return err;
+	while (err == 0) {
+		err = kv_seek(c, key_of(batch, 0, at), &key, &value);
+		if (err < 0 || key.len != KEY_BYTES || get_be64(key.data) != batch)
+			break;
+		err = kv_cursor_del(c);
+	}
+	kv_cursor_close(c);
+	return err == ERR_NOT_FOUND ? 0 : err;
 }
 
 int journal_trim(struct kv_txn *t, uint64_t upto, size_t max_chunks, bool *ret_more)

@@ -41,10 +41,22 @@ int journal_encode(const struct journal_record *rec, struct buf *out);
 /* Puts an entry of records under `batch`, which is the greatest. */
 int journal_put(struct kv_txn *t, uint64_t batch, struct span records);
 
-/* Calls fn for each record of each batch > after, in order; rid 0: of all runs.  The columns are
- * borrowed for the call.  A non-zero value of fn ends the walk and is returned. */
+/* Calls fn for each record of the batches of a range, in order.  The columns are borrowed for the call.  A
+ * non-zero value of fn ends the walk and is returned.  ERR_CORRUPT: a batch is damaged; with `damaged`, which
+ * may end the walk likewise, it is told and passed over instead, maybe after some of its records. */
 typedef int (*journal_fn)(void *arg, uint64_t batch, const struct journal_record *rec);
-int journal_read(struct kv_txn *t, uint64_t after, uint32_t rid, journal_fn fn, void *arg);
+struct journal_range {
+	uint64_t after, upto; /* batches (after, upto]; upto 0: no end */
+	uint32_t rid;         /* 0: records of all runs */
+	int (*damaged)(void *arg, uint64_t batch);
+};
+int journal_read(struct kv_txn *t, const struct journal_range *range, journal_fn fn, void *arg);
+
+/* Appends what is stored of a batch to out, chunk after chunk, each with its header: unchecked. */
+int journal_bytes(struct kv_txn *t, uint64_t batch, struct buf *out);
+
+/* Deletes one batch, whatever is there of it. */
+int journal_del(struct kv_txn *t, uint64_t batch);
 
 /* Deletes batches <= upto, at most max_chunks chunks; *ret_more when some are left. */
 int journal_trim(struct kv_txn *t, uint64_t upto, size_t max_chunks, bool *ret_more);

@@ -13,7 +13,7 @@
 #include "store/stored.h"
 
 #define KEY_BYTES 8
-#define ROW_FIXED 52
+#define ROW_FIXED 60
 
 /* ---- rows ---- */
 
@@ -36,6 +36,7 @@ int quarantine_decode(struct span key, struct span value, struct quarantined *re
 	row.flush = read_le64(&r);
 	row.part = read_le64(&r);
 	row.offset = read_le64(&r);
+	row.batch = read_le64(&r);
 	file = read_lenspan(&r);
 	if (r.bad || reader_left(&r) || file.len >= QUARANTINE_FILE_MAX)
 		return ERR_CORRUPT;
@@ -57,6 +58,7 @@ static int encode(const struct quarantined *row, struct buf *out)
 	put_le64(body + 28, row->flush);
 	put_le64(body + 36, row->part);
 	put_le64(body + 44, row->offset);
+	put_le64(body + 52, row->batch);
 	err = buf_add(out, body, sizeof(body));
 	if (err == 0)
 		err = buf_add_varint(out, len);
@@ -196,6 +198,17 @@ bool quarantine_hides_flushed(const struct quarantine *q, const struct manifest 
 	return false;
 }
 
+int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, bool *ret)
+{
+	struct quarantine q = { 0 };
+	int err = quarantine_read(t, 0, &q);
+
+	for (size_t i = 0; i < q.n && err == 0; i++)
+		*ret |= q.rows[i].batch && rid <= q.rows[i].rid;
+	quarantine_release(&q);
+	return err;
+}
+
 /* ---- files ---- */
 
 static int place_of(const char *dir, const char *file, char *ret_folder, char *ret_path)
@@ -209,22 +222,38 @@ static int place_of(const char *dir, const char *file, char *ret_folder, char *r
 	return err < 0 ? err : file_sync_path(dir);
 }
 
-int quarantine_keep(const char *dir, const char *file, struct span bytes)
+static int write_synced(const char *path, struct span bytes)
 {
-	char folder[FILE_PATH_MAX], path[FILE_PATH_MAX];
-	int err = place_of(dir, file, folder, path), fd;
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640), err;
 
-	if (err < 0)
-		return err;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
-		return errno == EEXIST ? 0 : file_error();
+		return file_error();
 	err = file_write(fd, bytes);
 	if (err == 0 && fsync(fd) != 0)
 		err = ERR_IO;
 	close(fd);
+	return err;
+}
+
+/* Made in tmp/: what has its name is whole, whenever the power went. */
+int quarantine_keep(const char *dir, const char *file, struct span bytes)
+{
+	char folder[FILE_PATH_MAX], path[FILE_PATH_MAX], tmp[FILE_PATH_MAX], made[FILE_PATH_MAX];
+	int err = place_of(dir, file, folder, path);
+
+	if (err == 0)
+		err = file_path(dir, "tmp", tmp);
+	if (err == 0)
+		err = file_path(tmp, file, made);
 	if (err < 0)
-		unlink(path);
+		return err;
+	if (access(path, F_OK) == 0)
+		return file_sync_path(folder);
+	err = write_synced(made, bytes);
+	if (err == 0 && rename(made, path) != 0)
+		err = file_error();
+	if (err < 0)
+		unlink(made);
 	return err < 0 ? err : file_sync_path(folder);
 }
 

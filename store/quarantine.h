@@ -3,11 +3,16 @@
  *
  * The bytes of a damaged block, or a damaged part, become a file of DIR/quarantine, for a person to look
  * at; a row in the hot store says what is missing since, and answers that might have had it are partial.
- * A block of a flush leaves the hot store in the transaction that puts the row.  One of a part stays in
- * the part, which is made anew without it whenever its slot is (compact_quarantine.c decides when).
+ * A block of a flush leaves the hot store in the transaction that puts the row, a batch of the journal
+ * likewise (rawaside.c).  A block of a part stays in the part, which is made anew without it whenever its
+ * slot is (compact_quarantine.c decides when).
  *
  * Row (kind QUARANTINE), key pid u32, number u32: rid u32, least start i64, greatest start i64, newest u64,
- * flush u64, part u64, offset u64, s file.
+ * flush u64, part u64, offset u64, batch u64, s file.
+ *
+ * Whose samples a batch had cannot be told when it is damaged.  Its row is of no project (pid 0) and no time
+ * (least start above greatest); its windows are in blocks, so only samples one by one are missing, of any
+ * time, and of any run up to rid, the newest that there was.
  */
 #ifndef STORE_QUARANTINE_H
 #define STORE_QUARANTINE_H
@@ -25,6 +30,7 @@ struct quarantined {
 	uint64_t newest;                /* number of the newest part then: later ones may lack them */
 	uint64_t flush;                 /* whose block it was; 0: a part's */
 	uint64_t part, offset;          /* number of the part, and where in it */
+	uint64_t batch;                 /* of the journal, with samples; 0: windows are missing */
 	char file[QUARANTINE_FILE_MAX]; /* in DIR/quarantine; empty: nothing could be read */
 };
 
@@ -53,6 +59,9 @@ bool quarantine_hides(const struct quarantine *q, const struct part_id *part, ui
 /* The same of what parts have not folded of the flushes. */
 bool quarantine_hides_flushed(const struct quarantine *q, const struct manifest *parts, uint32_t rid,
 			      int64_t from_ns, int64_t to_ns);
+
+/* Sets *ret where samples of the run may be missing, as batches were set aside; leaves it else. */
+int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, bool *ret);
 
 /* Writes bytes into a file of dir/quarantine, synced; one that is there stays. */
 int quarantine_keep(const char *dir, const char *file, struct span bytes);

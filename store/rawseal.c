@@ -162,11 +162,9 @@ static int skip_project(struct sealing *s, uint32_t pid)
 	return 0;
 }
 
-/* Whether the walk is past the range: at a batch of its own, so that none is cut. */
-static bool past(struct sealing *s, uint64_t batch)
+/* Whether there is enough: at a batch of its own, so that none is cut. */
+static bool enough(struct sealing *s, uint64_t batch)
 {
-	if (batch > s->upto)
-		return true;
 	if (s->samples >= RAWSEAL_RANGE && batch > s->after) {
 		s->upto = batch - 1;
 		return true;
@@ -181,7 +179,7 @@ static int count_record(void *arg, uint64_t batch, const struct journal_record *
 	uint32_t pid = RUN_GONE;
 	int err = 0;
 
-	if (past(s, batch))
+	if (enough(s, batch))
 		return 1;
 	s->samples += rec->n;
 	if (rec->n)
@@ -217,7 +215,7 @@ static int walk(struct sealing *s, uint64_t after, journal_fn fn)
 
 	if (err < 0)
 		return err;
-	err = journal_read(s->txn, after, 0, fn, s);
+	err = journal_read(s->txn, &(struct journal_range){ .after = after, .upto = s->upto }, fn, s);
 	kv_abort(s->txn);
 	return err < 0 ? err : 0;
 }
@@ -241,8 +239,7 @@ static int take_record(void *arg, uint64_t batch, const struct journal_record *r
 {
 	struct sealing *s = arg;
 
-	if (batch > s->upto)
-		return 1;
+	(void)batch;
 	for (size_t i = 0; i < rec->n; i++) {
 		size_t place = rec->sid[i] < s->n_places ? s->place[rec->sid[i]] : 0;
 
@@ -455,7 +452,7 @@ int rawseal_some(struct store *store, const struct raw_keeps *keeps, int64_t now
 	if (err == 0)
 		tell(&s, report);
 	sealing_release(&s);
-	return err;
+	return err == ERR_CORRUPT ? rawaside_batches(store, state.sealed, state.trimmed) : err;
 }
 
 /* ---- where nobody keeps any ---- */

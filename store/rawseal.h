@@ -29,9 +29,10 @@ int raw_keeps_read(struct kv_txn *t, struct raw_keeps *ret);
 void raw_keeps_release(struct raw_keeps *k);
 int64_t raw_keep_of(const struct raw_keeps *k, uint32_t pid); /* 0 for one that is not there */
 
-/* Seals the oldest batches that are flushed and not sealed yet.  *ret_made: what was made is added. 1: there
- * was none.  ERR_CORRUPT: the journal is damaged, or what was made is not what it was made from; ERR_GONE:
- * *stop was set, or a run went away; ERR_DISK_FULL; ERR_IO. */
+/* Seals the oldest batches that are flushed and not sealed yet; where some are damaged these are set aside
+ * instead, and the next call seals the rest.  What was made is added to *report.  1: there was none.
+ * ERR_CORRUPT: something else is damaged, or what was made is not what it was made from; ERR_GONE: *stop was
+ * set, or a run went away; ERR_DISK_FULL; ERR_IO. */
 struct raw_report {
 	uint64_t parts, samples, bytes; /* made of the journal */
 	uint64_t merged, expired;       /* parts that were taken in; that went */
@@ -39,7 +40,13 @@ struct raw_report {
 int rawseal_some(struct store *s, const struct raw_keeps *keeps, int64_t now_ns, atomic_bool *stop,
 		 struct raw_report *report);
 
-/* As the above, of all batches at once, where no project keeps any samples: nothing is read.  1: one does. */
+/* rawaside.c: those batches of (after, upto] that are damaged leave the journal for DIR/quarantine.  They are
+ * flushed, so windows have what they brought; samples of it are missing (quarantine.h).  ERR_CORRUPT: none
+ * is. */
+int rawaside_batches(struct store *s, uint64_t after, uint64_t upto);
+
+/* As rawseal_some, of all batches at once, where no project keeps any samples: nothing is read.  1: one does.
+ */
 int rawseal_skip(struct store *s, int64_t now_ns);
 
 /* Deletes sealed batches from the journal. */

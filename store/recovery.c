@@ -146,7 +146,8 @@ int replay(struct kv_txn *t, uint32_t rid, int64_t floor_ns, struct memory *m, s
 		err = floors_read(t, &state, &r.floors);
 	if (err == 0) {
 		m->floor_ns = r.floors.newest_ns > floor_ns ? r.floors.newest_ns : floor_ns;
-		err = journal_read(t, state.trimmed, rid, replay_record, &r);
+		err = journal_read(t, &(struct journal_range){ .after = state.trimmed, .rid = rid },
+				   replay_record, &r);
 	}
 	free(r.floors.marks);
 	return err;
@@ -188,9 +189,49 @@ static int load_one_series(void *arg, uint32_t rid, uint32_t sid, const struct s
 	return registry_add(&s->series, rid, sid, name);
 }
 
+static int pass_record(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	(void)arg;
+	(void)batch;
+	(void)rec;
+	return 0;
+}
+
+static int note_first(void *arg, uint64_t batch)
+{
+	*(uint64_t *)arg = batch;
+	return 1;
+}
+
+/* The oldest batch of the tail that is damaged; 0: none is. */
+static uint64_t first_damaged(struct kv_txn *t, uint64_t trimmed)
+{
+	struct journal_range tail = { .after = trimmed, .damaged = note_first };
+	uint64_t batch = 0;
+
+	(void)journal_read(t, &tail, pass_record, &batch);
+	return batch;
+}
+
+/* A damaged batch that is in no block is not passed over: what it held was acknowledged, and is nowhere else.
+ */
+static int refuse(struct store *s, int err, uint64_t batch, struct fault *f)
+{
+	if (batch)
+		return fault_set(
+		    f, err, "data",
+		    "%s: recovery failed: batch %llu of the journal is damaged, and what was "
+		    "acknowledged with it is nowhere else here; nothing was changed; restore a backup "
+		    "(astraml restore), and see astraml verify --data %s",
+		    s->dir, (unsigned long long)batch, s->dir);
+	return fault_set(f, err, "data", "%s: recovery failed (%s); run astraml verify --data %s", s->dir,
+			 err_name(err), s->dir);
+}
+
 int recover(struct store *s, struct fault *f)
 {
 	int64_t grace_ns = s->options.grace_ns;
+	uint64_t damaged = 0;
 	struct kv_txn *t;
 	int err = kv_begin(s->kv, false, &t);
 
@@ -207,11 +248,12 @@ int recover(struct store *s, struct fault *f)
 		err = replay(t, 0, clock_now_ns() - grace_ns, &s->memory, s);
 	atomic_store(&s->grace_ns, grace_ns);
 	s->applied = s->state;
+	if (err == ERR_CORRUPT)
+		damaged = first_damaged(t, s->state.trimmed);
 	kv_abort(t);
 	if (err == 0)
 		err = flush_sweep(s->kv, s->state.flush);
 	if (err < 0)
-		return fault_set(f, err, "data", "%s: recovery failed (%s); run astraml verify --data %s",
-				 s->dir, err_name(err), s->dir);
+		return refuse(s, err, damaged, f);
 	return 0;
 }

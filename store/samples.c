@@ -11,6 +11,7 @@
 #include "store/base/bytes.h"
 #include "store/journal.h"
 #include "store/project.h"
+#include "store/quarantine.h"
 #include "store/rawmake.h"
 #include "store/view.h"
 
@@ -154,6 +155,22 @@ static int take_record(void *arg, uint64_t batch, const struct journal_record *r
 	return err;
 }
 
+static int miss_batch(void *arg, uint64_t batch)
+{
+	struct gathering *g = arg;
+
+	(void)batch;
+	g->partial = true;
+	return 0;
+}
+
+static int read_journal(struct gathering *g, struct kv_txn *t, uint64_t sealed, uint32_t rid)
+{
+	struct journal_range range = { .after = sealed, .rid = rid, .damaged = miss_batch };
+
+	return journal_read(t, &range, take_record, g);
+}
+
 static int take_samples(void *arg, uint32_t sid, const struct point *p, size_t n)
 {
 	struct gathering *g = arg;
@@ -273,11 +290,13 @@ static int gather(struct gathering *g, const struct store *s, uint32_t rid, bool
 	if (err == 0 && keep != 0) {
 		err = state_get(t, &state);
 		if (err == 0)
+			err = quarantine_hides_samples(t, rid, &g->partial);
+		if (err == 0)
 			err = raw_rows_read(t, pid, &rows);
 		if (err == 0)
 			err = read_parts(g, s, &rows, rid, last_try);
 		if (err == 0)
-			err = journal_read(t, state.sealed, rid, take_record, g);
+			err = read_journal(g, t, state.sealed, rid);
 	}
 	raw_rows_release(&rows);
 	kv_abort(t);

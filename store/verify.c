@@ -454,7 +454,8 @@ static int walk_all(struct verify *v)
 		v->all += stat.entries[db];
 	for (int db = 0; db < KV_DBS && err == 0; db++)
 		err = walk(v, (enum kv_db)db);
-	if (err == 0 && journal_read(v->txn, v->state.sealed, 0, count_entry, v) < 0)
+	if (err == 0 &&
+	    journal_read(v->txn, &(struct journal_range){ .after = v->state.sealed }, count_entry, v) < 0)
 		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
 	return err < 0 ? err : tiercheck(v->store, v->txn, &v->damaged, tell_part, v);
 }

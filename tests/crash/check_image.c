@@ -7,6 +7,7 @@
  *   trouble SENTENCE                                     from store_verify
  *   log RUN SEQ TEXT
  *   bucket RUN METRIC START_NS COUNT SUM MIN MAX         of the project "default"
+ *   total RUN METRIC COUNT SUM MIN MAX                   of the run's whole life
  *   sample RUN METRIC TIME_NS STEP VALUE
  *   ok
  * Exit 1, without "ok", when the directory cannot be opened or read.
@@ -72,6 +73,20 @@ static int on_bucket(void *arg, uint32_t sid, int64_t start_ns, const struct buc
 	return 0;
 }
 
+static int on_total(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct seen *s = arg;
+	size_t i = 0;
+	(void)start_ns;
+	while (i < s->n_series && s->sid[i] != sid)
+		i++;
+	if (i == s->n_series)
+		return ERR_CORRUPT;
+	printf("total %s %s %" PRIu64 " %.17g %.17g %.17g\n", s->id[s->run], s->metric[i], b->count,
+	       sum_round(&b->sum), b->min, b->max);
+	return 0;
+}
+
 static int on_sample(void *arg, size_t series, const struct point *p)
 {
 	struct seen *s = arg;
@@ -98,11 +113,12 @@ static int dump_run(struct seen *s)
 	int err = view_series(s->view, rid, on_series, s);
 	if (err == 0)
 		err = view_logs(s->view, rid, &all, on_log, s, &partial);
-	if (err == 0) {
+	if (err == 0)
+		err = view_totals(s->view, rid, s->sid, s->n_series, on_total, s, &partial);
+	if (err == 0)
 		err = view_time_range(s->view, rid, &from_ns, &to_ns);
-		if (err == ERR_NOT_FOUND)
-			return 0;
-	}
+	if (err == ERR_NOT_FOUND)
+		err = to_ns = 0; /* nothing but totals */
 	if (err == 0)
 		err = view_windows(s->view, rid, s->sid, s->n_series, from_ns, to_ns + 1, 0, on_bucket, s,
 				   &partial);

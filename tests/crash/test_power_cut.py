@@ -28,7 +28,7 @@ CHECK_IMAGE = os.path.join(harness.BUILD, "tests/crash/check_image")
 SMALL = ("--memory", "256KiB", "--journal", "256KiB", "--flush-every", "50ms", "--grace", "100ms", "--map", "1GiB",
          "--log-block", "2KiB", "--compact-every", "20ms", "--late-wait", "20ms", "--raw-wait", "20ms")
 
-Found = collections.namedtuple("Found", "texts buckets samples troubles")
+Found = collections.namedtuple("Found", "texts buckets samples totals troubles")
 
 
 class Recording:
@@ -75,7 +75,7 @@ def examine(directory):
     lines = result.stdout.decode("utf-8", "replace").splitlines()
     if result.returncode != 0 or not lines or lines[-1] != "ok":
         return None, f"exit status {result.returncode}: {result.stderr.decode('utf-8', 'replace').strip()}"
-    texts, buckets, samples, troubles = [], {}, collections.Counter(), []
+    texts, buckets, samples, totals, troubles = [], {}, collections.Counter(), {}, []
     last_seq = collections.Counter()
     for line in lines[:-1]:
         kind, rest = line.split(" ", 1)
@@ -90,10 +90,22 @@ def examine(directory):
         elif kind == "sample":
             run, metric, t, step, value = rest.split(" ")
             samples[run, metric, int(t), int(step), float(value)] += 1
+        elif kind == "total":
+            run, metric, *numbers = rest.split(" ")
+            totals[run, metric] = [int(numbers[0])] + [float(n) for n in numbers[1:]]
         else:
             run, metric, start, *numbers = rest.split(" ")
             buckets[run, metric, int(start)] = [int(numbers[0])] + [float(n) for n in numbers[1:]]
-    return Found(texts, buckets, samples, troubles), ""
+    return Found(texts, buckets, samples, totals, troubles), ""
+
+
+def merged(buckets, key=lambda k: k[:2]):
+    """[count, sum, min, max] of all buckets that are alike in the key: of a series, as it is."""
+    totals = {}
+    for k, (count, total, least, greatest) in buckets.items():
+        t = totals.setdefault(key(k), [0, 0, least, greatest])
+        t[:] = [t[0] + count, t[1] + total, min(t[2], least), max(t[3], greatest)]
+    return totals
 
 
 def complaints_about(directory, recording, cut):
@@ -105,7 +117,9 @@ def complaints_about(directory, recording, cut):
     complaints += found.troubles
     complaints += load.missing(load.acknowledged_of(recording.producers, until=cut), present)
     complaints += load.differences(found.samples, load.expected_samples(present, recording.producers))
-    return complaints + load.differences(found.buckets, load.expected_buckets(present, recording.producers))
+    buckets = load.expected_buckets(present, recording.producers)
+    complaints += load.differences(found.totals, merged(buckets))
+    return complaints + load.differences(found.buckets, buckets)
 
 
 def part_renames(operations):
@@ -132,7 +146,7 @@ def bad_images(recording, n_images, seed, starting=0.05):
     return bad_images_at(recording, sorted(choose_cut(i) for i in range(n_images)), coin)
 
 
-def bad_images_at(recording, cuts, coin, kills=False):
+def bad_images_at(recording, cuts, coin, kills=False, complaints=complaints_about):
     """An image at each of these cuts, which rise; kills: every third as kill -9 leaves it, nothing lost."""
     place = images_place()
     disk = replay.Disk(recording.operations)
@@ -141,7 +155,7 @@ def bad_images_at(recording, cuts, coin, kills=False):
     def examine_and_remove(number, cut):
         directory = os.path.join(place, str(number))
         try:
-            return cut, complaints_about(directory, recording, cut)
+            return cut, complaints(directory, recording, cut)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 

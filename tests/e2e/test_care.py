@@ -265,6 +265,116 @@ def test_a_part_that_cannot_be_opened():
     equal(windows(data, "b", "--since", "2020-09-14T00:00:00Z")[1], False, "the second day")
 
 
+# ---- samples in the journal ----
+
+CHUNK = bytes((0xA5, 9, 1))  # how a piece of a batch begins
+WAITING = ("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "20ms", "--raw-wait", "1000m")
+
+
+def samples(data, run):
+    """metric: rows, and whether the answer says that it is partial."""
+    answer = json.loads(ok("get", run, "*", "--samples", "--json", "--data", data))
+    return {s["metric"]: s["rows"] for s in answer["series"] if s["rows"]}, answer["partial"]
+
+
+def waiting_batches():
+    """Three batches that are flushed and not sealed: a small one of each run, one of several pieces of run a."""
+    with harness.Server(arguments=WAITING) as server:
+        for run in "ab":
+            server.client().create_run(run)
+        for number, (run, n) in enumerate((("a", 50), ("b", 60), ("a", 20_000))):
+            batch, chance = Batch(), random.Random(number)
+            ref = batch.series(f"m{number}")
+            for i in range(n):
+                batch.sample(ref, OLD + i * NS, chance.random(), step=i)
+            server.client().ingest(run, batch)
+        wait_for(lambda: stats(server.data)["journal_batches"] == 0, "a flush")
+    equal(stats(server.data)["raw_batches"], 3, "batches that wait")
+    return server.data
+
+
+def damage_batch(data, size):
+    """Flips a byte in a piece of a batch that counts, `size` bytes after its beginning; where it begins."""
+    path = os.path.join(data, "hot", "data.mdb")
+    with open(path, "rb") as f:
+        content = f.read()
+    at = content.find(CHUNK)
+    while at >= 0:
+        flip(path, at + size)
+        if any(t.startswith("journal 00") for t in verify_end(data)[2]):
+            return at
+        flip(path, at + size)
+        at = content.find(CHUNK, at + 1)
+    raise AssertionError("no batch is there")
+
+
+def seals_the_rest(data, whole, size):
+    """One batch is damaged, set aside once; the others are sealed, and all that is lost is told."""
+    at = damage_batch(data, size)
+    with open(os.path.join(data, "hot", "data.mdb"), "rb") as f:
+        f.seek(at + size - 50)
+        piece = f.read(100)
+    before = {run: samples(data, run) for run in "ab"}
+    equal([partial for _, partial in before.values()], [True, True], "partial as long as it is there")
+    left = {**before["a"][0], **before["b"][0]}
+    lost = [m for m in whole if m not in left]
+    check(len(lost) == 1 and all(whole[m] == rows for m, rows in left.items()), "what is left without", lost)
+    with harness.Server(data, arguments=EAGER + ("--raw-wait", "1ms")) as server:
+        wait_for(lambda: stats(data)["raw_batches"] == 0, "the rest to be sealed")
+        check("quarantine/journal-" in server.stderr() and "backup may have them" in server.stderr(), server.stderr())
+        server.client().create_run("later")
+        batch = Batch()
+        batch.sample(batch.series("new"), OLD, 1.0)
+        server.client().ingest("later", batch)
+        equal(samples(data, "later"), ({"new": [["2020-09-13T00:00:00Z", None, 1.0]]}, False), "a run that came later")
+        wait_for(lambda: stats(data)["journal_batches"] + stats(data)["raw_batches"] == 0, "what comes then")
+    files = check_quarantine(data)
+    equal((len(files), stats(data)["quarantined"]), (1, 1), "set aside once")
+    with open(files[0], "rb") as f:
+        kept = f.read()
+    check(piece in kept and len(kept) >= 8 * len(whole[lost[0]]), "its bytes", len(kept))
+    check({run: samples(data, run) for run in "ab"} == before, "samples changed when the others were sealed")
+    return lost[0]
+
+
+def test_a_damaged_batch_of_the_journal():
+    hurt = set()
+    for size in (100, 30_000):
+        data = waiting_batches()
+        whole = {**samples(data, "a")[0], **samples(data, "b")[0]}
+        equal([(m, len(rows)) for m, rows in sorted(whole.items())], [("m0", 50), ("m1", 60), ("m2", 20_000)], "all")
+        every = {run: windows(data, run) for run in "ab"}
+        hurt.add(seals_the_rest(data, whole, size))
+        equal({run: windows(data, run) for run in "ab"}, every, "windows, which miss nothing")
+        copy, back = (os.path.join(harness.scratch(), name) for name in ("copy", "back"))
+        ok("backup", copy, "--data", data)
+        ok("restore", copy, "--data", back)
+        equal({run: (samples(back, run), windows(back, run)) for run in "ab"},
+              {run: (samples(data, run), windows(data, run)) for run in "ab"}, "restored from a backup")
+    check("m2" in hurt, "a batch of several pieces", hurt)
+
+
+def test_a_damaged_batch_that_is_not_flushed():
+    """What was acknowledged is nowhere else: a start refuses, says why, and changes nothing."""
+    with harness.Server(arguments=("--flush-every", "1000m", "--grace", "1000m", "--compact-every", "1000m")) as server:
+        server.client().create_run("a")
+        batch = Batch()
+        ref = batch.series("m")
+        for i in range(1000):
+            batch.sample(ref, OLD + i * NS, i / 7)
+        server.client().ingest("a", batch)
+        server.kill9()
+        at = damage_batch(server.data, 3000)
+        for verb in (("serve", "--listen", "127.0.0.1:0"), ("compact",), ("verify", "--repair")):
+            r = cli(*verb, "--data", server.data)
+            check(r.returncode != 0 and "recovery failed" in said(r) and "backup" in said(r), verb, said(r))
+        equal(os.path.exists(os.path.join(server.data, "quarantine")), False, "nothing was set aside")
+        check(any(t.startswith("journal 00") for t in verify_end(server.data)[2]), "the damage is gone")
+        flip(os.path.join(server.data, "hot", "data.mdb"), at + 3000)  # as it was
+        server.start()
+        equal(server.client().query("a", "m", every="1h", agg="count")["series"][0]["rows"][0][1], 1000, "all is there")
+
+
 # ---- repair ----
 
 def parts_of(data, tier):

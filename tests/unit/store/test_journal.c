@@ -10,6 +10,7 @@
 
 #include "store/base/bytes.h"
 #include "store/base/clock.h"
+#include "store/format.h"
 #include "store/journal.h"
 #include "tests/buckets.h"
 
@@ -153,9 +154,12 @@ static void test_buckets(void **state)
 		assert_int_equal(journal_encode(&rec, &out), 0);
 		assert_int_equal(kv_begin(kv, true, &t), 0);
 		assert_int_equal(journal_put(t, 1, buf_span(&out)), 0);
-		assert_int_equal(journal_read(t, 0, 0, check_buckets, &e), 0);
+		assert_int_equal(journal_read(t, &(struct journal_range){ .after = 0 }, check_buckets, &e),
+				 0);
 		assert_int_equal(e.seen, 1);
-		assert_int_equal(journal_read(t, 0, 4, check_buckets, &e), 0);
+		assert_int_equal(journal_read(t, &(struct journal_range){ .after = 0, .rid = 4 },
+					      check_buckets, &e),
+				 0);
 		assert_int_equal(e.seen, 1);
 		kv_abort(t);
 		bucket_records_release((struct bucket_record *)e.r, e.n);
@@ -240,9 +244,10 @@ static void round_trip(struct kv *kv, uint64_t batch, const struct columns *c)
 	assert_int_equal(journal_encode(&rec, &out), 0);
 	assert_int_equal(kv_begin(kv, true, &t), 0);
 	assert_int_equal(journal_put(t, batch, buf_span(&out)), 0);
-	assert_int_equal(journal_read(t, batch - 1, 0, check, &e), 0);
+	assert_int_equal(journal_read(t, &(struct journal_range){ .after = batch - 1 }, check, &e), 0);
 	assert_int_equal(e.records, 2);
-	assert_int_equal(journal_read(t, batch - 1, 4, check, &e), 0);
+	assert_int_equal(journal_read(t, &(struct journal_range){ .after = batch - 1, .rid = 4 }, check, &e),
+			 0);
 	assert_int_equal(e.records, 2); /* another run's records are passed over */
 	assert_int_equal(kv_commit(t), 0);
 	buf_release(&out);
@@ -293,7 +298,7 @@ static void test_trim_in_slices(void **state)
 		slices++;
 	}
 	assert_true(slices > 1);
-	assert_int_equal(journal_read(t, 3, 0, count, &n), 0);
+	assert_int_equal(journal_read(t, &(struct journal_range){ .after = 3 }, count, &n), 0);
 	assert_int_equal(n, 4);
 	kv_abort(t);
 	columns_free(&c);
@@ -314,10 +319,78 @@ static void test_damage_is_told(void **state)
 	assert_int_equal(kv_begin(kv, true, &t), 0);
 	assert_int_equal(kv_reserve(t, KV_JOURNAL, span_of(key, 10), 11, false, &value), 0);
 	memcpy(value, "not a chunk", 11);
-	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);
+	assert_int_equal(journal_read(t, &(struct journal_range){ .after = 0 }, count, &n), ERR_CORRUPT);
 	assert_int_equal(kv_del(t, KV_JOURNAL, span_of(key, 10)), 0);
-	assert_int_equal(journal_read(t, 0, 0, count, &n), ERR_CORRUPT);
+	assert_int_equal(journal_read(t, &(struct journal_range){ .after = 0 }, count, &n), ERR_CORRUPT);
 	assert_int_equal(n, 0);
+	kv_abort(t);
+	columns_free(&c);
+	close_kv(kv, dir);
+}
+
+struct passed {
+	uint64_t damaged[4], read[8];
+	int n_damaged, n_read, end;
+};
+
+static int note_damaged(void *arg, uint64_t batch)
+{
+	struct passed *p = arg;
+
+	p->damaged[p->n_damaged++] = batch;
+	return p->end;
+}
+
+static int note_read(void *arg, uint64_t batch, const struct journal_record *rec)
+{
+	struct passed *p = arg;
+
+	(void)rec;
+	if (p->n_read == 0 || p->read[p->n_read - 1] != batch)
+		p->read[p->n_read++] = batch;
+	return 0;
+}
+
+/* A chunk that is damaged, a first one and a last one that are lost: the batches beside them are read. */
+static void test_damage_is_passed_over(void **state)
+{
+	static const uint8_t lost[2][10] = { { [7] = 3 }, { [7] = 4, [9] = 2 } };
+	struct journal_range all = { .damaged = note_damaged }, middle = { 2, 4, 0, note_damaged };
+	struct columns c = make(40000, RANDOM, RANDOM, RANDOM, false);
+	uint8_t key[10] = { [7] = 1, [9] = 1 };
+	struct passed p = { 0 }, q = { 0 }, stop = { .end = 7 };
+	struct buf bytes;
+	char dir[64];
+	struct kv *kv = open_kv(dir);
+	struct kv_txn *t;
+	void *value;
+
+	(void)state;
+	for (uint64_t batch = 1; batch <= 5; batch++)
+		round_trip(kv, batch, &c);
+	assert_int_equal(kv_begin(kv, true, &t), 0);
+	assert_int_equal(kv_reserve(t, KV_JOURNAL, span_of(key, 10), 11, false, &value), 0);
+	memcpy(value, "not a chunk", 11);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(kv_del(t, KV_JOURNAL, span_of(lost[i], 10)), 0);
+	assert_int_equal(journal_read(t, &all, note_read, &p), 0);
+	assert_int_equal(p.n_damaged, 3);
+	assert_int_equal(p.damaged[0] * 100 + p.damaged[1] * 10 + p.damaged[2], 134);
+	assert_int_equal(p.n_read, 2);
+	assert_int_equal(p.read[0] * 10 + p.read[1], 25);
+	assert_int_equal(journal_read(t, &middle, note_read, &q), 0);
+	assert_int_equal(q.n_damaged * 10 + q.n_read, 20);
+	assert_int_equal(journal_read(t, &all, note_read, &stop), 7);
+	assert_int_equal(stop.n_damaged, 1);
+	buf_init(&bytes, (size_t)1 << 24);
+	assert_int_equal(journal_bytes(t, 1, &bytes), 0);
+	assert_true(bytes.len > JOURNAL_CHUNK_BYTES + 11);
+	assert_memory_equal(bytes.data + JOURNAL_CHUNK_BYTES, "not a chunk", 11);
+	for (uint64_t batch = 1; batch <= 4; batch++)
+		assert_int_equal(batch == 2 ? 0 : journal_del(t, batch), 0);
+	assert_int_equal(journal_read(t, &(struct journal_range){ 0 }, note_read, &q), 0);
+	assert_int_equal(q.n_read, 2);
+	buf_release(&bytes);
 	kv_abort(t);
 	columns_free(&c);
 	close_kv(kv, dir);
@@ -328,7 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_shape),    cmocka_unit_test(test_buckets),
 		cmocka_unit_test(test_buckets_cut),    cmocka_unit_test(test_trim_in_slices),
-		cmocka_unit_test(test_damage_is_told),
+		cmocka_unit_test(test_damage_is_told), cmocka_unit_test(test_damage_is_passed_over),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
