@@ -188,7 +188,7 @@ static void print_about(struct table *tab)
 		fprintf(stderr, "%zu window%s of %s; complete until %s\n", tab->n_rows,
 			tab->n_rows == 1 ? "" : "s", every, tree_text(rest, "complete_until"));
 	if (tree_flag(rest, "partial"))
-		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
+		fprintf(stderr, "astraml: what is damaged was left out; `astraml verify` tells of it\n");
 	json_object_put(rest);
 }
 
