@@ -128,9 +128,10 @@ int verb_backup(const struct target *t, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (is_other_archive(c.place)) {
-		fprintf(stderr,
-			"astraml backup: archives are made as .tar and .tar.zst; name %s so, or a directory\n",
-			c.place);
+		fprintf(
+		    stderr,
+		    "astraml backup: archives are made as .tar and .tar.zst; name %s so, or a directory\n",
+		    c.place);
 		return EXIT_USAGE;
 	}
 	status = need_directory(t, "backup");

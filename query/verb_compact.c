@@ -101,9 +101,10 @@ static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 	int status, err = store_open(t->data_dir, &o, &s, &f);
 
 	if (err == ERR_HELD && store_holder(t->data_dir, &pid, url, sizeof(url)) == 0)
-		fault_set(&f, err, "data",
-			  "%s is held by process %ld, which compacts it by itself; stop it first to do so here",
-			  t->data_dir, pid);
+		fault_set(
+		    &f, err, "data",
+		    "%s is held by process %ld, which compacts it by itself; stop it first to do so here",
+		    t->data_dir, pid);
 	if (err < 0)
 		return verb_fault(&f);
 	err = store_compact(s, until_ns, dry_run, tell, (void *)(uintptr_t)t, &report);

@@ -281,7 +281,8 @@ static int parse(struct serve_options *o, int argc, char **argv)
 			return -EXIT_USAGE;
 		}
 		if (c == OPT_LISTEN && o->n_listen == LISTEN_MAX) {
-			fprintf(stderr, "astraml serve: at most %d addresses can be listened on\n", LISTEN_MAX);
+			fprintf(stderr, "astraml serve: at most %d addresses can be listened on\n",
+				LISTEN_MAX);
 			return -EXIT_USAGE;
 		}
 		if (c == OPT_LISTEN)
