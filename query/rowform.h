@@ -3,9 +3,6 @@
  *
  * A form writes into a struct out, whose errors stick; nothing here blocks while out->hold is set.
  * Which one is chosen by the request's Accept (accept.h).
- *
- * CSV has a column `labels` with the JSON object, empty fields for null, NaN, Infinity, CRLF.  Tier, width
- * and completeness are its header lines Astraml-Tier, Astraml-Every-Ms, Astraml-Complete-Until.
  */
 #ifndef QUERY_ROWFORM_H
 #define QUERY_ROWFORM_H
