@@ -161,6 +161,32 @@ int plot_data_read(struct plot_data *p, struct source *s, const char *run, const
 	return fault_default(f, err);
 }
 
+bool plot_data_is_coarse(const struct plot_data *p, size_t first, size_t windows, uint64_t samples)
+{
+	for (size_t i = first; i < p->n; i++) {
+		const struct curve *c = &p->list[i].curve;
+		uint64_t n = 0;
+
+		for (size_t k = 0; k < c->n; k++)
+			n += c->points[k].count + c->points[k].nan + c->points[k].pos_inf +
+			     c->points[k].neg_inf;
+		if (c->n >= windows || n > samples)
+			return false;
+	}
+	return true;
+}
+
+void plot_data_drop(struct plot_data *p, size_t first)
+{
+	while (p->n > first) {
+		struct plot_series *s = &p->list[--p->n];
+
+		curve_release(&s->curve);
+		free(s->title);
+		*s = (struct plot_series){ 0 };
+	}
+}
+
 static double start_of(struct json_object *run, const struct plot_series *list, size_t n)
 {
 	int64_t started_ns = tree_time(run, "started_at");

@@ -41,6 +41,12 @@ const char *plot_data_aggs(enum chart_x x);
  * plot_data_count_from. */
 int plot_data_read(struct plot_data *d, struct source *s, const char *run, const char *path, struct fault *f);
 
+/* Whether each of the series from the `first`th on has fewer windows than that, and at most so many samples.
+ */
+bool plot_data_is_coarse(const struct plot_data *d, size_t first, size_t windows, uint64_t samples);
+/* Takes them away again. */
+void plot_data_drop(struct plot_data *d, size_t first);
+
 /* Makes x of the series from the `first`th on count from the start of their run (a run of the API), or
  * from their first sample where that is older. */
 void plot_data_count_from(struct plot_data *d, size_t first, struct json_object *run);

@@ -15,7 +15,9 @@
 #define WIDTH_MOST     120 /* without --width: wider lines are hard to read */
 #define HEIGHT_DEFAULT 16
 #define HEIGHT_LEAST   8
-#define AROUND_ROWS    8 /* what stands around the drawing of one curve, and the next prompt */
+#define AROUND_ROWS    8     /* what stands around the drawing of one curve, and the next prompt */
+#define COARSE_COLUMNS 4     /* fewer windows than one for so many columns are few */
+#define SAMPLES_MAX    10000 /* of a series that are drawn one by one */
 
 static const char help[] =
     "usage: astraml plot RUN... METRIC [--x time|rel|step] [--log-y] [--smooth W] [--since T] [--start T]\n"
@@ -31,7 +33,7 @@ static const char help[] =
     "\n"
     "  --x time        time of day, UTC (what is drawn when nothing is said)\n"
     "  --x rel         time since each run's start\n"
-    "  --x step        training steps\n"
+    "  --x step        training steps; of few windows, each sample, as long as samples are kept\n"
     "  --log-y         logarithmic; values that are not above 0 are not drawn, and counted\n"
     "  --smooth W      0 <= W < 1: the line is the exponential moving average of the windows' means,\n"
     "                  debiased as in TensorBoard; the band stays as it is\n"
@@ -62,7 +64,8 @@ struct plot {
 
 /* ---- asking ---- */
 
-static bool path_make(struct plot *p, const char *run, const char *metric, struct buf *path)
+/* points 0: sample by sample, or by the windows there are. */
+static bool path_make(struct plot *p, const char *run, const char *metric, unsigned points, struct buf *path)
 {
 	const struct plot_options *o = p->o;
 
@@ -72,23 +75,38 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	path_param(path, "metric", metric);
 	path_param_since(path, "start", o->start ? o->start : o->since);
 	path_param_since(path, "end", o->end);
-	path_param_u64(path, "points", chart_points((int)p->width));
+	if (points)
+		path_param_u64(path, "points", points);
 	path_param(path, "agg", plot_data_aggs(p->data.x));
 	path_param(path, "x", p->data.x == CHART_STEP ? "step" : NULL);
 	return verb_steps(path, o->step) && verb_label(path, o->label);
 }
 
+static int read_points(struct plot *p, const char *run, const char *metric, unsigned points, struct fault *f)
+{
+	struct buf path;
+	int err;
+
+	path_make(p, run, metric, points, &path);
+	err = plot_data_read(&p->data, p->s, run, buf_cstr(&path), f);
+	buf_release(&path);
+	return err;
+}
+
+/* By step, a course that is in a few windows is drawn sample by sample: all one would see is their band. */
 static int fetch(struct plot *p, const char *run, const char *metric, struct json_object *about_run,
 		 struct fault *f)
 {
 	struct plot_data *d = &p->data;
-	size_t first = d->n;
-	struct buf path;
-	int err;
+	size_t first = d->n, left_out = d->left_out;
+	int err = read_points(p, run, metric, chart_points((int)p->width), f);
 
-	path_make(p, run, metric, &path);
-	err = plot_data_read(d, p->s, run, buf_cstr(&path), f);
-	buf_release(&path);
+	if (err == 0 && d->x == CHART_STEP &&
+	    plot_data_is_coarse(d, first, p->width / COARSE_COLUMNS, SAMPLES_MAX)) {
+		plot_data_drop(d, first);
+		d->left_out = left_out;
+		err = read_points(p, run, metric, 0, f);
+	}
 	if (err == 0 && d->n == first && d->left_out == 0)
 		return fault_set(f, ERR_NOT_FOUND, "metric",
 				 "run %s has no metric %s; `astraml metrics %s` lists what it has", run,
@@ -144,8 +162,8 @@ static void print_head(struct plot *p, const char *metric, struct json_object *r
 	printf("%s\n%s", color_end(t->color, COLOR_BOLD), color_start(t->color, COLOR_DIM));
 	buf_release(&title);
 	duration_print((int64_t)p->data.every_ms * NS_PER_MS, every);
-	printf("%s%swindows of %s", n_runs == 1 ? tree_text(run, "state") : "", n_runs == 1 ? ", " : "",
-	       every);
+	printf("%s%s%s%s", n_runs == 1 ? tree_text(run, "state") : "", n_runs == 1 ? ", " : "",
+	       p->data.every_ms ? "windows of " : "every sample", p->data.every_ms ? every : "");
 	if (strcmp(tree_text(run, "state"), "running") == 0)
 		printf(", complete until %s", p->data.complete_until);
 	printf("%s\n", color_end(t->color, COLOR_DIM));
@@ -284,7 +302,7 @@ static int print_json(struct plot *p, const char *const *runs, size_t n_runs, co
 		fprintf(stderr, "astraml: plot --json prints the windows of one run; name one\n");
 		return EXIT_USAGE;
 	}
-	path_make(p, runs[0], metric, &path);
+	path_make(p, runs[0], metric, chart_points((int)p->width), &path);
 	status = verb_print(p->s, buf_cstr(&path));
 	buf_release(&path);
 	return status;
@@ -310,7 +328,7 @@ static int start(struct plot *p, struct verb_args *a)
 		runs[n++] = env_run;
 	if (!x_parse(p, p->o->x) || !smooth_parse(p, p->o->smooth) || !size_parse(p))
 		return EXIT_USAGE;
-	ok = path_make(p, runs[0], metric, &path);
+	ok = path_make(p, runs[0], metric, chart_points((int)p->width), &path);
 	buf_release(&path);
 	if (!ok)
 		return EXIT_USAGE;
