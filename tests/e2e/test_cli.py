@@ -281,7 +281,7 @@ def test_verify_finds_damage():
                 f.write(b"A")
         r = cli("verify", "--data", s.data)
         equal(r.returncode, 5, f"verify: {r}")
-        check(r.stdout and b"troubles" in r.stderr, r)
+        check(r.stdout and b"1 trouble;" in r.stderr, r)
         r = cli("verify", "--data", s.data, "--json")
         check(json.loads(r.stdout.splitlines()[0])["trouble"], r)
         equal(json.loads(r.stdout.splitlines()[-1])["end"]["troubles"] > 0, True, "the count")
