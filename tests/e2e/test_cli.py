@@ -228,7 +228,10 @@ def test_exit_statuses():
             equal(r.returncode, status, f"{arguments}: {r.stderr}")
             check(words in r.stderr and not r.stdout, arguments, r)
     r = cli("runs", "--server", s.url, env={"ASTRAML_TOKEN": "wrong"})
-    equal(r.returncode, 4, f"a wrong token: {r.stderr}")
+    check(r.returncode == 4 and b"ASTRAML_TOKEN" in r.stderr, "a wrong token:", r)
+    for arguments, words in ((("--bogus", "1"), b"no option --bogus"), (("--grace",), b"no value for --grace")):
+        r = cli("serve", *arguments)
+        check(r.returncode == 2 and words in r.stderr and b"--help" in r.stderr, arguments, r)
     r = cli("runs", "--server", "http://127.0.0.1:1")
     equal(r.returncode, 5, f"no server: {r.stderr}")
     r = cli("runs", "--data", "/nonexistent/data")
