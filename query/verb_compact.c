@@ -9,6 +9,7 @@
 #include "query/term.h"
 #include "query/verb.h"
 #include "store/admin.h"
+#include "store/base/progress.h"
 
 static const char help[] =
     "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
@@ -25,12 +26,19 @@ static const char help[] =
     "\n"
     "example: astraml compact --data ./data\n";
 
+struct work {
+	const struct target *target;
+	struct progress progress;
+};
+
 static void tell(void *arg, const char *sentence)
 {
-	const struct target *t = arg;
+	struct work *w = arg;
 
-	if (!t->json)
-		printf("%s\n", sentence);
+	if (w->target->json)
+		return;
+	progress_clear(&w->progress);
+	printf("%s\n", sentence);
 }
 
 static void print_json(const struct compact_report *r, const struct shrink_report *file)
@@ -94,6 +102,7 @@ static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 	struct store_options o = { .no_compactor = true };
 	struct shrink_report file = { 0 };
 	struct compact_report report;
+	struct work w = { .target = t };
 	struct fault f = { 0 };
 	struct store *s;
 	char url[256];
@@ -107,7 +116,7 @@ static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 		    t->data_dir, pid, url[0] ? ", which serves " : "", url);
 	if (err < 0)
 		return verb_fault(&f);
-	err = store_compact(s, until_ns, dry_run, tell, (void *)(uintptr_t)t, &report);
+	err = store_compact(s, until_ns, dry_run, tell, &w, &w.progress, &report);
 	store_close(s);
 	if (err < 0) {
 		fault_set(&f, err, "",

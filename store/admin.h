@@ -17,6 +17,7 @@
 
 #include "store/model.h"
 
+struct progress; /* base/progress.h */
 struct store;
 
 struct store_options {
@@ -115,11 +116,12 @@ struct compact_report {
 
 /* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
  * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
- * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot.  The store
+ * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot; progress
+ * (may be NULL) begins anew with each round, finer tiers before coarser ones.  The store
  * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
-		  struct compact_report *ret);
+		  struct progress *progress, struct compact_report *ret);
 
 struct shrink_report {
 	uint64_t before_bytes, after_bytes; /* of the data file */
@@ -223,7 +225,6 @@ struct backup_report {
  * A backup directory can be read like any other, but not served.  While copying, which is one read
  * transaction, pages freed by the writer cannot be reused.  progress (may be NULL) is drawn on.
  * ERR_REFUSED, ERR_DENIED, ERR_DISK_FULL, ERR_CORRUPT, ERR_IO: `to` is then as it was. */
-struct progress; /* base/progress.h */
 int store_backup(struct store *s, const char *to, struct progress *p, struct backup_report *ret,
 		 struct fault *f);
 

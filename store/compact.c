@@ -403,12 +403,15 @@ static int seal_raw(struct compactor *c, struct compact_report *report)
 }
 
 int store_compact(struct store *s, int64_t until_ns, bool dry_run, compact_fn tell, void *arg,
-		  struct compact_report *ret)
+		  struct progress *progress, struct compact_report *ret)
 {
 	struct compact_report report = { 0 };
-	struct task task = {
-		.until_ns = until_ns, .dry_run = dry_run, .tell = tell, .arg = arg, .report = &report
-	};
+	struct task task = { .until_ns = until_ns,
+			     .dry_run = dry_run,
+			     .tell = tell,
+			     .arg = arg,
+			     .progress = progress,
+			     .report = &report };
 	uint64_t done;
 	int err = 0;
 

@@ -2,6 +2,7 @@
 
 #include "store/compactor.h"
 #include "store/slot.h"
+#include "store/slot_source.h"
 #include "store/turn.h"
 
 static int publish(void *arg, struct kv_txn *t)
@@ -11,9 +12,10 @@ static int publish(void *arg, struct kv_txn *t)
 	return row->summary.buckets ? manifest_replace(t, row) : manifest_remove(t, &row->id);
 }
 
-static int seal_and_publish(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
+static int seal_and_publish(struct compactor *c, const struct task *task, const struct agenda_job *job)
 {
 	const struct part_id slot = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 };
+	struct compact_report *report = task->report;
 	struct store *s = c->store;
 	struct part_id *old = NULL;
 	struct part_row row;
@@ -24,7 +26,7 @@ static int seal_and_publish(struct compactor *c, const struct agenda_job *job, s
 	buf_init(&runs, (size_t)64 * 1024 * 1024);
 	err = ids_in_slot(s, &slot, &old, &n_old);
 	if (err == 0)
-		err = slot_seal(s, job, &c->stop, &row, &runs);
+		err = slot_seal(s, job, &c->stop, task->progress, &row, &runs);
 	if (err == 0)
 		err = writer_errand(s, publish, &row);
 	if (err == 0) {
@@ -44,7 +46,7 @@ static int seal_and_publish(struct compactor *c, const struct agenda_job *job, s
 }
 
 /* What is damaged is set aside; the rest of the slot is sealed. */
-static int seal_the_rest(struct compactor *c, const struct agenda_job *job, struct compact_report *report)
+static int seal_the_rest(struct compactor *c, const struct task *task, const struct agenda_job *job)
 {
 	const struct part_id slot = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 };
 	bool any = false;
@@ -52,7 +54,7 @@ static int seal_the_rest(struct compactor *c, const struct agenda_job *job, stru
 
 	if (err < 0)
 		return err;
-	return any ? seal_and_publish(c, job, report) : ERR_CORRUPT;
+	return any ? seal_and_publish(c, task, job) : ERR_CORRUPT;
 }
 
 static int do_job(struct compactor *c, const struct task *task, const struct project *p,
@@ -67,9 +69,10 @@ static int do_job(struct compactor *c, const struct task *task, const struct pro
 		  (unsigned long long)job->parts);
 	if (task->dry_run)
 		return 0;
-	err = seal_and_publish(c, job, task->report);
+	progress_walk(task->progress, "sealing", text);
+	err = seal_and_publish(c, task, job);
 	if (err == ERR_CORRUPT)
-		err = seal_the_rest(c, job, task->report);
+		err = seal_the_rest(c, task, job);
 	if (err == ERR_CORRUPT) {
 		note_bad(c, p, &slot);
 		task->report->failed++;
@@ -89,8 +92,10 @@ int compact_seal(struct compactor *c, const struct task *task, const struct proj
 	if (err < 0)
 		return err;
 	err = agenda_jobs(&picture.state, &rules, p->pid, task->until_ns, &jobs, &n);
+	progress_start(task->progress, 2 * SLOT_WALK_STEPS * n, 0); /* written, and compared */
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = do_job(c, task, p, &jobs[i]);
+	progress_clear(task->progress);
 	free(jobs);
 	picture_release(&picture);
 	return err;

@@ -40,6 +40,7 @@ struct task {
 	bool dry_run;
 	compact_fn tell; /* may be NULL */
 	void *arg;
+	struct progress *progress; /* NULL: none */
 	struct compact_report *report;
 };
 

@@ -191,7 +191,7 @@ int store_repair(struct store *s, compact_fn tell, void *arg, struct repair_repo
 		if (!r.sound[i])
 			err = mend(&r, &r.parts.rows[i]);
 	if (err == 0)
-		err = store_compact(s, clock_now_ns(), false, tell, arg, &compacted);
+		err = store_compact(s, clock_now_ns(), false, tell, arg, NULL, &compacted);
 	r.report.swept = s->swept;
 	manifest_release(&r.parts);
 	quarantine_release(&r.known);

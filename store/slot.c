@@ -187,8 +187,8 @@ static int seal(struct seal *s, struct part_row row, struct part_row *ret, struc
 	return 0;
 }
 
-int slot_seal(struct store *store, const struct agenda_job *job, atomic_bool *stop, struct part_row *ret,
-	      struct buf *runs)
+int slot_seal(struct store *store, const struct agenda_job *job, atomic_bool *stop, struct progress *progress,
+	      struct part_row *ret, struct buf *runs)
 {
 	struct seal s = { .source = { .store = store,
 				      .pid = job->pid,
@@ -196,7 +196,8 @@ int slot_seal(struct store *store, const struct agenda_job *job, atomic_bool *st
 				      .from_ns = job->from_ns,
 				      .to_ns = job->to_ns,
 				      .upto = job->upto,
-				      .stop = stop } };
+				      .stop = stop,
+				      .progress = progress } };
 	const struct part_row row = { .id = { job->pid, job->tier_ns, job->from_ns, job->to_ns, 0 },
 				      .upto = job->upto,
 				      .arrived_ns = job->arrived_ns,

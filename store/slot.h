@@ -16,12 +16,13 @@
 #define STORE_SLOT_H
 
 #include "store/agenda.h"
+#include "store/base/progress.h"
 #include "store/store.h"
 
 /* *ret's runs are owned by runs, which the caller releases.  ERR_CORRUPT: a source is damaged, or the
  * part is not what it was made from; ERR_DISK_FULL; ERR_IO; ERR_GONE: *stop was set. */
-int slot_seal(struct store *s, const struct agenda_job *job, atomic_bool *stop, struct part_row *ret,
-	      struct buf *runs);
+int slot_seal(struct store *s, const struct agenda_job *job, atomic_bool *stop, struct progress *progress,
+	      struct part_row *ret, struct buf *runs);
 
 /* As slot_seal: the part of TIER_WHOLE, of the one there is and those parts of the project, which go when
  * it is published. */

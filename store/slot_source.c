@@ -311,8 +311,10 @@ int slot_source_walk(struct slot_source *s, block_fn fn, void *arg)
 
 		if (stopped(s))
 			return ERR_GONE;
+		progress_show(s->progress, SLOT_WALK_STEPS * at / s->n_series);
 		err = s->windows > AT_ONCE ? gather_long(s, all, fn, arg) : gather_stretch(s, &all, fn, arg);
 	}
+	progress_add(s->progress, SLOT_WALK_STEPS);
 	return err == 0 && stopped(s) ? ERR_GONE : err;
 }
 

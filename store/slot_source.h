@@ -8,8 +8,11 @@
 #ifndef STORE_SLOT_SOURCE_H
 #define STORE_SLOT_SOURCE_H
 
+#include "store/base/progress.h"
 #include "store/manifest.h"
 #include "store/store.h"
+
+#define SLOT_WALK_STEPS 1000
 
 struct slot_source {
 	/* asked for */
@@ -20,9 +23,10 @@ struct slot_source {
 	bool finer;                  /* only from parts of finer tiers: what a coarse part was made of */
 	const struct part_id *taken; /* only from these and the totals there are; NULL: from the slot */
 	size_t n_taken;
-	struct kv_txn *txn; /* the snapshot of what is at hand; one for all with one_txn */
-	bool one_txn;       /* else a new one for some hundred thousand buckets each */
-	atomic_bool *stop;  /* may be NULL */
+	struct kv_txn *txn;        /* the snapshot of what is at hand; one for all with one_txn */
+	bool one_txn;              /* else a new one for some hundred thousand buckets each */
+	atomic_bool *stop;         /* may be NULL */
+	struct progress *progress; /* each walk is SLOT_WALK_STEPS of it; NULL: none */
 	/* found */
 	struct run_range *runs; /* by rising rid; ranges are the caller's to fill */
 	size_t n_runs, runs_cap;

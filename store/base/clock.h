@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NS_PER_S  INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S   INT64_C(1000000000)
+#define NS_PER_MS  INT64_C(1000000)
 #define NS_PER_DAY (86400 * NS_PER_S)
 
 int64_t clock_now_ns(void);  /* wall clock */

@@ -14,7 +14,9 @@ void progress_start(struct progress *p, uint64_t bytes, unsigned walks)
 {
 	if (!p)
 		return;
-	*p = (struct progress){ .terminal = isatty(STDERR_FILENO), .walks = walks, .all = walks * bytes };
+	*p = (struct progress){ .terminal = isatty(STDERR_FILENO),
+				.walks = walks,
+				.all = (walks ? walks : 1) * bytes };
 	p->start_ns = clock_mono_ns();
 	p->next_ns = p->start_ns + NS_PER_S / 4; /* a quick work shows none */
 }
@@ -43,9 +45,11 @@ static void draw(const struct progress *p, uint64_t done, int64_t now)
 	for (int i = 0; i < BAR_WIDTH; i++)
 		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
 	bar[BAR_WIDTH] = 0;
-	fprintf(stderr, "\r[%s] %3.0f%%  %.1f of %.1f MiB  %.1f MiB/s  %.0f s left  %s %.*s\033[K", bar,
-		share * 100, (double)done / p->walks / MIB, (double)p->all / p->walks / MIB,
-		(double)done / p->walks / seconds / MIB, left, p->what, NAME_WIDTH, p->name);
+	fprintf(stderr, "\r[%s] %3.0f%%  ", bar, share * 100);
+	if (p->walks)
+		fprintf(stderr, "%.1f of %.1f MiB  %.1f MiB/s  ", (double)done / p->walks / MIB,
+			(double)p->all / p->walks / MIB, (double)done / p->walks / seconds / MIB);
+	fprintf(stderr, "%.0f s left  %s %.*s\033[K", left, p->what, NAME_WIDTH, p->name);
 	fflush(stderr);
 }
 

@@ -10,15 +10,16 @@
 
 struct progress {
 	bool terminal, shown;
-	unsigned walks;   /* over each byte */
-	uint64_t all;     /* bytes to walk over, each that many times */
-	uint64_t before;  /* of them, those of the walks that are done */
+	unsigned walks;  /* over each byte; 0: what is walked over are no bytes, and only the share is told */
+	uint64_t all;    /* bytes to walk over, each that many times */
+	uint64_t before; /* of them, those of the walks that are done */
 	const char *what; /* "reading", "sending": borrowed */
 	const char *name; /* of what is walked over: borrowed */
 	int64_t start_ns, next_ns;
 };
 
-/* bytes: of all files, as they are on the disk.  p NULL is fine, here and below. */
+/* bytes: of all files, as they are on the disk; or steps of any kind, with walks 0.  p NULL is fine, here and
+ * below. */
 void progress_start(struct progress *p, uint64_t bytes, unsigned walks);
 
 /* The walk that begins now. */

@@ -110,8 +110,8 @@ static int dump_run(struct seen *s)
 		struct samples_at at = { 0 };
 		int more = 1;
 		while (more == 1)
-			more = view_samples(s->view, rid, s->sid, s->n_series, INT64_MIN, INT64_MAX, 1000, &at,
-					    on_sample, s, &partial);
+			more = view_samples(s->view, rid, s->sid, s->n_series, INT64_MIN, INT64_MAX, 1000,
+					    &at, on_sample, s, &partial);
 		err = more;
 	}
 	if (partial)

@@ -178,7 +178,7 @@ static void make_store(void)
 	for (uint64_t n = 0; n < BATCHES; n++) {
 		push(s, &runs[n % RUNS], n);
 		if (n == BATCHES / 2)
-			assert_int_equal(store_compact(s, T0 + 3 * 3600 * NS_PER_S, false, NULL, NULL,
+			assert_int_equal(store_compact(s, T0 + 3 * 3600 * NS_PER_S, false, NULL, NULL, NULL,
 						       &report),
 					 0);
 	}

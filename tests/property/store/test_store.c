@@ -337,7 +337,7 @@ static void compact(struct world *w, uint64_t *parts)
 	int64_t until = rnd() % 3 ? T0 + (int64_t)(rnd() % WINDOWS) * 30 * NS_PER_S : INT64_MAX;
 	struct compact_report report;
 
-	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, &report), 0);
+	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, NULL, &report), 0);
 	assert_int_equal(report.failed, 0);
 	*parts += report.parts;
 	for (int i = 0; i < 8; i++) /* nothing came late yet: parts alone may have all there is */

@@ -290,7 +290,7 @@ static void compact(struct world *w)
 	int64_t until = rnd() % 3 ? T0 + (int64_t)(rnd() % (DAYS * 2)) * NS_PER_DAY : clock_now_ns();
 	struct compact_report report;
 
-	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, &report), 0);
+	assert_int_equal(store_compact(w->store, until, false, NULL, NULL, NULL, &report), 0);
 	assert_int_equal(report.failed, 0);
 	w->parts += report.parts;
 	w->dropped += report.dropped;
@@ -583,15 +583,16 @@ static void test_late_looks_as_it_will(void **state)
 	for (int i = 0; i < 12; i++)
 		send_to(w, 0);
 	assert_int_equal(writer_errand(w->store, put_policy, &coarse), 0);
-	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, NULL, &report), 0);
 	for (int round = 0; round < 2; round++) {
 		send_to(w, 0);
 		before = tell_all(w, 1, 400 * NS_PER_DAY); /* the last of it in memory */
 		assert_same_told(w, before, 1, NS_PER_DAY);
-		assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, &report), 0);
+		assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, NULL, &report), 0);
 		assert_same_told(w, before, 1, 20 * NS_PER_DAY); /* all in blocks */
 		assert_same_told(w, before, 1, 2 * NS_PER_DAY);
-		assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+		assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, NULL, &report),
+				 0);
 		assert_true(report.replaced > 0);
 		assert_same_told(w, before, 1, 400 * NS_PER_DAY); /* folded */
 		assert_same_told(w, before, 1, NS_PER_DAY / 2);
@@ -702,7 +703,7 @@ static struct part_row seal_day(struct world *w, int64_t tier_ns, int64_t day, u
 	struct part_row row;
 
 	buf_init(runs, 65536);
-	assert_int_equal(slot_seal(w->store, &job, &never, &row, runs), 0);
+	assert_int_equal(slot_seal(w->store, &job, &never, NULL, &row, runs), 0);
 	return row;
 }
 
@@ -738,12 +739,12 @@ static void test_verify_finds_a_wrong_coarse_part(void **state)
 
 	(void)state;
 	send_to(w, 0);
-	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, &report), 0);
+	assert_int_equal(store_compact(w->store, clock_now_ns(), false, NULL, NULL, NULL, &report), 0);
 	day = window_start(w->samples[0].p.t_ns, NS_PER_DAY);
 	before = newest_flush(w);
 	for (n = w->n; !is_in(w, n, day);)
 		send_to(w, 0);
-	assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, &report), 0); /* only flushes */
+	assert_int_equal(store_compact(w->store, T0, false, NULL, NULL, NULL, &report), 0); /* only flushes */
 	fine = seal_day(w, TIER_RECORDED, day, newest_flush(w), &fine_runs);
 	assert_int_equal(writer_errand(w->store, give_number, &fine.id.number), 0);
 	coarse = seal_day(w, 300 * SECOND, day, before, &coarse_runs);
