@@ -11,6 +11,10 @@
  *   by=K                          series of a run and metric that agree in label K (in each K, when it
  *                                 is repeated) become one; by= with no label: all of them become one
  *
+ * x=step gives one row for each step, of its newest sample, while samples are kept for all of the range,
+ * they are not too many, and none of every, points and by is there.  Else a row is a window: `step` is its
+ * last sample's step, `first_step` the least, then time_ms; rows stay in the order of time.
+ *
  * Times are nanoseconds since 1970 UTC; every window of an answer starts at a multiple of its
  * width.
  *

@@ -116,6 +116,9 @@ const char *verb_run_id(struct verb_args *a, const char *verb, int wanted)
 int verb_fault(const struct fault *f)
 {
 	fprintf(stderr, "astraml: %s\n", f->text);
+	if (f->err == ERR_UNAUTHENTICATED)
+		fprintf(stderr, "astraml: TOKEN is what ASTRAML_TOKEN says, or token= in the config; with "
+				"--data DIR it is the owner's\n");
 	return exit_status_of(f->err);
 }
 

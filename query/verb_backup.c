@@ -2,6 +2,7 @@
  * verb_backup.c - `astraml backup` and `astraml restore`: the verbs that work on a directory itself.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "query/term.h"
 #include "query/verb.h"
@@ -99,6 +100,20 @@ static int backup(void *arg)
 	return err < 0 ? verb_fault(&f) : say_backup(c->target, c->place, &report);
 }
 
+/* A directory called copy.zip would surprise. */
+static bool is_other_archive(const char *to)
+{
+	static const char *const ends[] = { ".zip", ".tgz", ".gz", ".xz", ".bz2", ".7z" };
+	size_t n = strlen(to);
+
+	if (n > 4 && strcmp(to + n - 4, ".zst") == 0)
+		return n < 8 || strcmp(to + n - 8, ".tar.zst") != 0;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (n > strlen(ends[i]) && strcmp(to + n - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return false;
+}
+
 int verb_backup(const struct target *t, int argc, char **argv)
 {
 	struct verb_args args = { .help = backup_help, .max_positional = 1 };
@@ -110,6 +125,13 @@ int verb_backup(const struct target *t, int argc, char **argv)
 	c.place = args.positional[0];
 	if (args.n_positional == 0) {
 		fprintf(stderr, "astraml backup: where to? see astraml backup --help\n");
+		return EXIT_USAGE;
+	}
+	if (is_other_archive(c.place)) {
+		fprintf(
+		    stderr,
+		    "astraml backup: archives are made as .tar and .tar.zst; name %s so, or a directory\n",
+		    c.place);
 		return EXIT_USAGE;
 	}
 	status = need_directory(t, "backup");

@@ -105,8 +105,15 @@ static int compact(const struct target *t, int64_t until_ns, bool dry_run)
 	struct work w = { .target = t };
 	struct fault f = { 0 };
 	struct store *s;
+	char url[256];
+	long pid;
 	int status, err = store_open(t->data_dir, &o, &s, &f);
 
+	if (err == ERR_HELD && store_holder(t->data_dir, &pid, url, sizeof(url)) == 0)
+		fault_set(
+		    &f, err, "data",
+		    "%s is held by process %ld%s%s, and is compacted there; stop that first to do so here",
+		    t->data_dir, pid, url[0] ? ", which serves " : "", url);
 	if (err < 0)
 		return verb_fault(&f);
 	err = store_compact(s, until_ns, dry_run, tell, &w, &w.progress, &report);

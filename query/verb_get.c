@@ -195,7 +195,7 @@ static void print_about(struct table *tab)
 			tree_text(rest, "samples_since")[0] ? "; kept since " : "",
 			tree_text(rest, "samples_since"));
 	if (tree_flag(rest, "partial"))
-		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
+		fprintf(stderr, "astraml: what is damaged was left out; `astraml verify` tells of it\n");
 	json_object_put(rest);
 }
 

@@ -248,7 +248,7 @@ static int plot(struct plot *p, const char *const *runs, size_t n_runs, const ch
 			"astraml: %zu more series fit and are not drawn; narrow METRIC or give --label\n",
 			p->data.left_out);
 	if (p->data.partial)
-		fprintf(stderr, "astraml: damaged blocks were left out; `astraml verify` names them\n");
+		fprintf(stderr, "astraml: what is damaged was left out; `astraml verify` tells of it\n");
 	return EXIT_OK;
 }
 

@@ -33,7 +33,7 @@ static void tell_deleted(struct json_object *run)
 {
 	const char *id = tree_text(run, "id");
 
-	printf("deleted %s; until %s `astraml undelete %s` brings it back\n", id,
+	printf("deleted %s; until %.19sZ `astraml undelete %s` brings it back\n", id,
 	       tree_text(run, "undelete_until"), id);
 }
 

@@ -88,8 +88,8 @@ static int verify(void *arg)
 			"astraml: the answer ended in the middle; nothing is said of what was not checked\n");
 	else
 		fprintf(stderr,
-			"astraml: %llu troubles; what is named above is damaged, the rest is served\n",
-			(unsigned long long)c->troubles);
+			"astraml: %llu trouble%s; what is named above is damaged, the rest is served\n",
+			(unsigned long long)c->troubles, c->troubles == 1 ? "" : "s");
 	return EXIT_TROUBLE;
 }
 

@@ -10,7 +10,8 @@
  * nothing of times that no finer one covers: what comes for these becomes a part of the first tier.
  *
  * A closed slot of a coarser tier of the policy is made, and made again, whenever a finer part in it is
- * younger and nothing waits for the slot.  What no longer serves is expiry.h's.
+ * younger and nothing waits for the slot.  Where finer parts were dropped the coarse one is alone, and takes
+ * what comes late.  What no longer serves is expiry.h's.
  *
  * A part that holds a run that is gone is made again without it, and with it the coarser ones of its time.
  */

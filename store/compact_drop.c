@@ -66,7 +66,7 @@ static int drop_slot(struct compactor *c, const struct task *task, const struct 
 
 	slot_text(p, slot, text);
 	if (err == 0)
-		task_tell(task, "%s: %zu parts are past their time", text, n);
+		task_tell(task, "%s: %zu part%s past their time", text, n, n == 1 ? "" : "s");
 	if (err == 0 && !task->dry_run) {
 		err = writer_errand(c->store, drop_parts, &drop);
 		if (err == 0) {

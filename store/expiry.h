@@ -6,6 +6,10 @@
  * are old, nothing finer is left there, and the coarser part is up to date.  What has no coarser tier to
  * go to is added to the project's totals, when the hot store has nothing left of what it was made from.
  *
+ * Had only some parts of a slot gone, what comes late could become a fine part of a day whose other data
+ * is only in the coarse one, which would then be made of it alone.  And blocks that outlive the part they
+ * are folded in would count again.
+ *
  * A tier that the policy no longer names is kept no longer than it takes the next one to have it all.
  */
 #ifndef STORE_EXPIRY_H

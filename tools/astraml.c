@@ -22,7 +22,7 @@ static const struct verb {
 	enum need need;
 	const char *help;
 } verbs[] = {
-	{ "serve", verb_serve, NEED_NOTHING, "ingest, read API and flushes, in one process" },
+	{ "serve", verb_serve, NEED_NOTHING, "ingest, read API and compactor, in one process" },
 	{ "push", verb_push, NEED_WRITE, "JSON lines from stdin into a run" },
 	{ "import", verb_import, NEED_WRITE, "files of other tools into runs" },
 	{ "runs", verb_runs, NEED_READ, "table of runs" },

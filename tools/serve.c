@@ -206,7 +206,7 @@ static const struct setting settings[] = {
 static void print_help(void)
 {
 	printf("usage: astraml serve --data DIR [--listen ADDR]... [options]\n\n"
-	       "Ingest, read API and flushes in one process.  Prints `ready on URL` when it accepts\n"
+	       "Ingest, read API and compactor in one process.  Prints `ready on URL` when it accepts\n"
 	       "requests; SIGTERM drains, commits and exits 0.  ADDR is HOST:PORT (port 0: a free one)\n"
 	       "or unix:PATH; 127.0.0.1:7480 when none is given.\n\n");
 	for (size_t i = 0; i < SETTINGS; i++)
@@ -265,13 +265,22 @@ static int parse(struct serve_options *o, int argc, char **argv)
 	for (size_t i = 0; i < SETTINGS; i++)
 		longs[i + 2] = (struct option){ settings[i].name, required_argument, NULL, (int)i };
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
 		if (c == OPT_HELP || c == 'h') {
 			print_help();
 			return -EXIT_OK;
 		}
-		if (c == '?' || (c == OPT_LISTEN && o->n_listen == LISTEN_MAX))
+		if (c == '?' || c == ':') {
+			fprintf(stderr, "astraml serve: %s %s; see astraml serve --help\n",
+				c == ':' ? "there is no value for" : "there is no option", argv[optind - 1]);
 			return -EXIT_USAGE;
+		}
+		if (c == OPT_LISTEN && o->n_listen == LISTEN_MAX) {
+			fprintf(stderr, "astraml serve: at most %d addresses can be listened on\n",
+				LISTEN_MAX);
+			return -EXIT_USAGE;
+		}
 		if (c == OPT_LISTEN)
 			o->listen[o->n_listen++] = optarg;
 		else if (!set(o, &settings[c], optarg))

@@ -78,7 +78,7 @@ void report_summary(const struct import_item *item, const char *run, const struc
 	       r->lines == 1 ? "" : "s", grouped(r->samples, samples), r->samples == 1 ? "" : "s");
 	if (r->windows > 0)
 		printf(", %s window%s", grouped(r->windows, windows), r->windows == 1 ? "" : "s");
-	else
+	else if (r->series > 0 || r->samples == 0) /* lines of JSON are sent as they are, uncounted */
 		printf(" of %s series", grouped(r->series, series));
 	if (r->lines + r->samples + r->windows > 0) {
 		fputs(", ", stdout);

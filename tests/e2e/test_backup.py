@@ -422,6 +422,9 @@ def test_usage():
     for arguments in (["backup"], ["restore"], ["backup", "x", "--server", "http://127.0.0.1:1"]):
         result = harness.cli(*arguments)
         check(result.returncode == 2 and said(result), arguments)
+    for name in ("x.zip", "x.tar.gz", "x.zst"):
+        result = harness.cli("backup", name, "--data", "/nonexistent-directory")
+        check(result.returncode == 2 and ".tar.zst" in said(result), name, said(result))
     result = harness.cli("backup", "x", "--data", "/nonexistent-directory")
     equal(result.returncode, 3, said(result))
 

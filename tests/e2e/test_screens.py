@@ -269,6 +269,23 @@ def test_a_legend_tells_what_the_api_says():
                 check(math.isclose(float(value), m[key], rel_tol=1e-5), run, metric, key, value, m[key])
 
 
+def test_a_course_in_a_few_windows_is_drawn_sample_by_sample():
+    """60 steps of a falling curve in one window: the line falls from left to right, and no band hides it."""
+    s = harness.Server()
+    lines = "".join(json.dumps({"metric": "loss", "value": 2.0 ** (-step / 10), "step": step,
+                                "time": time_text(step / 4)}) + "\n" for step in range(60))
+    r = cli("push", "--run", "r", "--server", s.url, env={"ASTRAML_TOKEN": s.token}, stdin=lines.encode())
+    equal(r.returncode, 0, r.stderr)
+    text = cli("plot", "r", "loss", "--x", "step", "--height", "9", "--data", s.data, env={"LC_ALL": "C"}).stdout.decode()
+    check("each step by itself" in text and "60 samples" in text, text)
+    drawing = [re.split(r"[|+]", line, maxsplit=1)[1] for line in text.split("\n")[2:11]]
+    firsts = [line.find("*") for line in drawing]
+    check(-1 not in firsts and firsts == sorted(firsts) and firsts[0] < 4 and firsts[-1] > 30, firsts, text)
+    check(":" not in "".join(drawing), text)
+    text = cli("plot", LONG, "train/loss", "--x", "step", "--data", data()).stdout.decode()
+    check("ranges of up to" in text or "windows of" in text, text)
+
+
 def test_compare_marks_the_best():
     data()
     c = state["server"].client()

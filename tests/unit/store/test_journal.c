@@ -363,7 +363,7 @@ static void test_damage_is_passed_over(void **state)
 	char dir[64];
 	struct kv *kv = open_kv(dir);
 	struct kv_txn *t;
-	void *value;
+	uint8_t *value;
 
 	(void)state;
 	for (uint64_t batch = 1; batch <= 5; batch++)
