@@ -62,19 +62,20 @@ class Recording:
             self.push()
         self.move(1.1, lambda: self.stat("raw_parts") == 1 and not self.parts("recorded"))
         self.push()
-        self.move(2.1, lambda: self.stat("raw_parts") == 1 and not self.parts("5m"))
+        self.move(2.1, lambda: self.stat("raw_parts") == 1 and not self.parts("recorded", "5m"))
         self.push()
-        self.move(4.1, lambda: self.stat("raw_parts") == 0 and not self.parts("1h"))
+        self.move(4.1, lambda: self.stat("raw_parts") == 0 and not self.parts("recorded", "5m", "1h"))
         self.push()
-        self.move(4.1, lambda: self.stat("raw_parts") == 0 and not self.parts("1h"))
+        self.move(4.1, lambda: self.stat("raw_parts") == 0 and not self.parts("recorded", "5m", "1h"))
 
     def stat(self, name):
         answer = self.client.request("GET", "/metrics")
         equal(answer.status, 200, answer)
         return int(next(line for line in answer.body.decode().splitlines() if line.startswith(f"astraml_{name} ")).split()[1])
 
-    def parts(self, tier):
-        return glob.glob(os.path.join(self.data, "parts", f"metrics-*-{tier}-*"))
+    def parts(self, *tiers):
+        """Files of these tiers; a coarse one may not be made yet while a finer one is there."""
+        return [f for tier in tiers for f in glob.glob(os.path.join(self.data, "parts", f"metrics-*-{tier}-*"))]
 
     def push(self):
         """Samples of two old days; over when they are in parts of both kinds."""
