@@ -17,7 +17,6 @@
 #include "store/read.h"
 #include "store/slot.h"
 #include "store/turn.h"
-#include "tests/beside.h"
 
 #define DAYS        70
 #define RUNS        5
@@ -474,26 +473,20 @@ static void check_in(struct world *w, struct store *s, bool windows)
 		check_recorded(w, s);
 }
 
-struct reading {
-	struct world *w;
-	bool windows;
-};
-
-static void check_reader(void *arg)
-{
-	const struct reading *r = arg;
-	struct store *reader = open_store(r->w->dir, true);
-
-	check_in(r->w, reader, r->windows);
-	store_close(reader);
-}
-
+/* Here, or in a reader; LMDB must not have one file open twice in a process. */
 static void check(struct world *w, bool windows)
 {
-	if (rnd() % 3)
+	struct store *reader;
+
+	if (rnd() % 3) {
 		check_in(w, w->store, windows);
-	else
-		assert_true(beside(check_reader, &(struct reading){ w, windows }));
+		return;
+	}
+	store_close(w->store);
+	reader = open_store(w->dir, true);
+	check_in(w, reader, windows);
+	store_close(reader);
+	w->store = open_store(w->dir, false);
 }
 
 static void live(const struct policy *from, size_t n, bool windows, int rounds)
