@@ -6,7 +6,6 @@
 #include "store/base/checksum.h"
 #include "store/base/compress.h"
 #include "store/format.h"
-#include "store/ratio.h"
 #include "store/scale.h"
 
 #define LEVEL 9
@@ -14,14 +13,10 @@
 /* Strips with columns of their own that a strip is compared with, the newest ones. */
 #define OWNERS 32
 
-/* Bytes that a value takes before a ratio is tried. */
-#define LARGE 2
-
 /* A series is a strip, and one more for each COLUMN_MAX samples. */
 #define SERIES_MAX (RAWBLOCK_STRIPS_MAX - RAWBLOCK_SAMPLES_MAX / COLUMN_MAX)
 
 enum steps { STEPS_NONE, STEPS_ALL, STEPS_SOME, STEPS_BEFORE };
-enum form { FORM_SCALE, FORM_RATIO };
 
 struct head {
 	enum codec codec;
@@ -31,7 +26,7 @@ struct head {
 /* One strip as columns. */
 struct strip_columns {
 	size_t n;
-	int64_t times[COLUMN_MAX], steps[COLUMN_MAX], has[COLUMN_MAX], room[COLUMN_MAX], more[COLUMN_MAX];
+	int64_t times[COLUMN_MAX], steps[COLUMN_MAX], has[COLUMN_MAX], room[COLUMN_MAX];
 	double values[COLUMN_MAX];
 };
 
@@ -188,34 +183,13 @@ static int put_steps(struct rawblock_writer *w, const struct point *p, size_t n,
 	return err < 0 ? err : column_put(&w->out, c->steps, n, NULL, 0);
 }
 
-static int put_scaled(struct rawblock_writer *w, struct scale scale, size_t n)
-{
-	int err = buf_addch(&w->out.loose, FORM_SCALE);
-
-	if (err == 0)
-		err = scale_put(&w->out, scale);
-	return err < 0 ? err : numbers_put(&w->out, scale, w->columns.values, n, NULL, 0, w->columns.room);
-}
-
-/* Where a scale keeps most of the bits of doubles, a ratio may need less. */
 static int put_values(struct rawblock_writer *w, size_t n)
 {
 	struct strip_columns *c = &w->columns;
 	struct scale scale = scale_choose(c->values, n);
-	size_t dense = w->out.dense.len, loose = w->out.loose.len;
-	struct ratio ratio;
-	int err = put_scaled(w, scale, n);
+	int err = scale_put(&w->out, scale);
 
-	if (err < 0 || scale.kind == SCALE_FLOAT || column_cost(c->room, n) < LARGE * n ||
-	    !ratio_find(c->values, n, &ratio))
-		return err;
-	ratio_split(ratio, c->values, n, c->has, c->steps);
-	if (column_cost(c->has, n) + column_cost(c->steps, n) >= column_cost(c->room, n))
-		return 0;
-	w->out.dense.len = dense;
-	w->out.loose.len = loose;
-	err = buf_addch(&w->out.loose, FORM_RATIO);
-	return err < 0 ? err : ratio_put(&w->out, ratio, c->has, c->steps, n);
+	return err < 0 ? err : numbers_put(&w->out, scale, c->values, n, NULL, 0, c->room);
 }
 
 static int put_columns(struct rawblock_writer *w, const struct owner *strip, size_t *times, size_t *steps)
@@ -542,15 +516,10 @@ static int give(struct rawblock_reader *r, const struct strip_at *s, samples_fn 
 
 static int get_values(struct rawblock_reader *r, struct column_in *in, size_t n)
 {
-	struct strip_columns *c = &r->columns;
-	unsigned form = read_u8(&in->loose);
 	struct scale scale;
-	int err;
+	int err = scale_get(in, &scale);
 
-	if (form == FORM_RATIO)
-		return ratio_get(in, c->values, n, c->room, c->more);
-	err = form == FORM_SCALE ? scale_get(in, &scale) : ERR_CORRUPT;
-	return err < 0 ? err : numbers_get(in, scale, c->values, n, NULL, 0, c->room);
+	return err < 0 ? err : numbers_get(in, scale, r->columns.values, n, NULL, 0, r->columns.room);
 }
 
 /* A strip whose streams hold more than its samples is damaged. */

@@ -23,8 +23,8 @@
  *   steps   0: no sample has one; 1: a column; 2: a column of 0 and 1, whether a sample has one, then a
  *           column with 0 where it has none; k: those of the strip k - 2 before, which has its own
  *
- * A strip's streams are its own columns (column.h) of times, of steps, then the values (loose): u8 form;
- * 0: a scale and the numbers in it (scale.h); 1: numbers as of ratio.h.
+ * A strip's streams are its own columns (column.h) of times, of steps, then the scale of the values and
+ * the numbers in it (scale.h).
  */
 #ifndef STORE_RAWBLOCK_H
 #define STORE_RAWBLOCK_H

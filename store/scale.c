@@ -5,15 +5,19 @@
 #define DECIMALS_MAX    14
 #define DECIMALS_PLAIN  6    /* with no more, fractions are not looked for */
 #define TRIED           32   /* numbers that say which exponent may do */
-#define WEIGHED         1024 /* numbers that say which scale is smallest */
+#define WEIGHED_RUN     128  /* numbers in a row, */
+#define WEIGHED         1024 /* and in all, that say which scale is smallest */
 #define NEAR            64   /* how far off a number may be that is no exception */
 #define INTEGER_MAX     INT64_C(0x20000000000000)
 #define DENOMINATOR_MAX 86400
+#define DIGITS_LEAST    1e14 /* 15 digits, as an integer, */
+#define DIGITS_MOST     1e15 /* are less than that */
 #define EXPONENT_LEAST  (-1074)
 #define EXPONENT_MOST   971
 
-static const double powers[DECIMALS_MAX + 1] = { 1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
-						 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14 };
+/* Integers, all of them; those after DECIMALS_MAX are for `printed`. */
+static const double powers[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
+				 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19 };
 
 /* ---- one number ---- */
 
@@ -32,6 +36,8 @@ static int64_t to_integer(double v)
 
 static double divisor_of(struct scale s) { return s.kind == SCALE_DECIMAL ? powers[s.of] : s.of; }
 
+static bool is_ratio(struct scale s) { return s.kind == SCALE_FRACTION || s.kind == SCALE_PRINTED; }
+
 int64_t scale_near(struct scale s, double v)
 {
 	uint32_t bits;
@@ -40,6 +46,7 @@ int64_t scale_near(struct scale s, double v)
 	switch (s.kind) {
 	case SCALE_DECIMAL:
 	case SCALE_FRACTION:
+	case SCALE_PRINTED:
 		return to_integer(v * divisor_of(s));
 	case SCALE_BINARY:
 		return isfinite(v) ? to_integer(ldexp(v, -s.of)) : 0;
@@ -61,12 +68,34 @@ static double float_of(int64_t m)
 	return f;
 }
 
+/* m / d, of which x is the double, in 15 digits: an integer over 10^k, both doubles, so that one division
+ * gives the double that these digits mean.  *k is where the search begins, and ends. */
+static double printed(int64_t m, uint64_t d, double x, unsigned *k)
+{
+	uint64_t size = m < 0 ? -(uint64_t)m : (uint64_t)m;
+	unsigned __int128 digits;
+
+	if (m == 0 || fabs(x) >= DIGITS_MOST)
+		return x;
+	while (*k > 0 && fabs(x) * powers[*k - 1] >= DIGITS_LEAST)
+		--*k;
+	while (fabs(x) * powers[*k] < DIGITS_LEAST) /* 1 / DENOMINATOR_MAX needs 10^19 */
+		++*k;
+	digits = ((unsigned __int128)size * (uint64_t)powers[*k] + d / 2) / d;
+	return copysign((double)(uint64_t)digits / powers[*k], x);
+}
+
 /* The numbers that the integers stand for. */
 static void numbers_of(struct scale s, const int64_t *m, size_t n, double *ret)
 {
 	double unit;
+	unsigned k = 0;
 
 	switch (s.kind) {
+	case SCALE_PRINTED:
+		for (size_t i = 0; i < n; i++)
+			ret[i] = printed(m[i], (uint64_t)s.of, (double)m[i] / s.of, &k);
+		break;
 	case SCALE_DECIMAL:
 	case SCALE_FRACTION:
 		unit = divisor_of(s);
@@ -179,19 +208,19 @@ static uint64_t common_multiple(uint64_t a, uint64_t b)
 	return a / x * b;
 }
 
-static bool find_fraction(const double *v, size_t n, struct scale *ret)
+/* As a division leaves them, and as they are printed. */
+static size_t find_fractions(const double *v, size_t n, struct scale ret[2])
 {
 	uint64_t all = 1;
 
 	for (size_t i = 0; i < n; i += every_tried(n)) {
-		uint64_t one = denominator_of(v[i]);
+		uint64_t one = denominator_of(v[i]), both = one ? common_multiple(all, one) : all;
 
-		all = one ? common_multiple(all, one) : all;
-		if (all > DENOMINATOR_MAX)
-			return false;
+		all = both <= DENOMINATOR_MAX ? both : all;
 	}
-	*ret = (struct scale){ SCALE_FRACTION, (int)all };
-	return all > 1 && serves(*ret, v, n, 1, NEAR);
+	ret[0] = (struct scale){ SCALE_FRACTION, (int)all };
+	ret[1] = (struct scale){ SCALE_PRINTED, (int)all };
+	return all > 1 && serves(ret[0], v, n, 1, NEAR) ? 2 : 0;
 }
 
 /* Of the lowest bit that is set in a finite v that is not zero. */
@@ -218,7 +247,7 @@ static bool find_binary(const double *v, size_t n, struct scale *ret)
 
 /* Numbers in a scale: integers, how far off they are, and which of them are exceptions. */
 struct scaled {
-	int64_t *m;
+	int64_t *m; /* room of the caller */
 	int64_t off[COLUMN_MAX];
 	bool any_off;
 	size_t n_odd;
@@ -245,13 +274,27 @@ static void scale_all(struct scale s, const double *v, size_t n, struct scaled *
 	}
 }
 
+/* Runs of numbers from all over, to weigh scales by; returns how many numbers. */
+static size_t choose_weighed(const double *v, size_t n, double *ret)
+{
+	size_t runs = WEIGHED / WEIGHED_RUN;
+
+	if (n <= WEIGHED) {
+		memcpy(ret, v, n * sizeof(*v));
+		return n;
+	}
+	for (size_t i = 0; i < runs; i++)
+		memcpy(ret + i * WEIGHED_RUN, v + i * (n - WEIGHED_RUN) / (runs - 1),
+		       WEIGHED_RUN * sizeof(*v));
+	return WEIGHED;
+}
+
 static size_t weigh(struct scale s, const double *v, size_t n)
 {
 	int64_t m[WEIGHED];
-	struct scaled scaled = { .m = m };
+	struct scaled scaled; /* large: it costs much to clear */
 
-	if (n > WEIGHED)
-		n = WEIGHED;
+	scaled.m = m;
 	scale_all(s, v, n, &scaled);
 	return column_cost(m, n) + (scaled.any_off ? column_cost(scaled.off, n) : 0) + 10 * scaled.n_odd;
 }
@@ -271,20 +314,24 @@ static size_t find_scales(const double *v, size_t n, struct scale *ret)
 	} else {
 		found += find_decimal(v, n, NEAR, &ret[found]);
 	}
-	return found + find_fraction(v, n, &ret[found]);
+	return found + find_fractions(v, n, &ret[found]);
 }
 
 struct scale scale_choose(const double *v, size_t n)
 {
-	struct scale candidates[4], *best = candidates;
-	size_t found, least;
+	struct scale candidates[5], *best = candidates;
+	double weighed[WEIGHED];
+	size_t found, some, least;
 
 	if (n == 0)
 		return (struct scale){ SCALE_DOUBLE, 0 };
 	found = find_scales(v, n, candidates);
-	least = found > 1 ? weigh(*best, v, n) : 0;
+	if (found == 1)
+		return *best;
+	some = choose_weighed(v, n, weighed);
+	least = weigh(*best, weighed, some);
 	for (size_t i = 1; i < found; i++) {
-		size_t cost = weigh(candidates[i], v, n);
+		size_t cost = weigh(candidates[i], weighed, some);
 
 		if (cost < least) {
 			least = cost;
@@ -303,7 +350,7 @@ int scale_put(struct column_out *o, struct scale s)
 
 	if (err == 0 && s.kind == SCALE_BINARY)
 		return buf_add_varint(&o->loose, zigzag(s.of));
-	return err == 0 && s.kind == SCALE_FRACTION ? buf_add_varint(&o->loose, (uint64_t)s.of) : err;
+	return err == 0 && is_ratio(s) ? buf_add_varint(&o->loose, (uint64_t)s.of) : err;
 }
 
 int scale_get(struct column_in *in, struct scale *ret)
@@ -313,18 +360,19 @@ int scale_get(struct column_in *in, struct scale *ret)
 
 	if (kind >= SCALE_KINDS || of > most)
 		return ERR_CORRUPT;
+	*ret = (struct scale){ (enum scale_kind)kind, 0 };
 	if (kind == SCALE_BINARY) {
 		of = read_zigzag(&in->loose);
 		least = EXPONENT_LEAST;
 		most = EXPONENT_MOST;
-	} else if (kind == SCALE_FRACTION) {
+	} else if (is_ratio(*ret)) {
 		of = (int64_t)read_varint(&in->loose);
 		least = 2;
 		most = DENOMINATOR_MAX;
 	}
 	if (of < least || of > most)
 		return ERR_CORRUPT;
-	*ret = (struct scale){ (enum scale_kind)kind, (int)of };
+	ret->of = (int)of;
 	return in->loose.bad ? ERR_CORRUPT : 0;
 }
 
@@ -348,11 +396,12 @@ static int put_exceptions(struct column_out *o, const struct scaled *scaled, con
 int numbers_put(struct column_out *o, struct scale s, const double *v, size_t n, const int64_t *const *refs,
 		size_t n_refs, int64_t *ret_m)
 {
-	struct scaled scaled = { .m = ret_m };
+	struct scaled scaled;
 	int err;
 
 	if (n == 0)
 		return 0;
+	scaled.m = ret_m;
 	scale_all(s, v, n, &scaled);
 	err = put_exceptions(o, &scaled, v);
 	if (err == 0)

@@ -6,6 +6,7 @@
  *
  *   SCALE_DECIMAL  m / 10^exponent, exponent 0 to 14, |m| < 2^53
  *   SCALE_FRACTION m / denominator, 2 to 86,400, |m| < 2^53: counts over a minute's 60 seconds, means
+ *   SCALE_PRINTED  m / denominator in 15 digits, as many programs print: a mean, a rate that was text once
  *   SCALE_BINARY   m * 2^exponent, |m| < 2^53: float32 of like size, and their sums
  *   SCALE_FLOAT    float32: its bits in total order (bucket.h)
  *   SCALE_DOUBLE   any double: its bits in total order
@@ -14,25 +15,35 @@
  * it is kept how many: doubles in between, in total order.  Those that are further off (NaN, -0.0, an
  * odd one) are exceptions, kept as they are: so nothing is lost whatever the scale.
  *
+ * The 15 digits are those of the exact quotient, halves away from zero; one of 10^15 and more stays as it is.
+ *
  * A scale is u8 kind | exponent << 3 for SCALE_DECIMAL, u8 kind for the others, after it z exponent for
- * SCALE_BINARY, v denominator for SCALE_FRACTION (loose).  Numbers, where there are any, are v exceptions
- * << 1 | whether any number is a little off; for each exception v how many numbers lie between it and
- * the one before (loose) and its 8 bytes (dense); a column of m, an exception's being that of the
- * number before it, 0 for the first; then, if any is off, a column of how far, 0 for an exception.
+ * SCALE_BINARY, v denominator for SCALE_FRACTION and SCALE_PRINTED (loose).  Numbers, where there are any,
+ * are v exceptions << 1 | whether any number is a little off; for each exception v how many numbers lie
+ * between it and the one before (loose) and its 8 bytes (dense); a column of m, an exception's being that
+ * of the number before it, 0 for the first; then, if any is off, a column of how far, 0 for an exception.
  */
 #ifndef STORE_SCALE_H
 #define STORE_SCALE_H
 
 #include "store/column.h"
 
-enum scale_kind { SCALE_DECIMAL, SCALE_BINARY, SCALE_FLOAT, SCALE_DOUBLE, SCALE_FRACTION, SCALE_KINDS };
+enum scale_kind {
+	SCALE_DECIMAL,
+	SCALE_BINARY,
+	SCALE_FLOAT,
+	SCALE_DOUBLE,
+	SCALE_FRACTION,
+	SCALE_PRINTED,
+	SCALE_KINDS
+};
 
 struct scale {
 	enum scale_kind kind;
 	int of; /* the exponent, or the denominator */
 };
 
-/* The scale that keeps these numbers in the fewest bytes, about. */
+/* The scale that keeps these numbers in the fewest bytes, as some from all over them say. */
 struct scale scale_choose(const double *v, size_t n);
 
 /* The integer that is nearest to a finite v; some integer for any other.  The same on every machine. */

@@ -113,11 +113,10 @@ static int watch_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 
 static int watch_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, int64_t *m)
 {
-	static const char *const scales[SCALE_KINDS] = { [SCALE_DECIMAL] = "decimal",
-							 [SCALE_BINARY] = "binary",
-							 [SCALE_FLOAT] = "float32",
-							 [SCALE_DOUBLE] = "double",
-							 [SCALE_FRACTION] = "fraction" };
+	static const char *const scales[SCALE_KINDS] = {
+		[SCALE_DECIMAL] = "decimal", [SCALE_BINARY] = "binary",     [SCALE_FLOAT] = "float32",
+		[SCALE_DOUBLE] = "double",   [SCALE_FRACTION] = "fraction", [SCALE_PRINTED] = "printed"
+	};
 	const struct column_in from = *c->in;
 	int err = numbers_get(c->in, scale, v, n, c->refs, n_refs, m);
 

@@ -14,12 +14,12 @@
 #include "store/scale.h"
 
 /* In the order of strip.h. */
-static const char *const names[] = {
+static const char *const column_names[] = {
 	"start",      "count",         "flags", "last time", "first time", "last step", "first step",
 	"least step", "greatest step", "form",  "last",      "first",      "min",       "max",
 	"sum",        "rest of sum",   "nan",   "+inf",      "-inf",       "bad time",  "bad step",
 };
-#define NAMES (sizeof(names) / sizeof(*names))
+#define NAMES (sizeof(column_names) / sizeof(*column_names))
 
 struct share {
 	size_t dense, loose;
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)all_buckets, (double)all_samples / (double)all_buckets,
 	       100 * (double)singles / (double)all_buckets, all_bytes / (double)all_buckets);
 	for (size_t i = 0; i < NAMES; i++)
-		printf("  %-14s %7.3f\n", names[i], bytes[i] / (double)all_buckets);
+		printf("  %-14s %7.3f\n", column_names[i], bytes[i] / (double)all_buckets);
 	strip_free(strip);
 	return 0;
 }

@@ -190,7 +190,8 @@ static void test_doubles(void **state)
 {
 	static const struct scale scales[] = { { SCALE_DECIMAL, 0 },    { SCALE_DECIMAL, 14 },
 					       { SCALE_BINARY, -1074 }, { SCALE_BINARY, 971 },
-					       { SCALE_BINARY, -23 },   { SCALE_DOUBLE, 0 } };
+					       { SCALE_BINARY, -23 },   { SCALE_DOUBLE, 0 },
+					       { SCALE_PRINTED, 7 },    { SCALE_PRINTED, 86400 } };
 	double v[COLUMN_MAX];
 
 	(void)state;
@@ -201,7 +202,7 @@ static void test_doubles(void **state)
 			for (size_t i = 0; i < n; i++)
 				v[i] = random_value(&seed, (enum value_kind)kind);
 			assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
-			check_numbers(scales[random_below(&seed, 6)], v, n);
+			check_numbers(scales[random_below(&seed, 8)], v, n);
 		}
 }
 
@@ -228,11 +229,10 @@ static double moved(double v, int64_t by) { return bits_double(double_bits(v) + 
  * exceptions. */
 static void test_numbers_beside(void **state)
 {
-	static const struct scale scales[] = { { SCALE_DECIMAL, 3 },
-					       { SCALE_FRACTION, 60 },
-					       { SCALE_FRACTION, 2 },
-					       { SCALE_BINARY, -20 },
-					       { SCALE_FRACTION, 86400 } };
+	static const struct scale scales[] = { { SCALE_DECIMAL, 3 },      { SCALE_FRACTION, 60 },
+					       { SCALE_FRACTION, 2 },     { SCALE_BINARY, -20 },
+					       { SCALE_FRACTION, 86400 }, { SCALE_PRINTED, 60 },
+					       { SCALE_PRINTED, 86400 } };
 	double v[COLUMN_MAX];
 
 	(void)state;
@@ -261,15 +261,61 @@ static void test_numbers_beside_are_small(void **state)
 			     (int64_t)random_below(&seed, 3) - 1);
 	assert_int_equal(scale_choose(v, 4096).kind, SCALE_DECIMAL);
 	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 14 / 8);
-	for (size_t i = 0; i < 4096; i++) {
-		char text[32];
-
-		snprintf(text, sizeof(text), "%.15g", (double)(1000000 + random_below(&seed, 4096)) / 60);
-		v[i] = strtod(text, NULL);
-	}
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = moved((double)(1000000 + random_below(&seed, 4096)) / 60, i % 2);
 	assert_int_equal(scale_choose(v, 4096).kind, SCALE_FRACTION);
 	assert_int_equal(scale_choose(v, 4096).of, 60);
-	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 18 / 8);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 4096 * 14 / 8);
+}
+
+/* Through text of 15 digits, which the C library rounds. */
+static double through_text(double v)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.15g", v);
+	return strtod(text, NULL);
+}
+
+/* Of either sign, of every size that a denominator allows: what was printed is what the scale says. */
+static void test_printed_numbers(void **state)
+{
+	static const int denominators[] = { 3, 7, 60, 3600, 86400, 86399 };
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (size_t d = 0; d < sizeof(denominators) / sizeof(*denominators); d++)
+		for (unsigned bits = 1; bits <= 53; bits++) {
+			struct scale s = { SCALE_PRINTED, denominators[d] };
+			uint64_t most = UINT64_C(1) << (bits < 12 ? bits : 12), from = UINT64_C(1) << bits;
+
+			for (size_t i = 0; i < 1000; i++) {
+				double m = (double)(from - random_below(&seed, most));
+
+				v[i] = through_text((i % 2 ? m : -m) / denominators[d]);
+			}
+			/* the sign takes as many bits as the number */
+			if (v[0] > -1e15)
+				assert_true(check_numbers(s, v, 1000) < 1000 * (bits + 3) / 8 + 40);
+			else
+				check_numbers(s, v, 1000);
+		}
+}
+
+/* A series that begins with nothing but zeros is not judged by them. */
+static void test_late_numbers_are_small(void **state)
+{
+	double v[COLUMN_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 4096; i++)
+		v[i] = i < 1500 ? 0 : through_text((double)(1000000 + random_below(&seed, 4096)) / 60);
+	assert_int_equal(scale_choose(v, 4096).kind, SCALE_PRINTED);
+	assert_int_equal(scale_choose(v, 4096).of, 60);
+	assert_true(check_numbers(scale_choose(v, 4096), v, 4096) < 2596 * 13 / 8 + 400);
+	for (size_t i = 1600; i < 4096; i += 448) /* and not by a few others */
+		v[i] = (double)(1 + random_below(&seed, 86398)) / 86399;
+	assert_int_equal(scale_choose(v, 4096).of, 60);
 }
 
 static void test_plain_kinds_are_small(void **state)
@@ -298,6 +344,8 @@ int main(void)
 		cmocka_unit_test(test_mixtures),
 		cmocka_unit_test(test_numbers_beside),
 		cmocka_unit_test(test_numbers_beside_are_small),
+		cmocka_unit_test(test_printed_numbers),
+		cmocka_unit_test(test_late_numbers_are_small),
 		cmocka_unit_test(test_plain_kinds_are_small),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
