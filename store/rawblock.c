@@ -40,6 +40,7 @@ struct rawblock_writer {
 	size_t compared; /* while the block is read back */
 	struct rawblock_reader *reader;
 	struct column_out out;
+	struct column_habit axes, values;
 	struct buf directory; /* and, once they are made, the loose stream behind it */
 	struct buf packed;
 	struct owner times[OWNERS], steps[OWNERS];
@@ -85,6 +86,7 @@ int rawblock_writer_new(struct rawblock_writer **ret)
 		return ERR_NOMEM;
 	w->n = w->n_series = 0;
 	w->reader = NULL;
+	w->axes = w->values = (struct column_habit){ 0 };
 	buf_init(&w->out.dense, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->out.loose, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->directory, RAWBLOCK_BYTES_MAX);
@@ -189,6 +191,7 @@ static int put_values(struct rawblock_writer *w, size_t n)
 	struct scale scale = scale_choose(c->values, n);
 	int err = scale_put(&w->out, scale);
 
+	w->out.habit = &w->values;
 	return err < 0 ? err : numbers_put(&w->out, scale, c->values, n, NULL, 0, c->room);
 }
 
@@ -199,6 +202,7 @@ static int put_columns(struct rawblock_writer *w, const struct owner *strip, siz
 	enum steps own = steps_of(p, strip->n);
 	int err = 0;
 
+	w->out.habit = &w->axes;
 	for (size_t i = 0; i < strip->n; i++) {
 		c->times[i] = p[i].t_ns;
 		c->values[i] = p[i].value;
