@@ -459,10 +459,11 @@ static void widths_of(const int64_t *from, size_t n, const int64_t *ref, unsigne
 	}
 }
 
-static bool are_like(const unsigned a[ORDERS], const unsigned b[ORDERS])
+/* Whether no other order has gained on the habit's. */
+static bool widths_agree(const struct column_habit *h, const unsigned widths[ORDERS])
 {
 	for (unsigned i = 0; i < ORDERS; i++)
-		if (a[i] > b[i] + 1 || b[i] > a[i] + 1)
+		if (widths[i] + 1 + h->widths[h->order] < h->widths[i] + widths[h->order])
 			return false;
 	return true;
 }
@@ -479,7 +480,7 @@ static bool guess_by_habit(struct column_habit *h, const int64_t *from, size_t n
 		return false;
 	h->left--;
 	widths_of(from, n, h->ref ? refs[h->ref - 1] : NULL, widths);
-	if (!are_like(widths, h->widths))
+	if (!widths_agree(h, widths))
 		return false;
 	take_reference(from, n, h->ref ? refs[h->ref - 1] : NULL, v);
 	if (unit_of(v, n) != h->unit)

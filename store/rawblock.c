@@ -40,7 +40,8 @@ struct rawblock_writer {
 	size_t compared; /* while the block is read back */
 	struct rawblock_reader *reader;
 	struct column_out out;
-	struct column_habit axes, values;
+	struct column_habit axes, values; /* for the next strip */
+	struct scale_habit scale;
 	struct buf directory; /* and, once they are made, the loose stream behind it */
 	struct buf packed;
 	struct owner times[OWNERS], steps[OWNERS];
@@ -87,6 +88,7 @@ int rawblock_writer_new(struct rawblock_writer **ret)
 	w->n = w->n_series = 0;
 	w->reader = NULL;
 	w->axes = w->values = (struct column_habit){ 0 };
+	w->scale = (struct scale_habit){ .left = 0 };
 	buf_init(&w->out.dense, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->out.loose, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->directory, RAWBLOCK_BYTES_MAX);
@@ -188,7 +190,7 @@ static int put_steps(struct rawblock_writer *w, const struct point *p, size_t n,
 static int put_values(struct rawblock_writer *w, size_t n)
 {
 	struct strip_columns *c = &w->columns;
-	struct scale scale = scale_choose(c->values, n);
+	struct scale scale = scale_choose_alike(c->values, n, &w->scale);
 	int err = scale_put(&w->out, scale);
 
 	w->out.habit = &w->values;
