@@ -10,7 +10,7 @@
 #define WEIGHED_RUN     128  /* numbers in a row, */
 #define WEIGHED         1024 /* and in all, that say which scale is smallest */
 #define SOME            16   /* numbers that are looked at together */
-#define HOPELESS        8    /* bits that a scale may need more than another, to be weighed */
+#define HOPELESS        6    /* bits that a scale may need more than another, to be weighed */
 #define HABIT_LASTS     16   /* choices by habit, before all is weighed again */
 #define NEAR            64   /* how far off a number may be that is no exception */
 #define INTEGER_MAX     INT64_C(0x20000000000000)
@@ -376,13 +376,11 @@ static size_t weigh_all(const struct scale *scales, size_t n_scales, const doubl
 	return best;
 }
 
-/* Bits between the least and the greatest of the numbers, in a scale. */
-static unsigned width_of(struct scale s, const double *v, size_t n)
+/* Bits between the least and the greatest. */
+static unsigned width_of(const int64_t *m, size_t n)
 {
-	int64_t m[2 * TRIED], least, greatest;
+	int64_t least = m[0], greatest = m[0];
 
-	near_all(s, v, n, m);
-	least = greatest = m[0];
 	for (size_t i = 1; i < n; i++) {
 		least = m[i] < least ? m[i] : least;
 		greatest = m[i] > greatest ? m[i] : greatest;
@@ -390,21 +388,32 @@ static unsigned width_of(struct scale s, const double *v, size_t n)
 	return 64 - (unsigned)__builtin_clzll(((uint64_t)greatest - (uint64_t)least) | 1);
 }
 
+/* Bits that a number needs in a scale, about; those that are a little off are a column more. */
+static unsigned bits_in(struct scale s, const struct asked *a)
+{
+	int64_t m[2 * TRIED];
+	struct scaled scaled;
+
+	scaled.m = m;
+	scale_all(s, a->tried, a->n_tried, &scaled);
+	return width_of(m, a->n_tried) + (scaled.any_off ? width_of(scaled.off, a->n_tried) + HOPELESS : 0);
+}
+
 /* Leaves out what needs many bits more than another. */
 static size_t look_at(const struct asked *a, struct scale *scales, size_t n, struct scale_look *ret)
 {
-	unsigned widths[SCALE_CANDIDATES], least = UINT_MAX;
+	unsigned bits[SCALE_CANDIDATES], least = UINT_MAX;
 
 	for (size_t i = 0; i < n; i++) {
-		widths[i] = width_of(scales[i], a->tried, a->n_tried);
-		least = widths[i] < least ? widths[i] : least;
+		bits[i] = bits_in(scales[i], a);
+		least = bits[i] < least ? bits[i] : least;
 	}
 	*ret = (struct scale_look){ .n = 0 };
 	for (size_t i = 0; i < n; i++) {
-		if (widths[i] > least + HOPELESS)
+		if (bits[i] > least + HOPELESS)
 			continue;
 		ret->kinds[ret->n] = scales[i].kind;
-		ret->more[ret->n] = widths[i] - least;
+		ret->more[ret->n] = bits[i] - least;
 		scales[ret->n++] = scales[i];
 	}
 	return ret->n;
