@@ -145,25 +145,43 @@ static uint64_t differing(const uint64_t *u, size_t n)
 	return any;
 }
 
-/* c log2(c) * 256, to a part in a hundred; c <= COLUMN_MAX, 0 for 0.  Without branches, so that many are
- * made at a time: the exponent and the first bits of a float are a logarithm, nearly. */
-static inline uint32_t weighted_log2(uint32_t c)
+/* log2 * 256, to a part in a hundred: the exponent and the first bits of a float are one, nearly.  Without
+ * branches, so that many are made at a time. */
+static inline uint32_t log2_256(float v)
 {
-	float size = (float)c;
 	uint32_t bits, log, f;
 
-	memcpy(&bits, &size, sizeof(bits));
+	memcpy(&bits, &v, sizeof(bits));
 	log = (bits >> 15) - (127 << 8);
 	f = log & 255;
-	return c * (log + (f * (256 - f) * 88 >> 16));
+	return log + (f * (256 - f) * 88 >> 16);
+}
+
+/* 0 for 0; c <= COLUMN_MAX. */
+static inline uint32_t weighted_log2(uint32_t c) { return c * log2_256((float)c); }
+
+/* Noise, told by how often two numbers have the same byte: if all bytes were as common as that says, an
+ * entropy coder would save nothing; and where they are not, there are more of them, and longer codes. */
+static bool is_noise(const uint16_t count[256], size_t n)
+{
+	uint32_t pairs = 0;
+	float common;
+
+	for (int i = 0; i < 256; i++)
+		pairs += (uint32_t)(count[i] * count[i]);
+	common = (float)(n * n) / (float)pairs;
+	return (float)(n * log2_256(common)) / 2048 + common / 2 > (float)(n - n / LOOSE_GAIN);
 }
 
 /* What an entropy coder makes of a plane, in bytes, and how it is to be kept. */
-static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
+static size_t cost_plane(const uint16_t count[256], size_t n, enum plane *ret)
 {
 	uint32_t bits = weighted_log2((uint32_t)n), less = 0, distinct = 0;
 	size_t loose;
 
+	*ret = PLANE_DENSE;
+	if (is_noise(count, n))
+		return n;
 	for (int i = 0; i < 256; i++) {
 		distinct += count[i] != 0;
 		less += weighted_log2(count[i]);
@@ -171,8 +189,8 @@ static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
 	bits -= less < bits ? less : bits;
 	loose = (bits >> 11) + distinct / 2 + 1;
 	if (loose > n - n / LOOSE_GAIN)
-		loose = n;
-	*ret = loose < n ? PLANE_LOOSE : PLANE_DENSE;
+		return n;
+	*ret = PLANE_LOOSE;
 	return loose;
 }
 
@@ -183,7 +201,7 @@ static size_t cost_planes(const uint64_t *u, size_t n, uint8_t forms[8])
 	size_t cost = 2 + planes / 4;
 
 	for (unsigned p = 0; p < planes; p++) {
-		uint32_t count[256] = { 0 };
+		uint16_t count[256] = { 0 };
 		enum plane form = PLANE_SAME;
 
 		if (differ >> 8 * p & 255) {

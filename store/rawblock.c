@@ -8,7 +8,7 @@
 #include "store/format.h"
 #include "store/scale.h"
 
-#define LEVEL 9
+#define LEVEL 1
 
 /* Strips with columns of their own that a strip is compared with, the newest ones. */
 #define OWNERS 32

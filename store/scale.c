@@ -254,11 +254,13 @@ static uint64_t common_multiple(uint64_t a, uint64_t b)
 /* As a division leaves them, and as they are printed. */
 static size_t find_fractions(const struct asked *a, struct scale ret[2])
 {
+	size_t none = 0;
 	uint64_t all = 1;
 
-	for (size_t i = 0; i < a->n_tried; i++) {
+	for (size_t i = 0; i < a->n_tried && none <= a->n_tried / 4; i++) {
 		uint64_t one = denominator_of(a->tried[i]), both = one ? common_multiple(all, one) : all;
 
+		none += one == 0;
 		all = both <= DENOMINATOR_MAX ? both : all;
 	}
 	ret[0] = (struct scale){ SCALE_FRACTION, (int)all };
