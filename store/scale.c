@@ -11,6 +11,7 @@
 #define WEIGHED         1024 /* and in all, that say which scale is smallest */
 #define SOME            16   /* numbers that are looked at together */
 #define HOPELESS        6    /* bits that a scale may need more than another, to be weighed */
+#define ASIDE           12   /* bits a number that a column of how far they are off has to save */
 #define HABIT_LASTS     16   /* choices by habit, before all is weighed again */
 #define NEAR            64   /* how far off a number may be that is no exception */
 #define INTEGER_MAX     INT64_C(0x20000000000000)
@@ -398,7 +399,7 @@ static unsigned bits_in(struct scale s, const struct asked *a)
 
 	scaled.m = m;
 	scale_all(s, a->tried, a->n_tried, &scaled);
-	return width_of(m, a->n_tried) + (scaled.any_off ? width_of(scaled.off, a->n_tried) + HOPELESS : 0);
+	return width_of(m, a->n_tried) + (scaled.any_off ? width_of(scaled.off, a->n_tried) + ASIDE : 0);
 }
 
 /* Leaves out what needs many bits more than another. */
