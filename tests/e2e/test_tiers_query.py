@@ -322,7 +322,7 @@ def test_a_part_that_is_lost_is_told():
 def test_columns_add_up_to_the_parts():
     data, clock = aged()
     numbers = {"last", "first", "min", "max", "sum", "rest of sum"}
-    scales = {"decimal", "fraction", "binary", "float32", "double"}
+    scales = {"decimal", "fraction", "printed", "binary", "float32", "double"}
     with serve(data, clock) as s:
         c = s.client()
         told = c.get("/usage", columns="true").json()
