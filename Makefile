@@ -73,6 +73,8 @@ $(B)/gen/%.c.o: $(B)/gen/%.c
 
 # Loops over columns gain from vectors.
 $(B)/store/column.c.o $(B)/store/scale.c.o $(B)/store/strip.c.o $(B)/store/strip_bucket.c.o: C_FLAGS += -O3
+# rounding is an instruction where nobody asks for errno
+$(B)/store/scale.c.o: C_FLAGS += -fno-math-errno
 
 $(LIB)/libbase.a: $(call objects,$(base_src))
 $(LIB)/libstore.a: $(call objects,$(store_src))

@@ -17,6 +17,12 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
 #define LOOSE_GAIN 32
 
+/* Columns that may follow a habit before all is tried again. */
+#define HABIT_LASTS 16
+
+/* A column has cost what it should by habit when it is no further off than that part of it. */
+#define HABIT_NEAR 8
+
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
 /* Modulo 2^64, without the overflow that C does not define. */
@@ -33,7 +39,8 @@ static unsigned bits_of(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(
 struct guess {
 	enum packing packing;
 	unsigned order, ref, unit;
-	size_t cost; /* about, in bytes */
+	uint8_t forms[8]; /* of the planes */
+	size_t cost;      /* about, in bytes */
 };
 
 static bool divides(int64_t v, unsigned unit)
@@ -87,83 +94,123 @@ static struct limits_of limits_of(const int64_t *v, size_t n)
 	return l;
 }
 
-static size_t cost_bits(const int64_t *v, size_t n)
+static size_t cost_run(struct limits_of l, size_t n)
+{
+	return varint_len(zigzag(l.least)) + 1 + (n * bits_of((uint64_t)minus(l.greatest, l.least)) + 7) / 8;
+}
+
+/* As PACK_BITS; and the limits of all. */
+static size_t cost_bits(const int64_t *v, size_t n, struct limits_of *ret)
 {
 	size_t cost = 0;
 
+	*ret = (struct limits_of){ v[0], v[0] };
 	for (size_t i = 0; i < n; i += COLUMN_RUN) {
 		size_t m = n - i < COLUMN_RUN ? n - i : COLUMN_RUN;
 		struct limits_of l = limits_of(v + i, m);
 
-		cost += varint_len(zigzag(l.least)) + 1 +
-			(m * bits_of((uint64_t)minus(l.greatest, l.least)) + 7) / 8;
+		ret->least = l.least < ret->least ? l.least : ret->least;
+		ret->greatest = l.greatest > ret->greatest ? l.greatest : ret->greatest;
+		cost += cost_run(l, m);
 	}
 	return cost;
 }
 
 /* ---- planes ---- */
 
-static uint64_t plain(int64_t v, int64_t least, bool zigzagged)
+static void plain_all(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint64_t *ret)
 {
-	return zigzagged ? zigzag(v) : (uint64_t)minus(v, least);
+	for (size_t i = 0; i < n && zigzagged; i++)
+		ret[i] = zigzag(v[i]);
+	for (size_t i = 0; i < n && !zigzagged; i++)
+		ret[i] = (uint64_t)minus(v[i], least);
 }
 
-static unsigned planes_of(const int64_t *v, size_t n, int64_t least, bool zigzagged)
+static unsigned planes_of(const uint64_t *u, size_t n)
 {
 	uint64_t any = 0;
 
 	for (size_t i = 0; i < n; i++)
-		any |= plain(v[i], least, zigzagged);
+		any |= u[i];
 	return (bits_of(any) + 7) / 8;
 }
 
-/* log2(c) * 256, to a part in a hundred. */
-static uint32_t log2_256(uint32_t c)
+/* The bits in which numbers differ. */
+static uint64_t differing(const uint64_t *u, size_t n)
 {
-	unsigned k = 31 - (unsigned)__builtin_clz(c);
-	uint32_t f = (uint32_t)((uint64_t)c << 8 >> k) & 255;
+	uint64_t any = 0;
 
-	return k * 256 + f + (f * (256 - f) * 88 >> 16);
+	for (size_t i = 0; i < n; i++)
+		any |= u[i] ^ u[0];
+	return any;
+}
+
+/* log2 * 256, to a part in a hundred: the exponent and the first bits of a float are one, nearly.  Without
+ * branches, so that many are made at a time. */
+static inline uint32_t log2_256(float v)
+{
+	uint32_t bits, log, f;
+
+	memcpy(&bits, &v, sizeof(bits));
+	log = (bits >> 15) - (127 << 8);
+	f = log & 255;
+	return log + (f * (256 - f) * 88 >> 16);
+}
+
+/* 0 for 0; c <= COLUMN_MAX. */
+static inline uint32_t weighted_log2(uint32_t c) { return c * log2_256((float)c); }
+
+/* Noise, told by how often two numbers have the same byte: if all bytes were as common as that says, an
+ * entropy coder would save nothing; and where they are not, there are more of them, and longer codes. */
+static bool is_noise(const uint16_t count[256], size_t n)
+{
+	uint32_t pairs = 0;
+	float common;
+
+	for (int i = 0; i < 256; i++)
+		pairs += (uint32_t)(count[i] * count[i]);
+	common = (float)(n * n) / (float)pairs;
+	return (float)(n * log2_256(common)) / 2048 + common / 2 > (float)(n - n / LOOSE_GAIN);
 }
 
 /* What an entropy coder makes of a plane, in bytes, and how it is to be kept. */
-static size_t cost_plane(const uint32_t count[256], size_t n, enum plane *ret)
+static size_t cost_plane(const uint16_t count[256], size_t n, enum plane *ret)
 {
-	uint64_t bits = (uint64_t)n * log2_256((uint32_t)n);
-	size_t distinct = 0, loose;
+	uint32_t bits = weighted_log2((uint32_t)n), less = 0, distinct = 0;
+	size_t loose;
 
+	*ret = PLANE_DENSE;
+	if (is_noise(count, n))
+		return n;
 	for (int i = 0; i < 256; i++) {
-		if (!count[i])
-			continue;
-		distinct++;
-		bits -= (uint64_t)count[i] * log2_256(count[i]) < bits
-			    ? (uint64_t)count[i] * log2_256(count[i])
-			    : bits;
+		distinct += count[i] != 0;
+		less += weighted_log2(count[i]);
 	}
-	loose = (size_t)(bits >> 11) + distinct / 2 + 1;
+	bits -= less < bits ? less : bits;
+	loose = (bits >> 11) + distinct / 2 + 1;
 	if (loose > n - n / LOOSE_GAIN)
-		loose = n;
-	*ret = distinct == 1 ? PLANE_SAME : loose < n ? PLANE_LOOSE : PLANE_DENSE;
-	return distinct == 1 ? 1 : loose;
+		return n;
+	*ret = PLANE_LOOSE;
+	return loose;
 }
 
-static size_t cost_planes(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint8_t forms[8])
+static size_t cost_planes(const uint64_t *u, size_t n, uint8_t forms[8])
 {
-	unsigned planes = planes_of(v, n, least, zigzagged);
-	uint32_t count[8][256];
+	unsigned planes = planes_of(u, n);
+	uint64_t differ = differing(u, n);
 	size_t cost = 2 + planes / 4;
 
-	memset(count, 0, planes * sizeof(count[0]));
-	for (size_t i = 0; i < n; i++) {
-		uint64_t u = plain(v[i], least, zigzagged);
-
-		for (unsigned p = 0; p < planes; p++, u >>= 8)
-			count[p][u & 255]++;
-	}
 	for (unsigned p = 0; p < planes; p++) {
-		enum plane form;
+		uint16_t count[256] = { 0 };
+		enum plane form = PLANE_SAME;
 
-		cost += cost_plane(count[p], n, &form);
+		if (differ >> 8 * p & 255) {
+			for (size_t i = 0; i < n; i++)
+				count[u[i] >> 8 * p & 255]++;
+			cost += cost_plane(count, n, &form);
+		} else {
+			cost++;
+		}
 		forms[p] = (uint8_t)form;
 	}
 	return cost;
@@ -171,23 +218,36 @@ static size_t cost_planes(const int64_t *v, size_t n, int64_t least, bool zigzag
 
 static int put_u8(struct buf *b, unsigned v) { return buf_addch(b, (char)v); }
 
-static int put_planes(struct column_out *o, const int64_t *v, size_t n, int64_t least, bool zigzagged)
+static int put_plane(struct column_out *o, const uint64_t *u, size_t n, unsigned shift, enum plane form)
 {
-	unsigned planes = planes_of(v, n, least, zigzagged);
-	uint8_t forms[8] = { 0 };
+	struct buf *b = form == PLANE_DENSE ? &o->dense : &o->loose;
+	size_t len = form == PLANE_SAME ? 1 : n;
+	int err = buf_reserve(b, len);
+	uint8_t *at;
+
+	if (err < 0)
+		return err;
+	at = b->data + b->len;
+	for (size_t i = 0; i < len; i++)
+		at[i] = (uint8_t)(u[i] >> shift);
+	b->len += len;
+	return 0;
+}
+
+static int put_planes(struct column_out *o, const uint64_t *u, size_t n, const uint8_t forms[8])
+{
+	unsigned planes = planes_of(u, n);
 	int err = put_u8(&o->loose, planes);
 
-	cost_planes(v, n, least, zigzagged, forms);
-	for (unsigned p = 0; p < planes && err == 0; p += 4)
-		err = put_u8(&o->loose, forms[p] | forms[p + 1] << 2 | forms[p + 2] << 4 | forms[p + 3] << 6);
-	for (unsigned p = 0; p < planes && err == 0; p++) {
-		struct buf *b = forms[p] == PLANE_DENSE ? &o->dense : &o->loose;
-		size_t len = forms[p] == PLANE_SAME ? 1 : n;
+	for (unsigned p = 0; p < planes && err == 0; p += 4) {
+		unsigned four = 0;
 
-		err = buf_reserve(b, len);
-		for (size_t i = 0; i < len && err == 0; i++)
-			b->data[b->len++] = (uint8_t)(plain(v[i], least, zigzagged) >> 8 * p);
+		for (unsigned i = p; i < planes && i < p + 4; i++)
+			four |= (unsigned)forms[i] << 2 * (i - p);
+		err = put_u8(&o->loose, four);
 	}
+	for (unsigned p = 0; p < planes && err == 0; p++)
+		err = put_plane(o, u, n, 8 * p, (enum plane)forms[p]);
 	return err;
 }
 
@@ -295,27 +355,38 @@ static int get_run(struct column_in *in, int64_t *ret, size_t n)
 /* The cheapest packing without planes. */
 static void guess_packing(const int64_t *v, size_t n, struct guess *g)
 {
-	struct limits_of l = limits_of(v, n);
+	struct limits_of l;
+	size_t bits = cost_bits(v, n, &l);
 
 	g->packing = l.least == l.greatest ? PACK_SAME : PACK_BITS;
-	g->cost += g->packing == PACK_SAME ? varint_len(zigzag(l.least)) : cost_bits(v, n);
+	g->cost += g->packing == PACK_SAME ? varint_len(zigzag(l.least)) : bits;
 }
 
+static void guess_plane_packing(const int64_t *v, size_t n, enum packing packing, size_t begin_cost,
+				struct guess *g)
+{
+	int64_t least = packing == PACK_LEAST ? limits_of(v, n).least : 0;
+	uint64_t u[COLUMN_MAX];
+	uint8_t forms[8] = { 0 };
+	size_t cost = begin_cost + (packing == PACK_LEAST ? varint_len(zigzag(least)) : 0);
+
+	plain_all(v, n, least, packing == PACK_ZIGZAG, u);
+	cost += cost_planes(u, n, forms);
+	if (cost >= g->cost)
+		return;
+	g->cost = cost;
+	g->packing = packing;
+	memcpy(g->forms, forms, sizeof(forms));
+}
+
+/* Zigzag is for numbers about 0. */
 static void guess_planes(const int64_t *v, size_t n, size_t begin_cost, struct guess *g)
 {
-	int64_t least = limits_of(v, n).least;
-	uint8_t forms[8];
-	size_t cost = begin_cost + varint_len(zigzag(least)) + cost_planes(v, n, least, false, forms);
+	struct limits_of l = limits_of(v, n);
 
-	if (cost < g->cost) {
-		g->cost = cost;
-		g->packing = PACK_LEAST;
-	}
-	cost = begin_cost + cost_planes(v, n, 0, true, forms);
-	if (cost < g->cost) {
-		g->cost = cost;
-		g->packing = PACK_ZIGZAG;
-	}
+	guess_plane_packing(v, n, PACK_LEAST, begin_cost, g);
+	if (l.least < 0 && l.greatest > 0)
+		guess_plane_packing(v, n, PACK_ZIGZAG, begin_cost, g);
 }
 
 /* Leaves in v what the guess's reference, unit and order leave; what begins the column stays in front. */
@@ -389,14 +460,97 @@ static struct guess choose(const int64_t *from, size_t n, const int64_t *const *
 	return guesses[best[1]].cost < guesses[best[0]].cost ? guesses[best[1]] : guesses[best[0]];
 }
 
+/* ---- habits ---- */
+
+/* Bits that a run in the middle takes, by order. */
+static void widths_of(const int64_t *from, size_t n, const int64_t *ref, unsigned widths[ORDERS])
+{
+	size_t m = n < COLUMN_RUN ? n : COLUMN_RUN, at = (n - m) / 2;
+	int64_t v[COLUMN_RUN];
+
+	take_reference(from + at, m, ref ? ref + at : NULL, v);
+	for (unsigned order = 0; order < ORDERS; order++) {
+		struct limits_of l = limits_of(v + order, m - order);
+
+		widths[order] = bits_of((uint64_t)minus(l.greatest, l.least));
+		differ(v + order, m - order);
+	}
+}
+
+/* Whether no other order has gained on the habit's. */
+static bool widths_agree(const struct column_habit *h, const unsigned widths[ORDERS])
+{
+	for (unsigned i = 0; i < ORDERS; i++)
+		if (widths[i] + 1 + h->widths[h->order] < h->widths[i] + widths[h->order])
+			return false;
+	return true;
+}
+
+/* Whether the habit serves this column as it did the one it comes from. */
+static bool guess_by_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
+			   size_t n_refs, struct guess *ret)
+{
+	unsigned widths[ORDERS];
+	int64_t v[COLUMN_MAX];
+	size_t cost;
+
+	if (!h->left || h->ref > n_refs)
+		return false;
+	h->left--;
+	widths_of(from, n, h->ref ? refs[h->ref - 1] : NULL, widths);
+	if (!widths_agree(h, widths))
+		return false;
+	take_reference(from, n, h->ref ? refs[h->ref - 1] : NULL, v);
+	if (unit_of(v, n) != h->unit)
+		return false;
+	*ret = (struct guess){ .order = h->order, .ref = h->ref, .unit = h->unit, .cost = SIZE_MAX };
+	reduce(from, n, refs, ret, v);
+	guess_plane_packing(v + h->order, n - h->order, (enum packing)h->packing, begin_cost(v, h->order),
+			    ret);
+	cost = ret->cost * h->n;
+	return cost < (h->cost + h->cost / HABIT_NEAR) * n && cost > (h->cost - h->cost / HABIT_NEAR) * n;
+}
+
+/* Bits are quick to try; planes are not. */
+static void take_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
+		       const struct guess *g)
+{
+	*h = (struct column_habit){ .packing = g->packing,
+				    .order = g->order,
+				    .ref = g->ref,
+				    .unit = g->unit,
+				    .cost = g->cost,
+				    .n = n };
+	h->left = g->packing == PACK_LEAST || g->packing == PACK_ZIGZAG ? HABIT_LASTS : 0;
+	widths_of(from, n, g->ref ? refs[g->ref - 1] : NULL, h->widths);
+}
+
+static struct guess choose_by_habit(struct column_habit *h, const int64_t *v, size_t n,
+				    const int64_t *const *refs, size_t n_refs)
+{
+	struct guess g;
+
+	if (n < PLANES_LEAST || !h)
+		return choose(v, n, refs, n_refs);
+	if (guess_by_habit(h, v, n, refs, n_refs, &g))
+		return g;
+	g = choose(v, n, refs, n_refs);
+	if (g.packing != PACK_SAME)
+		take_habit(h, v, n, refs, &g);
+	return g;
+}
+
+/* ---- columns, written ---- */
+
 size_t column_cost(const int64_t *v, size_t n) { return n ? choose(v, n, NULL, 0).cost : 0; }
 
-static int put_packed(struct column_out *o, const int64_t *v, size_t n, enum packing packing)
+static int put_packed(struct column_out *o, const int64_t *v, size_t n, const struct guess *g)
 {
-	int64_t least = packing == PACK_LEAST ? limits_of(v, n).least : 0;
+	int64_t least = g->packing == PACK_LEAST ? limits_of(v, n).least : 0;
+	uint64_t u[COLUMN_MAX];
 	int err = 0;
 
-	switch (packing) {
+	switch (g->packing) {
 	case PACK_SAME:
 		return put_zigzag(&o->loose, v[0]);
 	case PACK_BITS:
@@ -404,9 +558,10 @@ static int put_packed(struct column_out *o, const int64_t *v, size_t n, enum pac
 			err = put_run(o, v + i, n - i < COLUMN_RUN ? n - i : COLUMN_RUN);
 		return err;
 	default:
-		if (packing == PACK_LEAST)
+		if (g->packing == PACK_LEAST)
 			err = put_zigzag(&o->loose, least);
-		return err < 0 ? err : put_planes(o, v, n, least, packing == PACK_ZIGZAG);
+		plain_all(v, n, least, g->packing == PACK_ZIGZAG, u);
+		return err < 0 ? err : put_planes(o, u, n, g->forms);
 	}
 }
 
@@ -419,12 +574,12 @@ int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *
 	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
 	if (n == 0)
 		return 0;
-	g = choose(v, n, refs, n_refs);
+	g = choose_by_habit(o->habit, v, n, refs, n_refs);
 	reduce(v, n, refs, &g, left);
 	err = put_u8(&o->loose, g.packing | g.order << 2 | g.ref << 4 | g.unit << 6);
 	for (unsigned i = 0; i < g.order && err == 0; i++)
 		err = put_zigzag(&o->loose, left[i]);
-	return err < 0 ? err : put_packed(o, left + g.order, n - g.order, g.packing);
+	return err < 0 ? err : put_packed(o, left + g.order, n - g.order, &g);
 }
 
 static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing packing)

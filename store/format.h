@@ -1,4 +1,4 @@
-// clang-format off: tables
+// clang-format off
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
  * (journal.h); files in parts/ are part.h's and rawpart.h's.
@@ -30,17 +30,21 @@
  *   series    rid u32, sid u32                        SERIES: created i64, metric s, unit s,
  *                                                     v labels, (key s, value s)*
  *   producer  rid u32, producer id [16]               PRODUCER: see producer.h
- *   reject    rid u32, producer id [16], sequence u64 REJECT: what was left out of that request, see
- * producer.h idem      hash [16] of project and key            IDEM: see idempotency.c idemage   created i64,
- * hash [16]                  IDEM: empty journal   batch u64, chunk u16                    JOURNAL: a piece
- * of a batch, at most JOURNAL_CHUNK_BYTES with header flush     flush u64 FLUSH: see flush.h block     flush
- * u64, sid u32, start i64           BLOCK: buckets from that key on (block.h) log       rid u32, first
- * sequence u64             LOG: records from that sequence on (logblock.h) logseq    rid u32 LOGSEQ: next
- * sequence u64 logseal   rid u32                                 LOGSEAL: see seal.h token     hash [32]
- * TOKEN: role u8, created i64, project s part      pid u32, tier u64, from i64             PART: see
- * manifest.h raw       pid u32, first batch u64                RAW: see rawrow.h rawgone   rid u32, or 0 u32
- * and pid u32           RAW_GONE: time i64, see rawrow.h quarantine  pid u32, number u32 QUARANTINE: see
- * quarantine.h
+ *   reject    rid u32, producer id [16], sequence u64 REJECT: what was left out of that request (producer.h)
+ *   idem      hash [16] of project and key            IDEM: see idempotency.c
+ *   idemage   created i64, hash [16]                  IDEM: empty
+ *   journal   batch u64, chunk u16                    JOURNAL: a piece of a batch, at most
+ *                                                     JOURNAL_CHUNK_BYTES with header
+ *   flush     flush u64                               FLUSH: see flush.h
+ *   block     flush u64, sid u32, start i64           BLOCK: buckets from that key on (block.h)
+ *   log       rid u32, first sequence u64             LOG: records from that sequence on (logblock.h)
+ *   logseq    rid u32                                 LOGSEQ: next sequence u64
+ *   logseal   rid u32                                 LOGSEAL: see seal.h
+ *   token     hash [32]                               TOKEN: role u8, created i64, project s
+ *   part      pid u32, tier u64, from i64             PART: see manifest.h
+ *   raw       pid u32, first batch u64                RAW: see rawrow.h
+ *   rawgone   rid u32, or 0 u32 and pid u32           RAW_GONE: time i64, see rawrow.h
+ *   quarantine  pid u32, number u32                   QUARANTINE: see quarantine.h
  *
  * Invariants
  *  1. A batch of the journal is numbered state.batch + 1 when it is written; numbers never repeat.

@@ -215,14 +215,16 @@ static int columns_grow(struct columns *c, size_t n)
 static void read_sids(struct reader *r, uint32_t *sid, size_t n)
 {
 	enum sid_mode mode = read_u8(r);
-	uint64_t v = read_varint(r);
+	uint64_t v = read_varint(r), stride = mode == SID_STRIDE;
 
-	r->bad |= mode > SID_DELTAS;
-	for (size_t i = 0; i < n && !r->bad; i++) {
-		if (i > 0 && mode == SID_STRIDE)
-			v++;
-		else if (i > 0 && mode == SID_DELTAS)
-			v += (uint64_t)read_zigzag(r);
+	r->bad |= mode > SID_DELTAS || v == 0 || v > UINT32_MAX || (stride && n - 1 > UINT32_MAX - v);
+	if (r->bad)
+		return;
+	for (size_t i = 0; mode != SID_DELTAS && i < n; i++)
+		sid[i] = (uint32_t)v + (uint32_t)stride * (uint32_t)i;
+	sid[0] = (uint32_t)v;
+	for (size_t i = 1; mode == SID_DELTAS && i < n && !r->bad; i++) {
+		v += (uint64_t)read_zigzag(r);
 		r->bad |= v == 0 || v > UINT32_MAX;
 		sid[i] = (uint32_t)v;
 	}
@@ -235,9 +237,11 @@ static void read_times(struct reader *r, int64_t *t, size_t n)
 	uint64_t v = (uint64_t)read_zigzag(r) * unit;
 
 	r->bad |= mode > TIME_DELTAS;
-	for (size_t i = 0; i < n && !r->bad; i++) {
-		if (i > 0 && mode == TIME_DELTAS)
-			v += (uint64_t)read_zigzag(r) * unit;
+	for (size_t i = 0; mode == TIME_CONST && i < n; i++)
+		t[i] = (int64_t)v;
+	t[0] = (int64_t)v;
+	for (size_t i = 1; mode == TIME_DELTAS && i < n && !r->bad; i++) {
+		v += (uint64_t)read_zigzag(r) * unit;
 		t[i] = (int64_t)v;
 	}
 }
@@ -247,13 +251,20 @@ static void read_steps(struct reader *r, int64_t *step, size_t n)
 	enum step_mode mode = read_u8(r);
 	uint64_t v =
 	    mode == STEP_CONST || mode == STEP_DELTAS ? (uint64_t)read_zigzag(r) : (uint64_t)STEP_NONE;
+	struct span raw = read_bytes(r, mode == STEP_RAW ? n * sizeof(*step) : 0);
 
 	r->bad |= mode > STEP_RAW;
-	for (size_t i = 0; i < n && !r->bad; i++) {
-		if (mode == STEP_RAW)
-			v = read_le64(r);
-		else if (i > 0 && mode == STEP_DELTAS)
-			v += (uint64_t)read_zigzag(r);
+	if (r->bad)
+		return;
+	if (mode == STEP_RAW) {
+		memcpy(step, raw.data, raw.len);
+		return;
+	}
+	for (size_t i = 0; mode != STEP_DELTAS && i < n; i++)
+		step[i] = (int64_t)v;
+	step[0] = (int64_t)v;
+	for (size_t i = 1; mode == STEP_DELTAS && i < n && !r->bad; i++) {
+		v += (uint64_t)read_zigzag(r);
 		step[i] = (int64_t)v;
 	}
 }

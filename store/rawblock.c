@@ -8,7 +8,7 @@
 #include "store/format.h"
 #include "store/scale.h"
 
-#define LEVEL 9
+#define LEVEL 1
 
 /* Strips with columns of their own that a strip is compared with, the newest ones. */
 #define OWNERS 32
@@ -37,9 +37,9 @@ struct owner {
 
 struct rawblock_writer {
 	size_t n, n_series;
-	size_t compared; /* while the block is read back */
-	struct rawblock_reader *reader;
 	struct column_out out;
+	struct column_habit axes, values; /* for the next strip */
+	struct scale_habit scale;
 	struct buf directory; /* and, once they are made, the loose stream behind it */
 	struct buf packed;
 	struct owner times[OWNERS], steps[OWNERS];
@@ -79,21 +79,16 @@ static uint32_t checksum(const uint8_t *block, size_t len, uint64_t offset)
 int rawblock_writer_new(struct rawblock_writer **ret)
 {
 	struct rawblock_writer *w = malloc(sizeof(*w));
-	int err;
 
 	if (!w)
 		return ERR_NOMEM;
 	w->n = w->n_series = 0;
-	w->reader = NULL;
+	w->axes = w->values = (struct column_habit){ 0 };
+	w->scale = (struct scale_habit){ .left = 0 };
 	buf_init(&w->out.dense, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->out.loose, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->directory, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->packed, RAWBLOCK_BYTES_MAX);
-	err = rawblock_reader_new(&w->reader);
-	if (err < 0) {
-		rawblock_writer_free(w);
-		return err;
-	}
 	*ret = w;
 	return 0;
 }
@@ -102,7 +97,6 @@ void rawblock_writer_free(struct rawblock_writer *w)
 {
 	if (!w)
 		return;
-	rawblock_reader_free(w->reader);
 	buf_release(&w->out.dense);
 	buf_release(&w->out.loose);
 	buf_release(&w->directory);
@@ -186,9 +180,10 @@ static int put_steps(struct rawblock_writer *w, const struct point *p, size_t n,
 static int put_values(struct rawblock_writer *w, size_t n)
 {
 	struct strip_columns *c = &w->columns;
-	struct scale scale = scale_choose(c->values, n);
+	struct scale scale = scale_choose_alike(c->values, n, &w->scale);
 	int err = scale_put(&w->out, scale);
 
+	w->out.habit = &w->values;
 	return err < 0 ? err : numbers_put(&w->out, scale, c->values, n, NULL, 0, c->room);
 }
 
@@ -199,6 +194,7 @@ static int put_columns(struct rawblock_writer *w, const struct owner *strip, siz
 	enum steps own = steps_of(p, strip->n);
 	int err = 0;
 
+	w->out.habit = &w->axes;
 	for (size_t i = 0; i < strip->n; i++) {
 		c->times[i] = p[i].t_ns;
 		c->values[i] = p[i].value;
@@ -287,21 +283,6 @@ static int put_block(struct rawblock_writer *w, size_t n, uint64_t offset, struc
 	return err;
 }
 
-static int compare(void *arg, uint32_t sid, const struct point *p, size_t n)
-{
-	struct rawblock_writer *w = arg;
-	const struct point *was = w->samples + w->compared;
-
-	if (n > w->n - w->compared)
-		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++)
-		if (w->sids[w->compared + i] != sid || was[i].t_ns != p[i].t_ns || was[i].step != p[i].step ||
-		    double_bits(was[i].value) != double_bits(p[i].value))
-			return ERR_CORRUPT;
-	w->compared += n;
-	return 0;
-}
-
 static struct rawblock_range range_of(const struct rawblock_writer *w, size_t n)
 {
 	struct rawblock_range r = { n, w->sids[0], w->sids[n - 1], INT64_MAX, INT64_MIN };
@@ -318,18 +299,11 @@ static struct rawblock_range range_of(const struct rawblock_writer *w, size_t n)
 int rawblock_finish(struct rawblock_writer *w, size_t n, uint64_t offset, struct buf *out,
 		    struct rawblock_range *ret)
 {
-	size_t at = out->len;
 	int err = put_strips(w, n);
 
 	assert(n > 0 && n <= w->n);
 	if (err == 0)
 		err = put_block(w, n, offset, out);
-	w->compared = 0;
-	if (err == 0)
-		err = rawblock_read(w->reader, span_of(out->data + at, out->len - at), offset, NULL, 0,
-				    compare, w);
-	if (err == 0 && w->compared != n)
-		err = ERR_CORRUPT;
 	*ret = range_of(w, n);
 	w->n -= n;
 	w->n_series = w->n > 0;

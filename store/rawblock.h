@@ -62,9 +62,8 @@ struct rawblock_range {
 	int64_t least_ns, greatest_ns;
 };
 
-/* Appends a block of the first n samples, which will lie at offset, to out; the others stay for the
- * next.  The block is read back and compared with what was added: ERR_CORRUPT when they differ, which only
- * an error of this program or of the machine can bring about. */
+/* Appends a block of the first n samples, which will lie at offset, to out; the others stay for the next.
+ * What was made is not read back: that is done once, from the file (rawmake.h). */
 int rawblock_finish(struct rawblock_writer *w, size_t n, uint64_t offset, struct buf *out,
 		    struct rawblock_range *ret);
 

@@ -51,13 +51,16 @@ static uint64_t mix(uint64_t z)
 	return z ^ (z >> 31);
 }
 
+/* Odd numbers without a pattern, so that no likely fault changes two fields to the same sum; mixed, so that
+ * none that changes two samples does. */
 uint64_t sample_digest(uint32_t sid, const struct point *p, size_t n)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, of_series = sid * UINT64_C(0x9e3779b97f4a7c15);
 
 	for (size_t i = 0; i < n; i++)
-		sum +=
-		    mix(mix(mix((uint64_t)p[i].t_ns + sid) + (uint64_t)p[i].step) + double_bits(p[i].value));
+		sum += mix(of_series + (uint64_t)p[i].t_ns * UINT64_C(0xd6e8feb86659fd93) +
+			   (uint64_t)p[i].step * UINT64_C(0xa0761d6478bd642f) +
+			   double_bits(p[i].value) * UINT64_C(0xe7037ed1a0b428db));
 	return sum;
 }
 

@@ -16,7 +16,7 @@
 #include "store/rawmake.h"
 
 #define RAWSEAL_RANGE 4000000 /* samples that are sealed together, about */
-#define RAWSEAL_GROUP 1000000 /* and those held in memory at a time */
+#define RAWSEAL_GROUP 2000000 /* and those held in memory at a time */
 
 /* What the projects want kept. */
 struct raw_keep {

@@ -1,5 +1,7 @@
 #include "store/scale.h"
 
+#include <float.h>
+#include <limits.h>
 #include <math.h>
 
 #define DECIMALS_MAX    14
@@ -7,6 +9,10 @@
 #define TRIED           32   /* numbers that say which exponent may do */
 #define WEIGHED_RUN     128  /* numbers in a row, */
 #define WEIGHED         1024 /* and in all, that say which scale is smallest */
+#define SOME            16   /* numbers that are looked at together */
+#define HOPELESS        6    /* bits that a scale may need more than another, to be weighed */
+#define ASIDE           12   /* bits a number that a column of how far they are off has to save */
+#define HABIT_LASTS     16   /* choices by habit, before all is weighed again */
 #define NEAR            64   /* how far off a number may be that is no exception */
 #define INTEGER_MAX     INT64_C(0x20000000000000)
 #define DENOMINATOR_MAX 86400
@@ -56,6 +62,26 @@ int64_t scale_near(struct scale s, double v)
 		return order_of(bits, 32);
 	default:
 		return order_of(double_bits(v), 64);
+	}
+}
+
+/* Of many: what a scale says of each is said once. */
+static void near_all(struct scale s, const double *v, size_t n, int64_t *ret)
+{
+	/* a power of two that is a double loses nothing */
+	bool binary = s.kind == SCALE_BINARY && -s.of < DBL_MAX_EXP;
+	double unit;
+
+	if (binary || s.kind == SCALE_DECIMAL || is_ratio(s)) {
+		unit = binary ? ldexp(1, -s.of) : divisor_of(s);
+		for (size_t i = 0; i < n; i++)
+			ret[i] = to_integer(v[i] * unit);
+	} else if (s.kind == SCALE_DOUBLE) {
+		for (size_t i = 0; i < n; i++)
+			ret[i] = order_of(double_bits(v[i]), 64);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			ret[i] = scale_near(s, v[i]);
 	}
 }
 
@@ -134,36 +160,54 @@ static bool is_near(int64_t distance, int64_t most) { return distance >= -most &
 
 /* ---- choosing ---- */
 
-static size_t count_near(struct scale s, const double *v, size_t n, size_t every, int64_t most)
+/* Whether no more numbers than that are further off; an answer of no comes early. */
+static bool are_near(struct scale s, const double *v, size_t n, int64_t most, size_t misses)
 {
-	size_t near = 0;
+	size_t missed = 0;
 
-	for (size_t i = 0; i < n; i += every) {
-		int64_t m = scale_near(s, v[i]);
-		double of_m;
+	for (size_t i = 0; i < n; i += SOME) {
+		size_t m = n - i < SOME ? n - i : SOME;
+		int64_t near[SOME];
+		double of_near[SOME];
 
-		numbers_of(s, &m, 1, &of_m);
-		near += is_near(distance(v[i], of_m), most);
+		near_all(s, v + i, m, near);
+		numbers_of(s, near, m, of_near);
+		for (size_t j = 0; j < m; j++)
+			missed += !is_near(distance(v[i + j], of_near[j]), most);
+		if (missed > misses)
+			return false;
 	}
-	return near;
+	return true;
 }
 
 /* Enough are kept without an exception, no further off than that. */
-static bool serves(struct scale s, const double *v, size_t n, size_t every, int64_t most)
+static bool serves(struct scale s, const double *v, size_t n, int64_t most)
 {
-	size_t all = (n + every - 1) / every;
-
-	return count_near(s, v, n, every, most) >= all - all / 8;
+	return are_near(s, v, n, most, n / 8);
 }
 
-static size_t every_tried(size_t n) { return n > TRIED ? n / TRIED : 1; }
+/* Numbers from all over, to be tried first; returns how many. */
+static size_t choose_tried(const double *v, size_t n, double ret[2 * TRIED])
+{
+	size_t every = n > TRIED ? n / TRIED : 1, tried = 0;
 
-static bool find_decimal(const double *v, size_t n, int64_t most, struct scale *ret)
+	for (size_t i = 0; i < n; i += every)
+		ret[tried++] = v[i];
+	return tried;
+}
+
+/* What is asked of the numbers, and the few that are asked first. */
+struct asked {
+	const double *v, *tried;
+	size_t n, n_tried;
+};
+
+static bool find_decimal(const struct asked *a, int64_t most, struct scale *ret)
 {
 	for (int e = 0; e <= DECIMALS_MAX; e++) {
 		struct scale s = { SCALE_DECIMAL, e };
 
-		if (serves(s, v, n, every_tried(n), most) && serves(s, v, n, 1, most)) {
+		if (serves(s, a->tried, a->n_tried, most) && serves(s, a->v, a->n, most)) {
 			*ret = s;
 			return true;
 		}
@@ -209,18 +253,20 @@ static uint64_t common_multiple(uint64_t a, uint64_t b)
 }
 
 /* As a division leaves them, and as they are printed. */
-static size_t find_fractions(const double *v, size_t n, struct scale ret[2])
+static size_t find_fractions(const struct asked *a, struct scale ret[2])
 {
+	size_t none = 0;
 	uint64_t all = 1;
 
-	for (size_t i = 0; i < n; i += every_tried(n)) {
-		uint64_t one = denominator_of(v[i]), both = one ? common_multiple(all, one) : all;
+	for (size_t i = 0; i < a->n_tried && none <= a->n_tried / 4; i++) {
+		uint64_t one = denominator_of(a->tried[i]), both = one ? common_multiple(all, one) : all;
 
+		none += one == 0;
 		all = both <= DENOMINATOR_MAX ? both : all;
 	}
 	ret[0] = (struct scale){ SCALE_FRACTION, (int)all };
 	ret[1] = (struct scale){ SCALE_PRINTED, (int)all };
-	return all > 1 && serves(ret[0], v, n, 1, NEAR) ? 2 : 0;
+	return all > 1 && serves(ret[0], a->v, a->n, NEAR) ? 2 : 0;
 }
 
 /* Of the lowest bit that is set in a finite v that is not zero. */
@@ -242,7 +288,7 @@ static bool find_binary(const double *v, size_t n, struct scale *ret)
 		if (isfinite(v[i]) && v[i] != 0 && lowest_exponent(v[i]) < exponent)
 			exponent = lowest_exponent(v[i]);
 	*ret = (struct scale){ SCALE_BINARY, exponent };
-	return serves(*ret, v, n, 1, 0);
+	return serves(*ret, v, n, 0);
 }
 
 /* Numbers in a scale: integers, how far off they are, and which of them are exceptions. */
@@ -260,8 +306,7 @@ static void scale_all(struct scale s, const double *v, size_t n, struct scaled *
 
 	ret->any_off = false;
 	ret->n_odd = 0;
-	for (size_t i = 0; i < n; i++)
-		ret->m[i] = scale_near(s, v[i]);
+	near_all(s, v, n, ret->m);
 	numbers_of(s, ret->m, n, of_m);
 	for (size_t i = 0; i < n; i++) {
 		ret->off[i] = distance(v[i], of_m[i]);
@@ -299,46 +344,129 @@ static size_t weigh(struct scale s, const double *v, size_t n)
 	return column_cost(m, n) + (scaled.any_off ? column_cost(scaled.off, n) : 0) + 10 * scaled.n_odd;
 }
 
-/* Appends those that may do; returns how many. */
-static size_t find_scales(const double *v, size_t n, struct scale *ret)
+/* Those that may do, CANDIDATES at most; returns how many. */
+static size_t find_scales(const struct asked *a, struct scale *ret)
 {
 	size_t found = 0;
 
 	ret[found++] = (struct scale){ SCALE_DOUBLE, 0 };
-	if (count_near((struct scale){ SCALE_FLOAT, 0 }, v, n, 1, 0) == n)
+	if (are_near((struct scale){ SCALE_FLOAT, 0 }, a->v, a->n, 0, 0))
 		ret[0].kind = SCALE_FLOAT;
-	found += find_binary(v, n, &ret[found]);
-	if (find_decimal(v, n, 0, &ret[found])) {
+	found += find_binary(a->v, a->n, &ret[found]);
+	if (find_decimal(a, 0, &ret[found])) {
 		if (ret[found++].of <= DECIMALS_PLAIN)
 			return found;
 	} else {
-		found += find_decimal(v, n, NEAR, &ret[found]);
+		found += find_decimal(a, NEAR, &ret[found]);
 	}
-	return found + find_fractions(v, n, &ret[found]);
+	return found + find_fractions(a, &ret[found]);
+}
+
+/* The place of the one that takes the fewest bytes. */
+static size_t weigh_all(const struct scale *scales, size_t n_scales, const double *v, size_t n)
+{
+	double weighed[WEIGHED];
+	size_t some = choose_weighed(v, n, weighed), best = 0, least = weigh(scales[0], weighed, some);
+
+	for (size_t i = 1; i < n_scales; i++) {
+		size_t cost = weigh(scales[i], weighed, some);
+
+		if (cost < least) {
+			least = cost;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* Bits between the least and the greatest. */
+static unsigned width_of(const int64_t *m, size_t n)
+{
+	int64_t least = m[0], greatest = m[0];
+
+	for (size_t i = 1; i < n; i++) {
+		least = m[i] < least ? m[i] : least;
+		greatest = m[i] > greatest ? m[i] : greatest;
+	}
+	return 64 - (unsigned)__builtin_clzll(((uint64_t)greatest - (uint64_t)least) | 1);
+}
+
+/* Bits that a number needs in a scale, about; those that are a little off are a column more. */
+static unsigned bits_in(struct scale s, const struct asked *a)
+{
+	int64_t m[2 * TRIED];
+	struct scaled scaled;
+
+	scaled.m = m;
+	scale_all(s, a->tried, a->n_tried, &scaled);
+	return width_of(m, a->n_tried) + (scaled.any_off ? width_of(scaled.off, a->n_tried) + ASIDE : 0);
+}
+
+/* Leaves out what needs many bits more than another. */
+static size_t look_at(const struct asked *a, struct scale *scales, size_t n, struct scale_look *ret)
+{
+	unsigned bits[SCALE_CANDIDATES], least = UINT_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		bits[i] = bits_in(scales[i], a);
+		least = bits[i] < least ? bits[i] : least;
+	}
+	*ret = (struct scale_look){ .n = 0 };
+	for (size_t i = 0; i < n; i++) {
+		if (bits[i] > least + HOPELESS)
+			continue;
+		ret->kinds[ret->n] = scales[i].kind;
+		ret->more[ret->n] = bits[i] - least;
+		scales[ret->n++] = scales[i];
+	}
+	return ret->n;
+}
+
+static bool are_like(const struct scale_look *a, const struct scale_look *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->kinds[i] != b->kinds[i] || a->more[i] > b->more[i] + 1 || b->more[i] > a->more[i] + 1)
+			return false;
+	return true;
+}
+
+static size_t weigh_by_habit(struct scale_habit *h, const struct asked *a, struct scale *scales, size_t n)
+{
+	struct scale_look look;
+
+	n = look_at(a, scales, n, &look);
+	if (n == 1)
+		return 0;
+	if (h->left && are_like(&look, &h->look)) {
+		h->left--;
+		return h->best;
+	}
+	*h = (struct scale_habit){ look, weigh_all(scales, n, a->v, a->n), HABIT_LASTS };
+	return h->best;
+}
+
+struct scale scale_choose_alike(const double *v, size_t n, struct scale_habit *habit)
+{
+	struct scale scales[SCALE_CANDIDATES];
+	double tried[2 * TRIED];
+	struct asked asked = { v, tried, n, choose_tried(v, n, tried) };
+	size_t found;
+
+	if (n == 0)
+		return (struct scale){ SCALE_DOUBLE, 0 };
+	found = find_scales(&asked, scales);
+	if (found == 1)
+		return scales[0];
+	return scales[weigh_by_habit(habit, &asked, scales, found)];
 }
 
 struct scale scale_choose(const double *v, size_t n)
 {
-	struct scale candidates[5], *best = candidates;
-	double weighed[WEIGHED];
-	size_t found, some, least;
+	struct scale_habit none = { .left = 0 };
 
-	if (n == 0)
-		return (struct scale){ SCALE_DOUBLE, 0 };
-	found = find_scales(v, n, candidates);
-	if (found == 1)
-		return *best;
-	some = choose_weighed(v, n, weighed);
-	least = weigh(*best, weighed, some);
-	for (size_t i = 1; i < found; i++) {
-		size_t cost = weigh(candidates[i], weighed, some);
-
-		if (cost < least) {
-			least = cost;
-			best = &candidates[i];
-		}
-	}
-	return *best;
+	return scale_choose_alike(v, n, &none);
 }
 
 /* ---- bytes ---- */

@@ -46,6 +46,24 @@ struct scale {
 /* The scale that keeps these numbers in the fewest bytes, as some from all over them say. */
 struct scale scale_choose(const double *v, size_t n);
 
+#define SCALE_CANDIDATES 5
+
+/* What served numbers that looked like these: which scales would do, and how many bits each needs more than
+ * the least. */
+struct scale_habit {
+	struct scale_look {
+		size_t n;
+		enum scale_kind kinds[SCALE_CANDIDATES];
+		unsigned more[SCALE_CANDIDATES];
+	} look;
+	size_t best;
+	unsigned left; /* choices by it, before all is weighed again */
+};
+
+/* As above, where many alike follow each other: what served the ones before mostly serves again, and
+ * not all is weighed each time.  habit is zeroed at first. */
+struct scale scale_choose_alike(const double *v, size_t n, struct scale_habit *habit);
+
 /* The integer that is nearest to a finite v; some integer for any other.  The same on every machine. */
 int64_t scale_near(struct scale s, double v);
 

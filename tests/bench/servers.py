@@ -97,12 +97,12 @@ class Server:
                 return True
         return False
 
-    def request(self, path, body=None, content_type=None, **query):
+    def request(self, path, body=None, content_type=None, method=None, **query):
         url = self.url + path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
         headers = {"Content-Type": content_type} if content_type else {}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token
-        request = urllib.request.Request(url, body, headers)
+        request = urllib.request.Request(url, body, headers, method=method)
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120)
 
     def ask(self, path, **query):
@@ -187,6 +187,29 @@ class AstraML(Server):
 
     def samples_held(self, shape):
         return sum(self.samples_of(f"bench-{run:04d}") for run in range(shape.runs))
+
+
+class AstraMLSealing(AstraML):
+    """Seals samples one by one 1 s after they were flushed, not 10 minutes, so that it is over when the CPU is read.
+    Hours are left alone."""
+
+    def __init__(self, directory):
+        super().__init__(directory, "--flush-every", "2s", "--raw-wait", "1s", "--compact-every", "1s", "--settle",
+                         "90000000m")
+
+    def wait_until_stored(self):
+        super().wait_until_stored()
+        end = time.monotonic() + SETTLE_MAX_S
+        while self.metrics()["astraml_raw_batches"] and time.monotonic() < end:
+            time.sleep(0.2)
+
+
+class AstraMLBuckets(AstraMLSealing):
+    """The same of a project that keeps buckets alone."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.request("/v2/projects/default/policy", b'{"raw_keep":"0s"}', "application/json", "PUT").close()
 
 
 class VictoriaMetrics(Server):

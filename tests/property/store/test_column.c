@@ -24,6 +24,7 @@ static void open_out(struct column_out *o)
 {
 	buf_init(&o->dense, 1 << 20);
 	buf_init(&o->loose, 1 << 20);
+	o->habit = NULL;
 }
 
 static void release_out(struct column_out *o)
