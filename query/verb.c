@@ -265,6 +265,18 @@ struct json_object *verb_tree(struct source *s, const char *path, struct fault *
 	return o;
 }
 
+struct json_object *verb_run_tree(struct source *s, const struct target *t, const char *run, const char *rest,
+				  struct fault *f)
+{
+	struct json_object *o;
+	struct buf path;
+
+	verb_run_path(&path, t, run, rest);
+	o = verb_tree(s, buf_cstr(&path), f);
+	buf_release(&path);
+	return o;
+}
+
 const char *tree_text(struct json_object *o, const char *key)
 {
 	struct json_object *v;

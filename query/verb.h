@@ -60,6 +60,8 @@ struct json_object *tree_parse(struct span text);
 
 /* An answer as a tree, to be put; NULL: f is filled. */
 struct json_object *verb_tree(struct source *s, const char *path, struct fault *f);
+struct json_object *verb_run_tree(struct source *s, const struct target *t, const char *run, const char *rest,
+				  struct fault *f); /* of verb_run_path(run, rest) */
 
 /* ---- members of a tree; text and list are borrowed from it ---- */
 
