@@ -1,7 +1,7 @@
 // clang-format off
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
- * (journal.h); files in parts/ are part.h's and rawpart.h's.
+ * (journal.h); files in parts/ are partfile.h's.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -103,9 +103,8 @@ enum kind {
 	KIND_RAW_GONE,
 	KIND_QUARANTINE,
 	KIND_PART_BLOCK = 64, /* in files: partblock.h */
-	KIND_PART_INDEX,      /* in files: part.h */
+	KIND_PART_INDEX,      /* in files: partfile.h */
 	KIND_RAW_BLOCK,       /* in files: rawblock.h */
-	KIND_RAW_INDEX,       /* in files: rawpart.h */
 };
 
 enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };

@@ -43,7 +43,7 @@ static int compare_sid(const void *a, const void *b)
 	return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
-static int add_series(void *arg, const struct rawpart_series *s)
+static int add_series(void *arg, const struct part_series *s)
 {
 	struct merge *m = arg;
 
