@@ -228,6 +228,44 @@ def encoded(ask):
     return {k: v.encode() if k == "grep" else v for k, v in ask.items()}
 
 
+def test_attributes_and_case():
+    """Sealed and young records, by their attributes and without regard to case; histogram and verb say the same."""
+    words = ["Loss", "LOSS (nan)", "loss.item", "gloss", "losses: 5%", "Fine", "LO SS"]
+    with harness.Server(arguments=("--log-block", "8KiB")) as server:
+        client, chance = server.client(), random.Random(5)
+        client.create_run("r")
+        lines = []
+        for i in range(60):
+            b = Batch()
+            for j in range(20):
+                text = f"{chance.choice(words)} {chance.randrange(1000)}\n"
+                attributes = {"logger": chance.choice(("torch.nn", "data", "")), "pid": str(j % 3)} if j % 4 else {}
+                lines.append((text, attributes))
+                b.log(text, T0 * NS + len(lines), attributes=attributes)
+            client.ingest("r", b)
+        harness.wait_for(lambda: sealed(client) >= 400, "sealing")
+        for ask, wanted in (({"attr.logger": "data"}, lambda t, a: a.get("logger") == "data"),
+                            ({"attr.logger": "data", "attr.pid": "2"}, lambda t, a: a.get("logger") == "data" and a.get("pid") == "2"),
+                            ({"attr.logger": ""}, lambda t, a: a.get("logger", "") == ""),
+                            ({"grep": "loss (", "ignore_case": "true"}, lambda t, a: "loss (" in t.lower()),
+                            ({"grep": "LOSSES: 5%", "ignore_case": "true"}, lambda t, a: "losses: 5%" in t.lower()),
+                            ({"regex": "^l.s+ \\d", "ignore_case": "true", "attr.pid": "1"},
+                             lambda t, a: re.match(r"l.s+ \d", t.lower()) and a.get("pid") == "1")):
+            want = [i + 1 for i, (t, a) in enumerate(lines) if wanted(t, a)]
+            check(want, "nothing to find", ask)
+            equal([r["seq"] for r in client.logs("r", **ask)], want, f"{ask}")
+            rows = client.get("/runs/r/logs/histogram", every="1d", **ask).json()["rows"]
+            equal(sum(sum(row[1:]) for row in rows), len(want), f"histogram of {ask}")
+        raw = harness.cli("logs", "r", "--attr", "logger=data", "-i", "--grep", "GLOSS", "--raw", "--data", server.data).stdout
+        equal(raw, "".join(t for t, a in lines if "gloss" in t and a.get("logger") == "data").encode(), "by the verb")
+        for ask, said in (({"grep": "a", "regex": "b", "ignore_case": "true"}, "leave one"),
+                          ({"grep": "x" * 2500, "ignore_case": "true"}, "at most"), ({"regex": "(", "ignore_case": "true"}, "regex")):
+            answer = client.get("/runs/r/logs", **ask)
+            equal(answer.status, 422, f"{ask}")
+            check(said in answer.json()["error"]["message"], "unhelpful", answer.json())
+        harness.equal(harness.cli("logs", "r", "--attr", "logger", "--data", server.data).returncode, 2, "no KEY=VALUE")
+
+
 def test_costly_regex_in_a_sealed_block():
     with harness.Server(arguments=("--log-block", "8KiB")) as server:
         client = server.client()
