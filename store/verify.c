@@ -289,7 +289,8 @@ static int walk_log_part(struct log_part_walk *w)
 static int check_order(void *arg, const struct logpart_run *r)
 {
 	struct verify *v = arg;
-	uint64_t database;
+	uint64_t database = UINT64_MAX;
+	int64_t deleted_ns;
 	int err = 0;
 
 	if (r->rid >= v->ends_cap) {
@@ -302,10 +303,8 @@ static int check_order(void *arg, const struct logpart_run *r)
 		v->ends = all;
 		v->ends_cap = cap;
 	}
-	if (run_get_deleted(v->txn, r->rid, &(int64_t){ 0 }) == 0)
+	if (run_get_deleted(v->txn, r->rid, &deleted_ns) == 0 && !deleted_ns) /* else it may be half gone */
 		err = logs_first_in_database(v->txn, r->rid, &database);
-	else
-		database = UINT64_MAX; /* it is gone, and so will this be */
 	if (err == 0 && (r->first_seq < v->ends[r->rid] || r->end_seq > database))
 		err = ERR_CORRUPT;
 	v->ends[r->rid] = r->end_seq;
