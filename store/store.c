@@ -281,6 +281,22 @@ static int sum_raw(struct kv_txn *t, const struct state *state, struct store_sta
 	return 0;
 }
 
+static int sum_log_parts(struct kv_txn *t, struct store_stats *st)
+{
+	struct logpart_rows rows;
+	int err = logpart_rows_read(t, 0, &rows);
+
+	if (err < 0)
+		return err;
+	st->log_parts = rows.n;
+	for (size_t i = 0; i < rows.n; i++) {
+		st->log_part_records += rows.rows[i].summary.records;
+		st->log_part_bytes += rows.rows[i].summary.bytes;
+	}
+	logpart_rows_release(&rows);
+	return 0;
+}
+
 static int copy_sizes(struct store *s, struct store_stats *st)
 {
 	struct kv_stat k;
@@ -301,6 +317,8 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 		err = sum_parts(t, st);
 	if (err == 0)
 		err = sum_raw(t, &state, st);
+	if (err == 0)
+		err = sum_log_parts(t, st);
 	kv_abort(t);
 	if (err < 0)
 		return err;

@@ -158,7 +158,19 @@ int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg)
 int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,
 	      bool *ret_partial)
 {
-	return logs_read(v->txn, rid, range, fn, arg, ret_partial);
+	struct log_range left = *range;
+	bool again = false;
+	int err;
+
+	do {
+		err = logs_read(v->txn, v->store, rid, &left, fn, arg, ret_partial, &again);
+		if (again) { /* a newer snapshot names the part's successor */
+			kv_abort(v->txn);
+			v->txn = NULL;
+			err = kv_begin(v->store->kv, false, &v->txn);
+		}
+	} while (again && err == 0);
+	return err;
 }
 
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret)
