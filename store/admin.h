@@ -144,8 +144,7 @@ struct store_stats {
 	uint64_t parts, part_buckets, part_bytes;
 	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
 	uint64_t raw_batches;                       /* flushed, but in the journal still */
-	uint64_t
-	    quarantined; /* blocks and parts set aside, by run that misses something; batches of samples */
+	uint64_t quarantined; /* pieces set aside: of blocks and parts one for each run; batches of samples */
 	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
 	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
@@ -202,9 +201,9 @@ struct verify_counts {
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
 
 /* Mends what can be (repair.c): a damaged coarse part is made again where sound finer ones hold it all; what
- * else is damaged in parts and flushes is set aside (quarantine.h); files that nothing names were swept when
- * the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence for each.
- * To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
+ * else is damaged in parts, flushes and samples is set aside (quarantine.h); files that nothing names were
+ * swept when the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence
+ * for each. To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
 struct repair_report {
 	uint64_t rebuilt, set_aside, swept;
 };

@@ -213,6 +213,13 @@ struct rawpart_summary rawpart_summary(const struct rawpart *p) { return p->summ
 
 /* ---- reading ---- */
 
+struct rawpart_block rawpart_block(const struct rawpart *p, size_t i)
+{
+	const struct block_at *b = &p->blocks[i];
+
+	return (struct rawpart_block){ b->first_sid, b->last_sid, b->samples, b->least, b->greatest };
+}
+
 /* Whether one of the sids lies in [first, last]. */
 static bool any_between(const uint32_t *sids, size_t n, uint32_t first, uint32_t last)
 {
