@@ -117,7 +117,8 @@ struct compact_report {
 
 /* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
  * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
- * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot; progress
+ * it would do first, a sentence for each tier; coarser parts may follow.  tell (may be NULL) else gets one
+ * for each slot; progress
  * (may be NULL) begins anew with each round, finer tiers before coarser ones.  The store
  * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
