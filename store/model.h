@@ -55,6 +55,13 @@ struct policy {
 
 extern const struct policy policy_default;
 
+/* The width of a tier's windows, for people: of the first those of runs to come, where nobody named another.
+ */
+static inline int64_t policy_width(const struct policy *p, size_t tier)
+{
+	return tier == 0 && !(p->set & POLICY_TIERS) ? p->window_ns : p->tiers[tier].every_ns;
+}
+
 struct project {
 	uint32_t pid; /* its number in this store */
 	char name[ID_MAX + 1];
