@@ -63,17 +63,6 @@ void out_bytes(struct out *o, const void *data, size_t n)
 	}
 }
 
-/* Eight digits, leading zeros and all, side by side in a word: fields of four digits, of two, of one. */
-static void put_eight(uint8_t *p, uint32_t v)
-{
-	uint64_t four = v / 10000 | (uint64_t)(v % 10000) << 32;
-	uint64_t high = (four * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
-	uint64_t two = high + ((four - 100 * high) << 16);
-	uint64_t tens = (two * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
-
-	put_le64(p, UINT64_C(0x3030303030303030) + tens + ((two - 10 * tens) << 8));
-}
-
 static unsigned count_digits(uint32_t v)
 {
 	static const uint32_t powers[] = { 1,      10,      100,      1000,      10000,
@@ -91,11 +80,11 @@ uint8_t *out_put_u64(uint8_t *p, uint64_t v)
 
 	if (v >= 100000000) {
 		p = out_put_u64(p, v / 100000000);
-		put_eight(p, (uint32_t)(v % 100000000));
+		put_le64(p, number_eight((uint32_t)(v % 100000000)));
 		return p + 8;
 	}
 	n = count_digits((uint32_t)v);
-	put_eight(text, (uint32_t)v);
+	put_le64(text, number_eight((uint32_t)v));
 	memcpy(p, text + 8 - n, 8);
 	return p + n;
 }

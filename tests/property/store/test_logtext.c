@@ -219,6 +219,28 @@ static void check_pieces(struct logtext *x, uint64_t *seed, size_t pieces)
 	assert_true(too_many <= pieces / 20); /* runs of more than 18 digits, seldom */
 }
 
+/* Digits alone, of the texts or any, looked for in what nothing was decoded of; what is decoded for that
+ * gives the same texts. */
+static void check_digits(const struct buf *packed, uint64_t *seed, size_t needles)
+{
+	for (size_t i = 0; i < needles && corpus.len > 0; i++) {
+		struct logtext *x = open_packed(packed);
+		uint8_t needle[12];
+		size_t n = 0, most = 1 + random_below(seed, sizeof needle - 1);
+
+		for (size_t at = random_below(seed, corpus.len); at < corpus.len && n < most; at++)
+			if (isdigit(corpus.bytes[at]))
+				needle[n++] = corpus.bytes[at];
+			else if (n > 0)
+				break;
+		if (n == 0 || i % 4 == 0)
+			needle[n++] = (uint8_t)('0' + random_below(seed, 10));
+		assert_int_equal(check_find(x, span_of(needle, n)), 0);
+		check_texts(x, seed);
+		logtext_free(x);
+	}
+}
+
 static void check_corpus(uint64_t seed, size_t pieces)
 {
 	struct buf packed;
@@ -229,6 +251,7 @@ static void check_corpus(uint64_t seed, size_t pieces)
 	x = open_packed(&packed);
 	check_texts(x, &seed);
 	check_pieces(x, &seed, pieces);
+	check_digits(&packed, &seed, pieces / 10);
 	logtext_free(x);
 	buf_release(&packed);
 	corpus_free();
