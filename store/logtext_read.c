@@ -300,8 +300,11 @@ static void put_digits(uint8_t *to, uint64_t v, unsigned digits)
 {
 	uint64_t low;
 
-	if (digits == 1) {
-		*to = (uint8_t)('0' + v % 10);
+	if (digits <= 2) { /* most of them */
+		uint32_t two = (uint32_t)(v % 100);
+
+		to[0] = (uint8_t)('0' + two / 10);
+		to[digits - 1] = (uint8_t)('0' + two % 10);
 		return;
 	}
 	low = number_eight((uint32_t)(v % 100000000));
