@@ -103,8 +103,10 @@ static int words_parse(struct log_ask *a, struct fault *f)
 		a->backward = span_is(s, "backward");
 	}
 	a->hint.holds = a->grep;
+	a->hint.holds_is_all = true;
 	if (!params_get(&a->params, "regex", 0, &s) || s.len == 0)
 		return 0;
+	a->hint.holds_is_all = false;
 	if (pattern_new(s, &a->pattern, f) < 0)
 		return f->err;
 	hint_from_regex(a, s);
@@ -198,12 +200,12 @@ bool log_ask_selects(const struct log_ask *a, const struct log_record *r)
 
 int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret, struct fault *f)
 {
-	bool found = r->level >= a->least &&
-		     (a->grep.len == 0 || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
+	bool fits = r->flags & LOG_FITS, holds = a->grep.len == 0 || (fits && !a->pattern);
+	bool found =
+	    r->level >= a->least && (holds || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
 	int err;
 
-	if (found && a->pattern && !(r->flags & LOG_FITS) &&
-	    (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
+	if (found && a->pattern && !fits && (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
 		return err;
 	*ret = found;
 	return 0;

@@ -224,9 +224,13 @@ static void judge_bytes(struct logtext *x, const struct needle *n)
 	}
 }
 
-static enum log_fit fit_of(const struct log_hint *hint, struct span shape)
+/* Of a shape that may hold the needle: what the hint says of it, or, of bytes without digits, that it does.
+ */
+static enum log_fit fit_of(const struct log_hint *hint, const struct needle *n, struct span shape)
 {
-	return hint->fit ? hint->fit(hint->fit_arg, shape) : LOG_FIT_MAYBE;
+	if (hint->fit)
+		return hint->fit(hint->fit_arg, shape);
+	return hint->holds_is_all && n->len && !n->n_runs && !n->hard ? LOG_FIT_SURE : LOG_FIT_MAYBE;
 }
 
 /* *ret_any: some template may have a text that is wanted. */
@@ -245,7 +249,7 @@ static int judge_templates(struct logtext *x, const struct log_hint *hint, const
 	for (size_t i = 0; i < x->n_templates; i++) {
 		struct verdict *v = &x->verdicts[i];
 
-		v->fit = v->holds ? (uint8_t)fit_of(hint, x->templates[i].text) : LOG_FIT_NO;
+		v->fit = v->holds ? (uint8_t)fit_of(hint, n, x->templates[i].text) : LOG_FIT_NO;
 		*ret_any |= v->fit != LOG_FIT_NO;
 	}
 	return 0;
@@ -276,7 +280,7 @@ static int fit_odd_text(struct logtext *x, size_t i, const struct log_hint *hint
 	}
 	if (err < 0)
 		return err == ERR_FULL ? ERR_CORRUPT : err;
-	*ret = holds ? (uint8_t)fit_of(hint, buf_span(&x->shape)) : LOG_FIT_NO;
+	*ret = holds ? (uint8_t)fit_of(hint, n, buf_span(&x->shape)) : LOG_FIT_NO;
 	return 0;
 }
 

@@ -98,6 +98,10 @@ class Log:
             raise AssertionError(f"{self.run} {ask}: lost {lost}, too many {more}, of {len(want)}; "
                                  f"{[self.lines[s - 1][:200] for s, _ in (lost + more)[:2]]}")
 
+    def check_counts(self, **ask):
+        answer = self.client.get(f"/runs/{self.run}/logs/histogram", every="1s", **ask).json()
+        equal(answer["records"], len([hit for hit in self.hits(**ask) if hit]), f"{self.run} {ask}, counted")
+
     def piece(self):
         line = self.chance.choice(self.lines)
         at = self.chance.randrange(len(line))
@@ -163,8 +167,13 @@ def search_all(log):
     chance = log.chance
     for piece in greps(log):
         log.check(grep=piece, backward=chance.random() < 0.3)
+        log.check_counts(grep=piece)
     for regex in HARD + [r for r in (random_regex(log) for _ in range(40)) if compiles(r)]:
         log.check(regex=regex, backward=chance.random() < 0.2)
+    if all(log.valid):
+        for regex in ("[a-z]+_stop", r"run_\w+", r"\d+", r"[a-z]+ \d+", "^$"):
+            log.check_counts(regex=regex)
+            log.check_counts(regex=regex, grep=log.piece())
     for _ in range(40):
         ask = {"context": chance.choice((1, 2, 5, 100)), "backward": chance.random() < 0.5}
         ask.update(chance.choice(({"grep": log.piece()}, {"level": "warn"}, {"regex": chance.choice(HARD)},
