@@ -197,6 +197,7 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 				   .least = h->ask->least,
 				   .hint = log_ask_hint(h->ask),
 				   .textless = !h->ask->grep.len && !h->ask->pattern,
+				   .textless_fits = !h->ask->grep.len || !h->ask->pattern,
 				   .block = block,
 				   .passed = note_passed };
 	int more = 1;

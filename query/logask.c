@@ -159,6 +159,7 @@ static int search_parse(struct log_ask *a, struct fault *f)
 		return caseless_pattern(a, words, true, f);
 	}
 	a->hint.holds = a->grep;
+	a->hint.holds_is_all = regex.len == 0;
 	if (regex.len == 0)
 		return 0;
 	if (a->ignore_case)
@@ -283,12 +284,12 @@ bool log_ask_selects(const struct log_ask *a, const struct log_record *r)
 
 int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret, struct fault *f)
 {
+	bool fits = r->flags & LOG_FITS, holds = a->grep.len == 0 || (fits && !a->pattern);
 	bool found = r->level >= a->least && (!a->has_attrs || attrs_wanted(a, r)) &&
-		     (a->grep.len == 0 || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
+		     (holds || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
 	int err;
 
-	if (found && a->pattern && !(r->flags & LOG_FITS) &&
-	    (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
+	if (found && a->pattern && !fits && (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
 		return err;
 	*ret = found;
 	return 0;

@@ -117,7 +117,8 @@ static int find_records(struct walk *w, const uint8_t **ret_fits)
 static int tell_record(struct walk *w, size_t at, enum log_fit fit)
 {
 	struct log_record r;
-	int err = (w->range->textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
+	bool textless = w->range->textless || (w->range->textless_fits && fit == LOG_FIT_SURE);
+	int err = (textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
 
 	if (err < 0)
 		return err;
