@@ -1,9 +1,11 @@
 #include "store/base/number.h"
+#include "store/base/digits.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 static const char two_digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
@@ -62,10 +64,133 @@ static size_t print_decimal(double v, char *ret)
 	return len;
 }
 
+static const uint64_t fives[] = {
+	UINT64_C(1), UINT64_C(5), UINT64_C(25), UINT64_C(125), UINT64_C(625), UINT64_C(3125),
+	UINT64_C(15625), UINT64_C(78125), UINT64_C(390625), UINT64_C(1953125), UINT64_C(9765625),
+	UINT64_C(48828125), UINT64_C(244140625), UINT64_C(1220703125), UINT64_C(6103515625),
+	UINT64_C(30517578125), UINT64_C(152587890625), UINT64_C(762939453125), UINT64_C(3814697265625),
+	UINT64_C(19073486328125), UINT64_C(95367431640625), UINT64_C(476837158203125),
+	UINT64_C(2384185791015625), UINT64_C(11920928955078125), UINT64_C(59604644775390625),
+	UINT64_C(298023223876953125), UINT64_C(1490116119384765625), UINT64_C(7450580596923828125),
+};
+
+/*
+ * The integer d and *ret_k of the shortest decimal d / 10^k that reads back to c * 2^q, and of the shortest
+ * ones the nearest (after R. Giulietti, "The Schubfach way to render doubles"); c has 53 bits, and is not the
+ * least such.  10^-k is the greatest power of ten that is not above 2^q, the distance of doubles there: so
+ * between the two halfways to the next doubles lie one to ten integers, at most one of which ends in a zero
+ * and is shorter.  For -89 <= q < 0 all is exact in 128 bits, in units of 2^-unit.
+ */
+static uint64_t shortest(uint64_t c, int q, int *ret_k)
+{
+	typedef unsigned __int128 wide;
+	int k = (-q * 315653 >> 20) + 1; /* log10(2) * 2^20 */
+	int unit = 1 - (q + k);
+	wide v = static_cast<wide>(2 * c) * fives[k];
+	wide least = v - fives[k] + (c & 1), most = v + fives[k] - (c & 1); /* of an even c the halfways too */
+	uint64_t d = static_cast<uint64_t>(v >> unit), tens = d / 10 * 10;
+	bool below = static_cast<wide>(tens) << unit >= least, above = static_cast<wide>(tens + 10) << unit <= most;
+	wide half, rest;
+
+	*ret_k = k;
+	if (below || above)
+		return below ? tens : tens + 10;
+	half = static_cast<wide>(1) << (unit - 1);
+	rest = v - (static_cast<wide>(d) << unit);
+	return d + (rest > half || (rest == half && (d & 1)));
+}
+
+/* The digits of d, 10^15 < d < 10^17, without the zeros at its end. */
+struct digits {
+	uint8_t text[24]; /* room for whole words */
+	const uint8_t *first;
+	int n, exponent; /* of 0.d..d it is, digits before the point */
+};
+
+static int zeros_at_end(const uint8_t *eight)
+{
+	uint64_t word;
+
+	std::memcpy(&word, eight, 8);
+	word ^= UINT64_C(0x3030303030303030);
+	return word ? __builtin_clzll(word) / 8 : 8;
+}
+
+static void digits_of(uint64_t d, int k, struct digits *ret)
+{
+	uint64_t top = d / 100000000, lead = top / 100000000;
+	int zeros;
+
+	ret->text[0] = static_cast<uint8_t>('0' + lead);
+	put_eight(ret->text + 1, static_cast<uint32_t>(top % 100000000));
+	put_eight(ret->text + 9, static_cast<uint32_t>(d % 100000000));
+	ret->first = ret->text + (lead == 0);
+	ret->n = 16 + (lead != 0);
+	ret->exponent = ret->n - k;
+	zeros = zeros_at_end(ret->text + 9);
+	ret->n -= zeros < 8 ? zeros : 8 + zeros_at_end(ret->text + 1);
+}
+
+static size_t put_scientific(const struct digits *g, char *ret)
+{
+	char *p = ret;
+	int e = 1 - g->exponent;
+
+	*p++ = static_cast<char>(*g->first);
+	if (g->n > 1) {
+		*p++ = '.';
+		std::memcpy(p, g->first + 1, 16);
+		p += g->n - 1;
+	}
+	*p++ = 'e';
+	*p++ = '-';
+	*p++ = two_digits[e * 2];
+	*p++ = two_digits[e * 2 + 1];
+	return static_cast<size_t>(p - ret);
+}
+
+static size_t put_fixed(const struct digits *g, char *ret)
+{
+	if (g->exponent > 0) {
+		std::memcpy(ret, g->first, 16);
+		ret[g->exponent] = '.';
+		std::memcpy(ret + g->exponent + 1, g->first + g->exponent, static_cast<size_t>(g->n - g->exponent));
+		return static_cast<size_t>(g->n + 1);
+	}
+	std::memcpy(ret, "0.000", 5);
+	std::memcpy(ret + 2 - g->exponent, g->first, 17);
+	return static_cast<size_t>(2 - g->exponent + g->n);
+}
+
+/* Numbers with a fraction, from 10^-11 up, that have many digits.  0 when v is none, or a power of two, which
+ * has its neighbours at different distances. */
+static size_t print_shortest(double v, char *ret)
+{
+	uint64_t bits, c;
+	struct digits g;
+	int q, k;
+	size_t minus = std::signbit(v);
+
+	std::memcpy(&bits, &v, 8);
+	q = static_cast<int>(bits >> 52 & 0x7ff) - 1075;
+	c = bits << 12 >> 12;
+	if (q < -89 || q >= 0 || c == 0)
+		return 0;
+	c = shortest(c | UINT64_C(1) << 52, q, &k);
+	digits_of(c, k, &g);
+	if (g.n <= g.exponent)
+		return 0;
+	*ret = '-';
+	ret += minus;
+	return minus + (g.exponent < -3 || (g.exponent == -3 && g.n == 1) ? put_scientific(&g, ret) : put_fixed(&g, ret));
+}
+
 size_t number_print(double v, char *ret)
 {
 	size_t n = print_decimal(v, ret);
 
+	if (n == 0)
+		n = print_shortest(v, ret);
 	return n ? n : static_cast<size_t>(std::to_chars(ret, ret + NUMBER_TEXT_MAX, v).ptr - ret);
 }
 
