@@ -79,7 +79,8 @@ static const uint64_t fives[] = {
  * ones the nearest (after R. Giulietti, "The Schubfach way to render doubles"); c has 53 bits, and is not the
  * least such.  10^-k is the greatest power of ten that is not above 2^q, the distance of doubles there: so
  * between the two halfways to the next doubles lie one to ten integers, at most one of which ends in a zero
- * and is shorter.  For -89 <= q < 0 all is exact in 128 bits, in units of 2^-unit.
+ * and is shorter.  (The halfways have 1 - q decimals, more than k, so they are none.)  For -89 <= q < 0 all is
+ * exact in 128 bits, in units of 2^-unit.
  */
 static uint64_t shortest(uint64_t c, int q, int *ret_k)
 {
@@ -87,7 +88,7 @@ static uint64_t shortest(uint64_t c, int q, int *ret_k)
 	int k = (-q * 315653 >> 20) + 1; /* log10(2) * 2^20 */
 	int unit = 1 - (q + k);
 	wide v = static_cast<wide>(2 * c) * fives[k];
-	wide least = v - fives[k] + (c & 1), most = v + fives[k] - (c & 1); /* of an even c the halfways too */
+	wide least = v - fives[k], most = v + fives[k];
 	uint64_t d = static_cast<uint64_t>(v >> unit), tens = d / 10 * 10;
 	bool below = static_cast<wide>(tens) << unit >= least, above = static_cast<wide>(tens + 10) << unit <= most;
 	wide half, rest;
