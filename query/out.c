@@ -104,6 +104,21 @@ void out_i64(struct out *o, int64_t v)
 		out_wrote(o, out_put_i64(p, v));
 }
 
+uint8_t *out_put_rising(uint8_t *p, int64_t v, struct digits_before *before)
+{
+	int64_t number = v / 100000000;
+
+	if (number <= 0)
+		return out_put_i64(p, v);
+	if (number != before->number) {
+		before->number = number;
+		before->len = (size_t)(out_put_i64(before->text, number) - before->text);
+	}
+	memcpy(p, before->text, sizeof before->text);
+	put_eight(p + before->len, (uint32_t)(v - number * 100000000));
+	return p + before->len + 8;
+}
+
 static const struct out_memo *memo_of(struct out *o, double v)
 {
 	uint64_t bits = double_bits(v);

@@ -83,6 +83,15 @@ uint8_t *out_put_u64(uint8_t *p, uint64_t v);
 uint8_t *out_put_i64(uint8_t *p, int64_t v);
 uint8_t *out_put_double(struct out *o, uint8_t *p, double v);
 
+/* out_put_i64 of numbers that mostly agree in all but their last eight digits, as times of windows do.  The
+ * digits before them stay from call to call; zeroed: none yet. */
+struct digits_before {
+	int64_t number;
+	size_t len;
+	uint8_t text[16];
+};
+uint8_t *out_put_rising(uint8_t *p, int64_t v, struct digits_before *before);
+
 /* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part, and false is
  * returned. */
 bool out_string(struct out *o, struct span s);

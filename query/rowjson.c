@@ -89,6 +89,59 @@ static void json_row(struct row_writer *w, int64_t start_ns, const struct bucket
 	out_wrote(w->o, p);
 }
 
+/* A cell of the i-th row of a sheet, by the same rules as cell_of. */
+static uint8_t *put_sheet_cell(struct out *o, uint8_t *p, int column, const struct sheet *s, size_t i)
+{
+	uint64_t count = (uint64_t)s->count[i];
+
+	switch (column) {
+	case AGG_COUNT:
+		return out_put_u64(p, count);
+	case AGG_SUM:
+		return out_put_double(o, p, sum_round(&s->sum[i]));
+	case AGG_FIRST:
+		return out_put_double(o, p, s->first[i]);
+	case AGG_LAST:
+		return out_put_double(o, p, s->last[i]);
+	default:
+		break;
+	}
+	if (!count)
+		return (uint8_t *)memcpy(p, "null", 4) + 4;
+	if (column == AGG_MEAN)
+		return out_put_double(o, p, sum_mean(&s->sum[i], count));
+	return out_put_double(o, p, column == AGG_MIN ? s->min[i] : s->max[i]);
+}
+
+#define SHEET_ROWS 64 /* that room is made for at once */
+
+static void json_sheet(struct row_writer *w, const struct sheet *s)
+{
+	const size_t row_bytes = w->columns.n * CELL_BYTES_MAX + 4;
+	struct digits_before time = { 0 };
+	bool comma = w->row;
+
+	for (size_t i = 0; i < s->n;) {
+		size_t end = s->n - i < SHEET_ROWS ? s->n : i + SHEET_ROWS;
+		uint8_t *p = out_room(w->o, (end - i) * row_bytes);
+
+		if (!p)
+			return;
+		for (; i < end; i++, comma = true) {
+			if (comma)
+				*p++ = ',';
+			*p++ = '[';
+			p = out_put_rising(p, s->start_ns[i] / NS_PER_MS, &time);
+			for (size_t c = 1; c < w->columns.n; c++) {
+				*p++ = ',';
+				p = put_sheet_cell(w->o, p, w->columns.list[c], s, i);
+			}
+			*p++ = ']';
+		}
+		out_wrote(w->o, p);
+	}
+}
+
 static int json_end(struct row_writer *w, const struct answer_about *about, struct fault *f)
 {
 	struct out *o = w->o;
@@ -119,5 +172,6 @@ const struct row_form form_json = {
 	.begin = json_begin,
 	.series = json_series,
 	.row = json_row,
+	.sheet = json_sheet,
 	.end = json_end,
 };

@@ -97,6 +97,10 @@ int part_bytes(const struct part *p, size_t i, struct buf *room);
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 	      const struct block_want *want, block_fn fn, void *arg);
 
+/* The same as sheets (partblock_sheets). */
+int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+		const struct block_want *want, sheet_fn fn, void *arg);
+
 /* Its runs and series.  Spans are borrowed from p. */
 struct part_run {
 	uint32_t rid;

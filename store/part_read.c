@@ -262,6 +262,15 @@ int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct
 	return err < 0 ? err : partblock_read(r, span_of(room->data, b->bytes), b->offset, want, fn, arg);
 }
 
+int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+		const struct block_want *want, sheet_fn fn, void *arg)
+{
+	const struct part_block *b = &p->blocks[i];
+	int err = part_bytes(p, i, room);
+
+	return err < 0 ? err : partblock_sheets(r, span_of(room->data, b->bytes), b->offset, want, fn, arg);
+}
+
 static struct part_run read_run(struct reader *r)
 {
 	struct part_run run = { .rid = (uint32_t)read_varint(r) };

@@ -23,11 +23,27 @@ int strip_new(struct strip **ret)
 	if (!s)
 		return ERR_NOMEM;
 	s->watch = NULL;
+	s->n_sums = 0;
+	s->wide_sums = false;
 	*ret = s;
 	return 0;
 }
 
-void strip_free(struct strip *s) { free(s); }
+void strip_free(struct strip *s)
+{
+	if (s)
+		strip_release_sums(s);
+	free(s);
+}
+
+int strip_begin(struct strip *s, int64_t window_ns, size_t n)
+{
+	if (window_ns <= 0 || n == 0 || n > STRIP_MAX)
+		return ERR_CORRUPT;
+	s->n = n;
+	s->window_ns = window_ns;
+	return 0;
+}
 
 /* ---- what columns take ---- */
 

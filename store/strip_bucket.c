@@ -103,15 +103,14 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 
 static bool is_sum(double hi, double lo) { return isfinite(hi) && hi != 0 && hi + lo == hi; }
 
-/* wide: where the sums lie that do not fit two doubles. */
-static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bucket *b)
+int strip_sum(const struct strip *s, size_t full, bool rare, struct reader *wide, struct bucket *b)
 {
 	double hi = s->hi[full], lo = s->lo[full];
 	int err;
 
 	switch (sum_form(s->form[full])) {
 	case STRIP_FORETOLD:
-		return foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
+		return !rare && foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
 	case STRIP_ZERO:
 		return 0;
 	case STRIP_ONE:
@@ -242,11 +241,9 @@ static int give_bucket(struct strip *s, const struct place *at, unsigned fields,
 	err = give_full(s, at->full, fields, rare, b);
 	if (err < 0 || s->count[at->i] == 0)
 		return err;
-	if (rare && sum_form(s->form[at->full]) == STRIP_FORETOLD)
-		return ERR_CORRUPT;
 	/* wide ones lie one after another, so they are read, wanted or not */
 	return fields & WANT_SUM || sum_form(s->form[at->full]) == STRIP_ANY
-		   ? give_sum(s, at->full, at->wide, b)
+		   ? strip_sum(s, at->full, rare, at->wide, b)
 		   : 0;
 }
 
@@ -290,12 +287,9 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 	/* a sum is foretold by the values */
 	unsigned some = want->fields ? want->fields : WANT_ALL;
 	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
-	int err;
+	int err = strip_begin(s, window_ns, n);
 
-	if (window_ns <= 0 || n == 0 || n > STRIP_MAX)
-		return ERR_CORRUPT;
-	s->n = n;
-	s->window_ns = window_ns;
-	err = strip_columns_get(s, in, fields);
+	if (err == 0)
+		err = strip_columns_get(s, in, fields);
 	return err < 0 ? err : give(s, sid, want, fields, &in->dense, fn, arg);
 }

@@ -27,6 +27,9 @@ struct strip {
 	/* at hand: the stored ones of a column, and its references */
 	column some_m, ref[COLUMN_REFS_MAX];
 	double some[4 * STRIP_MAX];
+	struct sum sums[STRIP_MAX]; /* of a sheet: of all */
+	size_t n_sums;
+	bool wide_sums;        /* one of them owns memory */
 	strip_column_fn watch; /* NULL: nobody does */
 	void *watch_arg;
 };
@@ -45,7 +48,17 @@ static inline bool is_full(const struct strip *s, size_t i)
 /* Puts all columns of the strip, whose counts are set; the sums of STRIP_ANY are not among them. */
 int strip_columns_put(struct strip *s, struct column_out *o);
 
+/* Frees what the sums of a sheet own. */
+void strip_release_sums(struct strip *s);
+
+/* Before columns are got: ERR_CORRUPT for what no strip has. */
+int strip_begin(struct strip *s, int64_t window_ns, size_t n);
+
 /* Gets those that these fields (WANT_..., not 0) need, of s->n buckets of s->window_ns.  ERR_CORRUPT. */
 int strip_columns_get(struct strip *s, struct column_in *in, unsigned fields);
+
+/* The sum of a full bucket whose count is not 0, into b, whose values are there; wide: where those lie that
+ * do not fit two doubles.  ERR_CORRUPT. */
+int strip_sum(const struct strip *s, size_t full, bool rare, struct reader *wide, struct bucket *b);
 
 #endif
