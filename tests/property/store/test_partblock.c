@@ -110,6 +110,90 @@ static void check_part_of(struct span block, uint64_t offset)
 		assert_false(wanted_at(&want, kept.at++));
 }
 
+/* A window of a sheet as a bucket; what a sheet does not have is kept's. */
+static struct bucket bucket_of(const struct sheet *s, size_t i)
+{
+	struct bucket b = kept.bucket[kept.at];
+
+	b.count = (uint64_t)s->count[i];
+	if (s->last) {
+		b.first.value = s->first[i];
+		b.last.value = s->last[i];
+		b.min = s->min[i];
+		b.max = s->max[i];
+	}
+	if (s->sum)
+		b.sum = s->sum[i];
+	return b;
+}
+
+/* Some windows after each other, merged, are what their buckets are. */
+static void check_merged(const struct sheet *s, size_t first)
+{
+	size_t from = random_below(&seed, s->n), to = from + random_below(&seed, s->n - from + 1);
+	struct bucket merged, want;
+
+	bucket_init(&merged);
+	bucket_init(&want);
+	for (size_t at = from, end; at < to; at = end) {
+		end = at + 1 + random_below(&seed, to - at);
+		assert_int_equal(sheet_merge(s, at, end, &merged), 0);
+	}
+	for (size_t i = from; i < to; i++)
+		assert_int_equal(bucket_merge(&want, &kept.bucket[first + i]), 0);
+	assert_int_equal(merged.count, want.count);
+	if (s->last && from < to) {
+		assert_true(same_bits(merged.min, want.min) && same_bits(merged.max, want.max));
+		assert_true(same_bits(merged.first.value, want.first.value));
+		assert_true(same_bits(merged.last.value, want.last.value));
+	}
+	if (s->sum)
+		assert_true(same_sum(&merged.sum, &want.sum));
+	bucket_release(&merged);
+	bucket_release(&want);
+}
+
+static int check_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	const struct block_want *want = arg;
+	size_t first;
+
+	while (kept.at < kept.n && !wanted_at(want, kept.at))
+		kept.at++;
+	first = kept.at;
+	assert_true(s->n > 0 && first + s->n <= kept.n);
+	assert_true(!s->last == !(want->fields & (WANT_VALUES | WANT_SUM)));
+	assert_true(!s->sum == !(want->fields & WANT_SUM));
+	for (size_t i = 0; i < s->n; i++, kept.at++) {
+		struct bucket b = bucket_of(s, i);
+
+		assert_true(wanted_at(want, kept.at));
+		assert_int_equal(sid, kept.key[kept.at].sid);
+		assert_int_equal(s->window_ns, kept.key[kept.at].window_ns);
+		assert_int_equal(s->start_ns[i], kept.key[kept.at].start_ns);
+		assert_true(same_fields(&b, &kept.bucket[kept.at], WANT_ALL));
+	}
+	check_merged(s, first);
+	return 0;
+}
+
+static void check_sheets(struct span block, uint64_t offset)
+{
+	static const unsigned fields[] = { WANT_COUNT, WANT_VALUES, WANT_SUM, WANT_SUM | WANT_VALUES };
+	int64_t a = kept.key[random_below(&seed, kept.n)].start_ns,
+		b = kept.key[random_below(&seed, kept.n)].start_ns;
+	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a, fields[random_below(&seed, 4)] };
+
+	if (random_below(&seed, 2)) {
+		want.from_ns = INT64_MIN;
+		want.to_ns = INT64_MAX;
+	}
+	kept.at = 0;
+	assert_int_equal(partblock_sheets(reader, block, offset, &want, check_sheet, &want), 0);
+	while (kept.at < kept.n)
+		assert_false(wanted_at(&want, kept.at++));
+}
+
 static void check_block(struct span block, uint64_t offset)
 {
 	struct block_want want;
@@ -126,6 +210,8 @@ static void check_block(struct span block, uint64_t offset)
 		assert_int_not_equal(kept.key[kept.at++].sid, kept.only);
 	for (int i = 0; i < 8; i++)
 		check_part_of(block, offset);
+	for (int i = 0; i < 8; i++)
+		check_sheets(block, offset);
 }
 
 /* Series of random length; buckets of anything, or of one kind. */
