@@ -557,6 +557,15 @@ static int get_exceptions(struct column_in *in, size_t n, uint64_t count, uint16
 	return in->dense.bad ? ERR_CORRUPT : 0;
 }
 
+unsigned numbers_reference(struct column_in in)
+{
+	uint64_t exceptions = read_varint(&in.loose) >> 1;
+
+	for (uint64_t i = 0; i < exceptions && !in.loose.bad; i++)
+		read_varint(&in.loose);
+	return column_reference(in);
+}
+
 int numbers_skip(struct column_in *in, size_t n)
 {
 	uint64_t head = n ? read_varint(&in->loose) : 0;

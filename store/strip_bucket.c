@@ -94,7 +94,7 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 		take_bucket(s, &b[i]);
 	err = strip_columns_put(s, o);
 	for (size_t i = 0; i < s->n_full && err == 0; i++)
-		if (sum_form(s->form[i]) == STRIP_ANY)
+		if (s->sum_at[i] == STRIP_ANY)
 			err = sum_encode(&b[s->full[i]].bucket.sum, &o->dense);
 	return err;
 }
@@ -108,9 +108,9 @@ int strip_sum(const struct strip *s, size_t full, bool rare, struct reader *wide
 	double hi = s->hi[full], lo = s->lo[full];
 	int err;
 
-	switch (sum_form(s->form[full])) {
+	switch (s->sum_at[full]) {
 	case STRIP_FORETOLD:
-		return !rare && foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
+		return !rare && foretell_sum(b, s->min_at[full] == 2, &b->sum) ? 0 : ERR_CORRUPT;
 	case STRIP_ZERO:
 		return 0;
 	case STRIP_ONE:
@@ -242,7 +242,7 @@ static int give_bucket(struct strip *s, const struct place *at, unsigned fields,
 	if (err < 0 || s->count[at->i] == 0)
 		return err;
 	/* wide ones lie one after another, so they are read, wanted or not */
-	return fields & WANT_SUM || sum_form(s->form[at->full]) == STRIP_ANY
+	return fields & WANT_SUM || s->sum_at[at->full] == STRIP_ANY
 		   ? strip_sum(s, at->full, rare, at->wide, b)
 		   : 0;
 }
@@ -266,7 +266,7 @@ static int give(struct strip *s, uint32_t sid, const struct block_want *want, un
 
 		if (at.i && start <= s->start[at.i - 1])
 			return ERR_CORRUPT;
-		if (wanted || (full && sum_form(s->form[at.full]) == STRIP_ANY)) {
+		if (wanted || (full && s->sum_at[at.full] == STRIP_ANY)) {
 			err = give_bucket(s, &at, fields, &r, &b);
 			if (err == 0)
 				err = check(&b, fields, start, s->window_ns);

@@ -19,11 +19,13 @@ struct strip {
 	int64_t window_ns;
 	uint16_t full[STRIP_MAX], rare[STRIP_MAX]; /* which buckets these are */
 	uint16_t stored[STRIP_MAX];                /* which of the full ones have the column at hand */
-	column index, count, flags, start, last_t, last_step, last_m;         /* of all */
+	uint8_t first_at[STRIP_MAX], min_at[STRIP_MAX], max_at[STRIP_MAX], sum_at[STRIP_MAX]; /* form */
+	column index, count, flags, start, last_t, last_step, last_m;                         /* of all */
 	column first_t, first_step, step_min, step_max, form, first_m, min_m; /* of full ones */
+	column full_m;                                                        /* last_m of full ones */
 	column nan, pos_inf, neg_inf, bad_t, bad_step;                        /* of rare ones */
-	double last[STRIP_MAX], first[STRIP_MAX], min[STRIP_MAX], max[STRIP_MAX], hi[STRIP_MAX],
-	    lo[STRIP_MAX];
+	double last[STRIP_MAX], full_last[STRIP_MAX], first[STRIP_MAX], min[STRIP_MAX], max[STRIP_MAX],
+	    hi[STRIP_MAX], lo[STRIP_MAX];
 	/* at hand: the stored ones of a column, and its references */
 	column some_m, ref[COLUMN_REFS_MAX];
 	double some[4 * STRIP_MAX];
@@ -33,12 +35,6 @@ struct strip {
 	strip_column_fn watch; /* NULL: nobody does */
 	void *watch_arg;
 };
-
-/* A bucket's form says where its first, min, max and sum are (strip.h). */
-static inline unsigned first_form(int64_t form) { return (unsigned)form / (9 * STRIP_SUMS); }
-static inline unsigned min_form(int64_t form) { return (unsigned)form / (3 * STRIP_SUMS) % 3; }
-static inline unsigned max_form(int64_t form) { return (unsigned)form / STRIP_SUMS % 3; }
-static inline enum strip_sum sum_form(int64_t form) { return (enum strip_sum)((unsigned)form % STRIP_SUMS); }
 
 static inline bool is_full(const struct strip *s, size_t i)
 {

@@ -132,9 +132,9 @@ static int pass_wide_sums(const struct strip *s, struct reader *wide)
 	for (size_t i = 0; i < s->n_full && err == 0; i++) {
 		struct sum sum = { 0 };
 
-		if (sum_form(s->form[i]) == STRIP_ANY)
+		if (s->sum_at[i] == STRIP_ANY)
 			err = sum_decode(wide, &sum);
-		if (err == 0 && sum_form(s->form[i]) == STRIP_ANY && !sum.wide)
+		if (err == 0 && s->sum_at[i] == STRIP_ANY && !sum.wide)
 			err = ERR_CORRUPT;
 		sum_release(&sum);
 	}
