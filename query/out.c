@@ -9,6 +9,7 @@
 void out_init(struct out *o, const struct api_sink *sink)
 {
 	*o = (struct out){ .sink = sink };
+	out_memo_take(o->memo, 0); /* the place of 0, whose bits are those of an empty memo */
 	buf_init(&o->b, OUT_HOLD_MAX);
 }
 
@@ -104,52 +105,22 @@ void out_i64(struct out *o, int64_t v)
 		out_wrote(o, out_put_i64(p, v));
 }
 
-uint8_t *out_put_rising(uint8_t *p, int64_t v, struct digits_before *before)
+void out_memo_take(struct out_memo *m, double v)
 {
-	int64_t number = v / 100000000;
-
-	if (number <= 0)
-		return out_put_i64(p, v);
-	if (number != before->number) {
-		before->number = number;
-		before->len = (size_t)(out_put_i64(before->text, number) - before->text);
-	}
-	memcpy(p, before->text, sizeof before->text);
-	put_eight(p + before->len, (uint32_t)(v - number * 100000000));
-	return p + before->len + 8;
-}
-
-static const struct out_memo *memo_of(struct out *o, double v)
-{
-	uint64_t bits = double_bits(v);
-	struct out_memo *m = &o->memo[bits * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OUT_MEMO_BITS)];
-
-	if (m->bits == bits && m->len > 0)
-		return m;
-	m->bits = bits;
-	m->len = number_print(v, m->text);
-	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
-		memcpy(m->text, "-0.0", 4);
-		m->len = 4;
-	}
-	return m;
-}
-
-uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
-{
-	const char *text = isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-	const struct out_memo *m;
-
-	if (!isfinite(v))
-		return (uint8_t *)stpcpy((char *)p, text);
-	m = memo_of(o, v);
-	memcpy(p, m->text, NUMBER_TEXT_MAX);
-	return p + m->len;
+	m->bits = double_bits(v);
+	if (isnan(v))
+		m->len = (size_t)(stpcpy(m->text, "\"NaN\"") - m->text);
+	else if (isinf(v))
+		m->len = (size_t)(stpcpy(m->text, v > 0 ? "\"Infinity\"" : "\"-Infinity\"") - m->text);
+	else if (v == 0 && signbit(v)) /* "-0" is an integer to many readers, and loses its sign there */
+		m->len = (size_t)(stpcpy(m->text, "-0.0") - m->text);
+	else
+		m->len = number_print(v, m->text);
 }
 
 void out_double(struct out *o, double v)
 {
-	uint8_t *p = out_room(o, NUMBER_TEXT_MAX);
+	uint8_t *p = out_room(o, OUT_DOUBLE_BYTES);
 
 	if (p)
 		out_wrote(o, out_put_double(o, p, v));

@@ -4,6 +4,7 @@
 #include "query/picked.h"
 #include "query/rowform.h"
 #include "store/base/clock.h"
+#include "store/base/digits.h"
 
 static void json_name(struct out *o, const struct series_name *name)
 {
@@ -42,7 +43,7 @@ static void json_series(struct row_writer *w, const char *run_id, struct span na
 }
 
 #define CELL_BYTES_MAX 48
-_Static_assert(NUMBER_TEXT_MAX < CELL_BYTES_MAX && CLOCK_TEXT_MAX + 2 < CELL_BYTES_MAX, "room for a cell");
+_Static_assert(OUT_DOUBLE_BYTES < CELL_BYTES_MAX && CLOCK_TEXT_MAX + 2 < CELL_BYTES_MAX, "room for a cell");
 
 static uint8_t *put_time(uint8_t *p, int64_t t_ns)
 {
@@ -89,6 +90,34 @@ static void json_row(struct row_writer *w, int64_t start_ns, const struct bucket
 	out_wrote(w->o, p);
 }
 
+/* ",[" and the time of a row in ms, which mostly agrees with the one before in all but its last eight digits.
+ */
+struct row_start {
+	int64_t before; /* what stands before these */
+	size_t len;
+	uint8_t text[24];
+};
+
+static uint8_t *put_start(uint8_t *p, int64_t ms, struct row_start *s, bool comma)
+{
+	int64_t before = ms / 100000000;
+	size_t from = !comma;
+
+	if (before <= 0) {
+		memcpy(p, ",[" + from, 2 - from);
+		return out_put_i64(p + 2 - from, ms);
+	}
+	if (before != s->before) {
+		s->before = before;
+		memcpy(s->text, ",[", 2);
+		s->len = (size_t)(out_put_i64(s->text + 2, before) - s->text);
+	}
+	memcpy(p, s->text + from, 16);
+	p += s->len - from;
+	put_eight(p, (uint32_t)(ms - before * 100000000));
+	return p + 8;
+}
+
 /* A cell of the i-th row of a sheet, by the same rules as cell_of. */
 static uint8_t *put_sheet_cell(struct out *o, uint8_t *p, int column, const struct sheet *s, size_t i)
 {
@@ -117,8 +146,8 @@ static uint8_t *put_sheet_cell(struct out *o, uint8_t *p, int column, const stru
 
 static void json_sheet(struct row_writer *w, const struct sheet *s)
 {
-	const size_t row_bytes = w->columns.n * CELL_BYTES_MAX + 4;
-	struct digits_before time = { 0 };
+	const size_t row_bytes = w->columns.n * CELL_BYTES_MAX;
+	struct row_start start = { 0 };
 	bool comma = w->row;
 
 	for (size_t i = 0; i < s->n;) {
@@ -128,10 +157,7 @@ static void json_sheet(struct row_writer *w, const struct sheet *s)
 		if (!p)
 			return;
 		for (; i < end; i++, comma = true) {
-			if (comma)
-				*p++ = ',';
-			*p++ = '[';
-			p = out_put_rising(p, s->start_ns[i] / NS_PER_MS, &time);
+			p = put_start(p, s->start_ns[i] / NS_PER_MS, &start, comma);
 			for (size_t c = 1; c < w->columns.n; c++) {
 				*p++ = ',';
 				p = put_sheet_cell(w->o, p, w->columns.list[c], s, i);

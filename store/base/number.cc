@@ -1,68 +1,11 @@
 #include "store/base/number.h"
 #include "store/base/digits.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
-
-static const char two_digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-				 "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-				 "8081828384858687888990919293949596979899";
-
-/* v without leading zeros, ending before `end`; returns where it begins. */
-static char *put_digits(char *end, uint64_t v)
-{
-	for (; v >= 100; v /= 100) {
-		const char *two = &two_digits[v % 100 * 2];
-
-		*--end = two[1];
-		*--end = two[0];
-	}
-	if (v >= 10)
-		*--end = two_digits[v * 2 + 1];
-	*--end = v >= 10 ? two_digits[v * 2] : static_cast<char>('0' + v);
-	return end;
-}
-
-/*
- * Numbers of at most four decimals below 10^9, which measured and rounded ones mostly are.  What is
- * found has at most 13 digits, and no two decimals of at most 15 digits are the same double: if one
- * reads back to v it is the only one, so the shortest.  `divided` is correctly rounded, so it is how
- * the decimal reads back.  0 when v is not so, or to_chars would choose the exponent (1e+05, 1e-04).
- */
-static size_t print_decimal(double v, char *ret)
-{
-	double a = std::fabs(v), scaled = a * 10000;
-	char text[24], *end = text + sizeof text, *from;
-	uint64_t n = scaled < 1e13 ? static_cast<uint64_t>(scaled) : 0, whole = n / 10000, rest = n % 10000;
-	size_t len;
-
-	if (n == 0 || static_cast<double>(n) != scaled || scaled / 10000 != a || (whole >= 100000 && whole % 10 == 0) ||
-	    (whole == 0 && rest < 10))
-		return 0;
-	if (rest) {
-		*--end = two_digits[rest % 100 * 2 + 1];
-		*--end = two_digits[rest % 100 * 2];
-		*--end = two_digits[rest / 100 * 2 + 1];
-		*--end = two_digits[rest / 100 * 2];
-		from = end;
-		end = text + sizeof text;
-		while (end[-1] == '0')
-			end--;
-		*--from = '.';
-		from = put_digits(from, whole);
-	} else {
-		from = put_digits(end, whole);
-	}
-	if (std::signbit(v))
-		*--from = '-';
-	len = static_cast<size_t>(end - from);
-	std::copy(from, end, ret);
-	return len;
-}
 
 static const uint64_t fives[] = {
 	UINT64_C(1), UINT64_C(5), UINT64_C(25), UINT64_C(125), UINT64_C(625), UINT64_C(3125),
@@ -101,14 +44,24 @@ static uint64_t shortest(uint64_t c, int q, int *ret_k)
 	return d + (rest > half || (rest == half && (d & 1)));
 }
 
-/* The digits of d, 10^15 < d < 10^17, without the zeros at its end. */
+/* d / 10^k as digits, with the zeros at both ends left out of `first` and n, but not of the text. */
 struct digits {
-	uint8_t text[24]; /* room for whole words */
+	uint8_t text[40]; /* 17 digits; room to copy whole words */
 	const uint8_t *first;
-	int n, exponent; /* of 0.d..d it is, digits before the point */
+	int n, exponent; /* digits before the point; negative: zeros behind it */
 };
 
-static int zeros_at_end(const uint8_t *eight)
+/* As place of the first and of the last byte that is no '0'; 8: there is none. */
+static int zeros_before(const uint8_t *eight)
+{
+	uint64_t word;
+
+	std::memcpy(&word, eight, 8);
+	word ^= UINT64_C(0x3030303030303030);
+	return word ? __builtin_ctzll(word) / 8 : 8;
+}
+
+static int zeros_behind(const uint8_t *eight)
 {
 	uint64_t word;
 
@@ -117,19 +70,28 @@ static int zeros_at_end(const uint8_t *eight)
 	return word ? __builtin_clzll(word) / 8 : 8;
 }
 
+/* 0 < d < 10^17. */
 static void digits_of(uint64_t d, int k, struct digits *ret)
 {
 	uint64_t top = d / 100000000, lead = top / 100000000;
-	int zeros;
+	int before = 0, behind;
 
-	ret->text[0] = static_cast<uint8_t>('0' + lead);
-	put_eight(ret->text + 1, static_cast<uint32_t>(top % 100000000));
+	std::memset(ret->text, '0', 9);
+	if (top) {
+		ret->text[0] = static_cast<uint8_t>('0' + lead);
+		put_eight(ret->text + 1, static_cast<uint32_t>(top % 100000000));
+	}
 	put_eight(ret->text + 9, static_cast<uint32_t>(d % 100000000));
-	ret->first = ret->text + (lead == 0);
-	ret->n = 16 + (lead != 0);
-	ret->exponent = ret->n - k;
-	zeros = zeros_at_end(ret->text + 9);
-	ret->n -= zeros < 8 ? zeros : 8 + zeros_at_end(ret->text + 1);
+	if (!lead)
+		before = 1 + zeros_before(ret->text + 1);
+	if (before == 9)
+		before += zeros_before(ret->text + 9);
+	behind = zeros_behind(ret->text + 9);
+	if (behind == 8)
+		behind += zeros_behind(ret->text + 1);
+	ret->first = ret->text + before;
+	ret->exponent = 17 - before - k;
+	ret->n = 17 - before - behind;
 }
 
 static size_t put_scientific(const struct digits *g, char *ret)
@@ -145,54 +107,79 @@ static size_t put_scientific(const struct digits *g, char *ret)
 	}
 	*p++ = 'e';
 	*p++ = '-';
-	*p++ = two_digits[e * 2];
-	*p++ = two_digits[e * 2 + 1];
+	*p++ = static_cast<char>('0' + e / 10);
+	*p++ = static_cast<char>('0' + e % 10);
 	return static_cast<size_t>(p - ret);
 }
 
-static size_t put_fixed(const struct digits *g, char *ret)
+/* The shorter way, as to_chars chooses it; 0 where that is an integer with an exponent. */
+static size_t put_number(const struct digits *g, char *ret)
 {
-	if (g->exponent > 0) {
-		std::memcpy(ret, g->first, 16);
-		ret[g->exponent] = '.';
-		std::memcpy(ret + g->exponent + 1, g->first + g->exponent, static_cast<size_t>(g->n - g->exponent));
-		return static_cast<size_t>(g->n + 1);
+	int e = g->exponent;
+
+	if (e < -3 || (e == -3 && g->n == 1))
+		return put_scientific(g, ret);
+	if (e <= 0) {
+		std::memcpy(ret, "0.000", 5);
+		std::memcpy(ret + 2 - e, g->first, 17);
+		return static_cast<size_t>(2 - e + g->n);
 	}
-	std::memcpy(ret, "0.000", 5);
-	std::memcpy(ret + 2 - g->exponent, g->first, 17);
-	return static_cast<size_t>(2 - g->exponent + g->n);
+	std::memcpy(ret, g->first, 17);
+	if (g->n <= e)
+		return e - g->n <= 4 + (g->n > 1) ? static_cast<size_t>(e) : 0;
+	ret[e] = '.';
+	std::memcpy(ret + e + 1, g->first + e, 16);
+	return static_cast<size_t>(g->n + 1);
 }
 
-/* Numbers with a fraction, from 10^-11 up, that have many digits.  0 when v is none, or a power of two, which
- * has its neighbours at different distances. */
-static size_t print_shortest(double v, char *ret)
+/*
+ * The digits of numbers of at most four decimals below 10^9, which measured and rounded ones mostly are.  What
+ * is found has at most 13 digits, and no two decimals of at most 15 digits are the same double: if one
+ * reads back to v it is the only one, so the shortest.  The quotient is correctly rounded, so
+ * it is how the decimal reads back.
+ */
+static bool few_digits(double v, struct digits *ret)
+{
+	double scaled = v * 10000;
+	uint64_t n = scaled < 1e13 ? static_cast<uint64_t>(scaled) : 0;
+
+	if (n == 0 || static_cast<double>(n) != scaled || scaled / 10000 != v)
+		return false;
+	digits_of(n, 4, ret);
+	return true;
+}
+
+/* The digits of numbers from 10^-11 up to where there are no fractions; but not of powers of two, which have their
+ * neighbours at different distances. */
+static bool many_digits(double v, struct digits *ret)
 {
 	uint64_t bits, c;
-	struct digits g;
 	int q, k;
-	size_t minus = std::signbit(v);
 
 	std::memcpy(&bits, &v, 8);
-	q = static_cast<int>(bits >> 52 & 0x7ff) - 1075;
+	q = static_cast<int>(bits >> 52) - 1075;
 	c = bits << 12 >> 12;
 	if (q < -89 || q >= 0 || c == 0)
-		return 0;
+		return false;
 	c = shortest(c | UINT64_C(1) << 52, q, &k);
-	digits_of(c, k, &g);
-	if (g.n <= g.exponent)
-		return 0;
-	*ret = '-';
-	ret += minus;
-	return minus + (g.exponent < -3 || (g.exponent == -3 && g.n == 1) ? put_scientific(&g, ret) : put_fixed(&g, ret));
+	digits_of(c, k, ret);
+	return true;
 }
 
 size_t number_print(double v, char *ret)
 {
-	size_t n = print_decimal(v, ret);
+	double size = std::fabs(v);
+	size_t minus = std::signbit(v), n = 0;
+	struct digits g;
 
-	if (n == 0)
-		n = print_shortest(v, ret);
-	return n ? n : static_cast<size_t>(std::to_chars(ret, ret + NUMBER_TEXT_MAX, v).ptr - ret);
+	*ret = '-';
+	if (size == 0) {
+		ret[minus] = '0';
+		return minus + 1;
+	}
+	if (few_digits(size, &g) || many_digits(size, &g))
+		n = put_number(&g, ret + minus);
+	return n ? minus + n : static_cast<size_t>(std::to_chars(ret, ret + NUMBER_TEXT_MAX, v).ptr - ret);
 }
 
 /*

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define NUMBER_TEXT_MAX 32
+#define NUMBER_TEXT_MAX 40
 
 /* Returns the length written, no final NUL, of NUMBER_TEXT_MAX bytes that ret has room for.  Finite values
  * only: JSON has no others. */
