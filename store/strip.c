@@ -202,22 +202,45 @@ static int code_scale(struct coder *c, struct scale *scale)
 	return c->out ? scale_put(c->out, *scale) : scale_get(c->in, scale);
 }
 
-/* Which buckets are full, which are rare; starts from indexes. */
+/* Loops have their bounds in variables: what is stored could be these, for all that the compiler knows. */
+
+/* Starts, from indexes. */
+static int find_starts(struct strip *s)
+{
+	int64_t window = s->window_ns, least = INT64_MIN / window, most = INT64_MAX / window - 1;
+	size_t n = s->n;
+	bool bad = false;
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t index = s->index[i];
+
+		bad |= (index < least) | (index > most);
+		s->start[i] = (int64_t)((uint64_t)index * (uint64_t)window);
+	}
+	return bad ? ERR_CORRUPT : 0;
+}
+
+/* Which buckets are full, which are rare; nothing of what they say is looked at twice. */
 static int sort_out(struct strip *s)
 {
-	s->n_full = s->n_rare = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->flags[i] < 0 || s->flags[i] >= FLAGS ||
-		    (s->count[i] == 0 && !(s->flags[i] & FLAG_RARE)) ||
-		    __builtin_mul_overflow(s->index[i], s->window_ns, &s->start[i]) ||
-		    s->start[i] > INT64_MAX - s->window_ns)
-			return ERR_CORRUPT;
-		if (is_full(s, i))
-			s->full[s->n_full++] = (uint16_t)i;
+	size_t n = s->n, full = 0;
+	int64_t flags = 0;
+	bool none = false;
+
+	for (size_t i = 0; i < n; i++) {
+		flags |= s->flags[i];
+		none |= (s->count[i] == 0) & !(s->flags[i] & FLAG_RARE);
+		s->full[full] = (uint16_t)i;
+		full += (s->count[i] != 1) | (s->flags[i] & FLAG_RARE);
+	}
+	if (flags < 0 || flags >= FLAGS || none)
+		return ERR_CORRUPT;
+	s->n_full = full;
+	s->n_rare = 0;
+	for (size_t i = 0; i < n && flags & FLAG_RARE; i++)
 		if (s->flags[i] & FLAG_RARE)
 			s->rare[s->n_rare++] = (uint16_t)i;
-	}
-	return 0;
+	return find_starts(s);
 }
 
 /* The columns that follow are wanted when one of these fields is. */
@@ -267,16 +290,22 @@ static int code_steps(struct coder *c)
 	return err < 0 ? err : code_column(c, s->step_max, s->n_full, 2);
 }
 
-/* Those of the full ones whose form says so are stored. */
-static void choose_stored(struct strip *s, const uint8_t *at, uint8_t stored)
+/* Those of the full ones are stored whose form is `least` or up to so much more; of what is passed over, how
+ * many is enough. */
+static void choose_stored(struct coder *c, const uint8_t *at, uint8_t least, uint8_t more)
 {
-	size_t n = 0;
+	struct strip *s = c->s;
+	size_t n = s->n_full, stored = 0;
 
-	for (size_t i = 0; i < s->n_full; i++) {
-		s->stored[n] = (uint16_t)i;
-		n += at[i] == stored;
-	}
-	s->n_stored = n;
+	if (c->skip)
+		for (size_t i = 0; i < n; i++)
+			stored += (uint8_t)(at[i] - least) <= more;
+	else
+		for (size_t i = 0; i < n; i++) {
+			s->stored[stored] = (uint16_t)i;
+			stored += (uint8_t)(at[i] - least) <= more;
+		}
+	s->n_stored = stored;
 }
 
 /* The stored numbers of a column of full buckets, whose references are set for all full ones; their integers
@@ -316,7 +345,7 @@ static int code_first(struct coder *c, struct scale scale)
 {
 	struct strip *s = c->s;
 
-	choose_stored(s, s->first_at, 1);
+	choose_stored(c, s->first_at, 1, 0);
 	if (!c->skip)
 		memcpy(s->first_m, c->full_m, s->n_full * sizeof(*s->first_m));
 	if (!c->skip && c->in)
@@ -326,15 +355,28 @@ static int code_first(struct coder *c, struct scale scale)
 	return code_stored(c, scale, s->first, 2, s->first_m);
 }
 
+/* The first of both, or the other where the form is 1. */
+static void either(const uint8_t *at, size_t n, const int64_t *a, const int64_t *b, int64_t *restrict ret)
+{
+	for (size_t i = 0; i < n; i++)
+		ret[i] = at[i] == 1 ? b[i] : a[i];
+}
+
+static void either_double(const uint8_t *at, size_t n, const double *a, const double *b, double *restrict ret)
+{
+	for (size_t i = 0; i < n; i++)
+		ret[i] = at[i] == 1 ? b[i] : a[i];
+}
+
 static int code_min(struct coder *c, struct scale scale)
 {
 	struct strip *s = c->s;
 
-	choose_stored(s, s->min_at, 2);
-	for (size_t i = 0; i < s->n_full && !c->skip; i++)
-		s->min_m[i] = s->min_at[i] == 1 ? c->full_m[i] : s->first_m[i];
-	for (size_t i = 0; i < s->n_full && !c->skip && c->in; i++)
-		s->min[i] = s->min_at[i] == 1 ? c->full_last[i] : s->first[i];
+	choose_stored(c, s->min_at, 2, 0);
+	if (!c->skip)
+		either(s->min_at, s->n_full, s->first_m, c->full_m, s->min_m);
+	if (!c->skip && c->in)
+		either_double(s->min_at, s->n_full, s->first, c->full_last, s->min);
 	refer_all(c, 0, s->last_m);
 	refer(c, 1, s->first_m);
 	return code_stored(c, scale, s->min, 2, s->min_m);
@@ -344,9 +386,9 @@ static int code_max(struct coder *c, struct scale scale)
 {
 	struct strip *s = c->s;
 
-	choose_stored(s, s->max_at, 2);
-	for (size_t i = 0; i < s->n_full && !c->skip && c->in; i++)
-		s->max[i] = s->max_at[i] == 1 ? c->full_last[i] : s->first[i];
+	choose_stored(c, s->max_at, 2, 0);
+	if (!c->skip && c->in)
+		either_double(s->max_at, s->n_full, s->first, c->full_last, s->max);
 	refer_all(c, 0, s->last_m);
 	refer(c, 1, s->first_m);
 	refer(c, 2, s->min_m);
@@ -373,22 +415,27 @@ static struct scale choose_scale(struct strip *s)
 /* A form says where a bucket's first, min, max and sum are (strip.h). */
 static int split_forms(struct strip *s)
 {
-	bool good = true;
+	size_t n = s->n_full;
+	uint64_t any = 0;
+	uint8_t bad = 0;
 
-	for (size_t i = 0; i < s->n_full; i++)
-		good &= (uint64_t)s->form[i] < FORMS_ALL &&
-			(s->count[s->full[i]] != 0 || s->form[i] % (9 * STRIP_SUMS) == 0);
-	if (!good)
-		return ERR_CORRUPT;
-	for (size_t i = 0; i < s->n_full; i++) {
-		uint16_t form = (uint16_t)s->form[i], values = form / STRIP_SUMS;
-
-		s->sum_at[i] = (uint8_t)(form % STRIP_SUMS);
-		s->first_at[i] = values >= 9;
-		s->min_at[i] = (uint8_t)(values / 3 % 3);
-		s->max_at[i] = (uint8_t)(values % 3);
+	for (size_t i = 0; i < n; i++) {
+		any |= (uint64_t)s->form[i];
+		s->sum_at[i] = (uint8_t)s->form[i];
 	}
-	return 0;
+	for (size_t i = 0; i < n; i++) {
+		uint8_t form = s->sum_at[i], values = form / STRIP_SUMS;
+
+		bad |= form >= FORMS_ALL;
+		s->sum_at[i] = form % STRIP_SUMS;
+		s->first_at[i] = values >= 9;
+		s->min_at[i] = values / 3 % 3;
+		s->max_at[i] = values % 3;
+	}
+	/* a bucket without a finite sample is rare */
+	for (size_t i = 0; i < n && s->n_rare; i++)
+		bad |= s->count[s->full[i]] == 0 && s->form[i] % (9 * STRIP_SUMS);
+	return bad || any > UINT8_MAX ? ERR_CORRUPT : 0;
 }
 
 static int code_values(struct coder *c)
@@ -452,18 +499,14 @@ static int code_sums(struct coder *c)
 	int err;
 
 	want(c, WANT_SUM);
-	s->n_stored = 0;
-	for (size_t i = 0; i < s->n_full; i++) {
-		s->stored[s->n_stored] = (uint16_t)i;
-		s->n_stored += s->sum_at[i] == STRIP_ONE || s->sum_at[i] == STRIP_TWO;
-	}
+	choose_stored(c, s->sum_at, STRIP_ONE, 1);
 	err = code_scale_of(c, s->hi, &scale);
 	refer(c, 0, s->ref[1]);
 	if (err == 0 && !c->skip && s->n_stored && (c->out || numbers_reference(*c->in)))
 		foretell_sums(c, scale);
 	if (err == 0)
 		err = code_stored(c, scale, s->hi, 1, NULL);
-	choose_stored(s, s->sum_at, STRIP_TWO);
+	choose_stored(c, s->sum_at, STRIP_TWO, 0);
 	if (err == 0)
 		err = code_scale_of(c, s->lo, &scale);
 	return err < 0 ? err : code_stored(c, scale, s->lo, 0, NULL);

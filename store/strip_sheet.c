@@ -132,9 +132,10 @@ static int pass_wide_sums(const struct strip *s, struct reader *wide)
 	for (size_t i = 0; i < s->n_full && err == 0; i++) {
 		struct sum sum = { 0 };
 
-		if (s->sum_at[i] == STRIP_ANY)
-			err = sum_decode(wide, &sum);
-		if (err == 0 && s->sum_at[i] == STRIP_ANY && !sum.wide)
+		if (s->sum_at[i] != STRIP_ANY)
+			continue;
+		err = sum_decode(wide, &sum);
+		if (err == 0 && !sum.wide)
 			err = ERR_CORRUPT;
 		sum_release(&sum);
 	}
