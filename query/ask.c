@@ -252,6 +252,23 @@ bool ask_wants(const struct ask *a, const struct series_name *name)
 	return hit || !any;
 }
 
+size_t ask_metrics(const struct ask *a, struct span *ret)
+{
+	const struct params *p = a->params;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct span value = p->list[i].value;
+
+		if (!span_is(p->list[i].name, "metric"))
+			continue;
+		if (n == ASK_METRICS_MAX || (value.len && memchr(value.data, '*', value.len)))
+			return 0;
+		ret[n++] = value;
+	}
+	return n;
+}
+
 bool ask_wants_step(const struct ask *a, int64_t step)
 {
 	bool bounded = a->step_start != INT64_MIN || a->step_end != INT64_MAX;

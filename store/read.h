@@ -47,6 +47,12 @@ int view_deleted_runs(struct view *v, const char *project, uint32_t before, run_
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
+/* Those of these metrics alone that `wanted` takes, which is asked by name and labels, without a unit, and
+ * must not block.  In the server's process this costs nothing for series of other metrics. */
+typedef bool (*wanted_fn)(void *arg, const struct series_name *name);
+int view_series_of(struct view *v, uint32_t rid, const struct span *metrics, size_t n_metrics,
+		   wanted_fn wanted, series_fn fn, void *arg);
+
 /* From now on view_windows of this view gives up with ERR_FULL, and has told nothing, when it would hold
  * more than max buckets at once (SIZE_MAX: never); *found, which outlives the view, is how many the last
  * call held. */
