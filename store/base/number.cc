@@ -51,44 +51,23 @@ struct digits {
 	int n, exponent; /* digits before the point; negative: zeros behind it */
 };
 
-/* As place of the first and of the last byte that is no '0'; 8: there is none. */
-static int zeros_before(const uint8_t *eight)
-{
-	uint64_t word;
-
-	std::memcpy(&word, eight, 8);
-	word ^= UINT64_C(0x3030303030303030);
-	return word ? __builtin_ctzll(word) / 8 : 8;
-}
-
-static int zeros_behind(const uint8_t *eight)
-{
-	uint64_t word;
-
-	std::memcpy(&word, eight, 8);
-	word ^= UINT64_C(0x3030303030303030);
-	return word ? __builtin_clzll(word) / 8 : 8;
-}
+static void put_word(void *p, uint64_t word) { std::memcpy(p, &word, 8); }
 
 /* 0 < d < 10^17. */
 static void digits_of(uint64_t d, int k, struct digits *ret)
 {
 	uint64_t top = d / 100000000, lead = top / 100000000;
-	int before = 0, behind;
+	uint64_t high = eight_digits(static_cast<uint32_t>(top % 100000000));
+	uint64_t low = eight_digits(static_cast<uint32_t>(d % 100000000));
+	int before = lead ? 0 : 1 + zeros_before(high), behind = zeros_behind(low);
 
-	std::memset(ret->text, '0', 9);
-	if (top) {
-		ret->text[0] = static_cast<uint8_t>('0' + lead);
-		put_eight(ret->text + 1, static_cast<uint32_t>(top % 100000000));
-	}
-	put_eight(ret->text + 9, static_cast<uint32_t>(d % 100000000));
-	if (!lead)
-		before = 1 + zeros_before(ret->text + 1);
+	ret->text[0] = static_cast<uint8_t>('0' + lead);
+	put_word(ret->text + 1, high);
+	put_word(ret->text + 9, low);
 	if (before == 9)
-		before += zeros_before(ret->text + 9);
-	behind = zeros_behind(ret->text + 9);
+		before += zeros_before(low);
 	if (behind == 8)
-		behind += zeros_behind(ret->text + 1);
+		behind += zeros_behind(high);
 	ret->first = ret->text + before;
 	ret->exponent = 17 - before - k;
 	ret->n = 17 - before - behind;
@@ -133,20 +112,39 @@ static size_t put_number(const struct digits *g, char *ret)
 }
 
 /*
- * The digits of numbers of at most four decimals below 10^9, which measured and rounded ones mostly are.  What
+ * v * 10^4 of numbers of at most four decimals below 10^9, which measured and rounded ones mostly are; else 0.  What
  * is found has at most 13 digits, and no two decimals of at most 15 digits are the same double: if one
  * reads back to v it is the only one, so the shortest.  The quotient is correctly rounded, so
  * it is how the decimal reads back.
  */
-static bool few_digits(double v, struct digits *ret)
+static uint64_t with_four_decimals(double v)
 {
 	double scaled = v * 10000;
 	uint64_t n = scaled < 1e13 ? static_cast<uint64_t>(scaled) : 0;
 
-	if (n == 0 || static_cast<double>(n) != scaled || scaled / 10000 != v)
-		return false;
-	digits_of(n, 4, ret);
-	return true;
+	return static_cast<double>(n) == scaled && scaled / 10000 == v ? n : 0;
+}
+
+/* n / 10^4 in words, for 0 < n < 10^8; 0 where an exponent is shorter. */
+static size_t put_few(uint32_t n, char *ret)
+{
+	uint64_t text = eight_digits(n);
+	int before = zeros_before(text), behind = zeros_behind(text), whole = 4 - before;
+
+	if (before == 7)
+		return 0;
+	if (whole <= 0) {
+		std::memcpy(ret, "0.", 2);
+		put_word(ret + 2, text >> 32);
+		return static_cast<size_t>(6 - behind);
+	}
+	text >>= 8 * before;
+	put_word(ret, text);
+	if (behind >= 4)
+		return static_cast<size_t>(whole);
+	ret[whole] = '.';
+	put_word(ret + whole + 1, text >> 8 * whole);
+	return static_cast<size_t>(9 - before - behind);
 }
 
 /* The digits of numbers from 10^-11 up to where there are no fractions; but not of powers of two, which have their
@@ -169,6 +167,7 @@ static bool many_digits(double v, struct digits *ret)
 size_t number_print(double v, char *ret)
 {
 	double size = std::fabs(v);
+	uint64_t few = with_four_decimals(size);
 	size_t minus = std::signbit(v), n = 0;
 	struct digits g;
 
@@ -177,8 +176,13 @@ size_t number_print(double v, char *ret)
 		ret[minus] = '0';
 		return minus + 1;
 	}
-	if (few_digits(size, &g) || many_digits(size, &g))
+	if (few && few < 100000000) {
+		n = put_few(static_cast<uint32_t>(few), ret + minus);
+	} else if (few || many_digits(size, &g)) {
+		if (few)
+			digits_of(few, 4, &g);
 		n = put_number(&g, ret + minus);
+	}
 	return n ? minus + n : static_cast<size_t>(std::to_chars(ret, ret + NUMBER_TEXT_MAX, v).ptr - ret);
 }
 
