@@ -15,13 +15,15 @@ unsigned agg_fields(enum agg a)
 		return WANT_COUNT;
 	case AGG_SUM:
 	case AGG_MEAN:
-		return WANT_VALUES | WANT_SUM;
+		return WANT_SUM;
 	case AGG_MIN:
+		return WANT_MIN;
 	case AGG_MAX:
-		return WANT_VALUES;
+		return WANT_MAX;
 	case AGG_FIRST:
+		return WANT_FIRST | WANT_TIMES | WANT_STEPS;
 	case AGG_LAST:
-		return WANT_VALUES | WANT_TIMES | WANT_STEPS;
+		return WANT_LAST | WANT_TIMES | WANT_STEPS;
 	case AGG_FIRST_TIME:
 	case AGG_LAST_TIME:
 	case AGG_FIRST_STEP:

@@ -36,14 +36,12 @@ struct sheet sheet_clip(const struct sheet *s, int64_t from_ns, int64_t to_ns)
 /* Of finite samples; windows without any have no least and greatest. */
 static void widen_values(const struct sheet *s, size_t from, size_t to, struct bucket *b)
 {
-	for (size_t i = from; i < to; i++) {
-		if (s->count[i] == 0)
-			continue;
-		if (double_total_compare(s->min[i], b->min) < 0)
+	for (size_t i = from; i < to && s->min; i++)
+		if (s->count[i] && double_total_compare(s->min[i], b->min) < 0)
 			b->min = s->min[i];
-		if (double_total_compare(s->max[i], b->max) > 0)
+	for (size_t i = from; i < to && s->max; i++)
+		if (s->count[i] && double_total_compare(s->max[i], b->max) > 0)
 			b->max = s->max[i];
-	}
 }
 
 int sheet_merge(const struct sheet *s, size_t from, size_t to, struct bucket *b)
@@ -57,14 +55,14 @@ int sheet_merge(const struct sheet *s, size_t from, size_t to, struct bucket *b)
 	for (size_t i = from; i < to && s->sum && err == 0; i++)
 		if (s->count[i])
 			err = sum_merge(&b->sum, &s->sum[i]);
-	if (!s->last)
-		return err;
 	widen_values(s, from, to, b);
-	if (b->first.t_ns == INT64_MAX) {
+	if (s->first && b->first.t_ns == INT64_MAX) {
 		b->first.t_ns = s->start_ns[from];
 		b->first.value = s->first[from];
 	}
-	b->last.t_ns = s->start_ns[to - 1];
-	b->last.value = s->last[to - 1];
+	if (s->last) {
+		b->last.t_ns = s->start_ns[to - 1];
+		b->last.value = s->last[to - 1];
+	}
 	return err;
 }

@@ -19,7 +19,7 @@ struct sheet {
 	int64_t window_ns;
 	const int64_t *start_ns;
 	const int64_t *count;                   /* of finite samples; 0: min and max mean nothing */
-	const double *first, *last, *min, *max; /* WANT_VALUES */
+	const double *first, *last, *min, *max; /* WANT_FIRST ... */
 	const struct sum *sum;                  /* WANT_SUM */
 };
 

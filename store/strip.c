@@ -438,6 +438,33 @@ static int split_forms(struct strip *s)
 	return bad || any > UINT8_MAX ? ERR_CORRUPT : 0;
 }
 
+/* Whether the greatest, which come next, are foretold by the least; their scale is known, nothing is read. */
+static bool max_needs_min(const struct coder *c) { return c->s->n_stored && numbers_reference(*c->in) == 3; }
+
+/* min, then max.  min is read in vain where nobody wants it and max is not foretold by it. */
+static int code_ends(struct coder *c, struct scale scale)
+{
+	struct column_in before;
+	int err;
+
+	if (c->out || c->fields & (WANT_MIN | WANT_SUM) || !(c->fields & WANT_MAX)) {
+		want(c, WANT_MIN | WANT_SUM);
+		err = code_min(c, scale);
+		want(c, WANT_MAX | WANT_SUM);
+		return err < 0 ? err : code_max(c, scale);
+	}
+	before = *c->in;
+	c->skip = true;
+	err = code_min(c, scale);
+	c->skip = false;
+	choose_stored(c, c->s->max_at, 2, 0);
+	if (err == 0 && max_needs_min(c)) {
+		*c->in = before;
+		err = code_min(c, scale);
+	}
+	return err < 0 ? err : code_max(c, scale);
+}
+
 static int code_values(struct coder *c)
 {
 	struct strip *s = c->s;
@@ -457,11 +484,10 @@ static int code_values(struct coder *c)
 		err = code_numbers(c, scale, s->last, s->n, 0, false, s->last_m);
 	if (err == 0 && !c->skip)
 		take_full(c);
+	want(c, WANT_VALUES & ~(unsigned)WANT_LAST);
 	if (err == 0)
 		err = code_first(c, scale);
-	if (err == 0)
-		err = code_min(c, scale);
-	return err < 0 ? err : code_max(c, scale);
+	return err < 0 ? err : code_ends(c, scale);
 }
 
 /* The scale of stored numbers, put or got, when there are any. */

@@ -286,7 +286,7 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 {
 	/* a sum is foretold by the values */
 	unsigned some = want->fields ? want->fields : WANT_ALL;
-	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
+	unsigned fields = some & (WANT_SUM | WANT_VALUES) ? some | WANT_VALUES : some;
 	int err = strip_begin(s, window_ns, n);
 
 	if (err == 0)

@@ -37,8 +37,9 @@ static bool in_order(const double *min, const double *max, size_t n)
 	return !(any >> 63);
 }
 
-/* Some have samples that are not finite: the others alone are asked for them. */
-static bool rare_values_good(const struct strip *s)
+/* Some buckets have samples that are not finite; the others are asked for their first and last value, and all
+ * that have finite ones for their least and greatest. */
+static bool rare_values_good(const struct strip *s, const struct sheet *got)
 {
 	size_t full = 0;
 
@@ -47,23 +48,29 @@ static bool rare_values_good(const struct strip *s)
 		size_t at = full;
 
 		full += is_full(s, i);
-		if (!is_rare && (!is_finite(s->last[i]) || (is_full(s, i) && !is_finite(s->first[at]))))
+		if (!is_rare && !is_finite(s->last[i]))
 			return false;
-		if (is_full(s, i) && s->count[i] &&
-		    (!is_finite(s->min[at]) || !is_finite(s->max[at]) ||
-		     !in_order(&s->min[at], &s->max[at], 1)))
+		if (!is_full(s, i))
+			continue;
+		if ((got->first && !is_rare && !is_finite(got->first[at])) ||
+		    (got->min && s->count[i] && !is_finite(got->min[at])) ||
+		    (got->max && s->count[i] && !is_finite(got->max[at])) ||
+		    (got->min && got->max && s->count[i] && !in_order(&got->min[at], &got->max[at], 1)))
 			return false;
 	}
 	return true;
 }
 
-static bool values_good(const struct strip *s)
+/* Of those columns of full buckets that have been got. */
+static bool values_good(const struct strip *s, const struct sheet *got)
 {
+	size_t n = s->n_full;
+
 	if (s->n_rare)
-		return rare_values_good(s);
-	return all_finite(s->last, s->n) && all_finite(s->first, s->n_full) &&
-	       all_finite(s->min, s->n_full) && all_finite(s->max, s->n_full) &&
-	       in_order(s->min, s->max, s->n_full);
+		return rare_values_good(s, got);
+	return all_finite(s->last, s->n) && (!got->first || all_finite(got->first, n)) &&
+	       (!got->min || all_finite(got->min, n)) && (!got->max || all_finite(got->max, n)) &&
+	       (!got->min || !got->max || in_order(got->min, got->max, n));
 }
 
 void strip_release_sums(struct strip *s)
@@ -102,25 +109,15 @@ static int get_sums(struct strip *s, struct reader *wide)
 }
 
 /* A column of full buckets becomes one of all: what it does not have is in the last point. */
-static void spread(const struct strip *s, double *v)
+static const double *spread(const struct strip *s, double *v)
 {
 	size_t full = s->n_full;
 
-	for (size_t i = s->n; i-- > 0;)
+	if (full == 0)
+		return s->last;
+	for (size_t i = s->n; full < s->n && i-- > 0;)
 		v[i] = is_full(s, i) ? v[--full] : s->last[i];
-}
-
-/* Where all have one sample, each value is the last. */
-static void give_values(struct strip *s, struct sheet *ret)
-{
-	double *const columns[] = { s->first, s->min, s->max };
-
-	for (size_t i = 0; i < 3 && s->n_full && s->n_full < s->n; i++)
-		spread(s, columns[i]);
-	ret->last = s->last;
-	ret->first = s->n_full ? s->first : s->last;
-	ret->min = s->n_full ? s->min : s->last;
-	ret->max = s->n_full ? s->max : s->last;
+	return v;
 }
 
 /* Sums that take more than two doubles lie one after another in what is left of the dense stream; those of a
@@ -146,22 +143,31 @@ int strip_sheet(struct strip *s, struct column_in *in, int64_t window_ns, size_t
 		struct sheet *ret)
 {
 	int err = strip_begin(s, window_ns, n);
+	struct sheet got;
 
 	/* a sum is foretold by the values */
 	fields |= fields & WANT_SUM ? WANT_VALUES : 0;
+	got = (struct sheet){ .n = n,
+			      .window_ns = window_ns,
+			      .start_ns = s->start,
+			      .count = s->count,
+			      .last = fields & WANT_VALUES ? s->last : NULL,
+			      .first = fields & WANT_FIRST ? s->first : NULL,
+			      .min = fields & WANT_MIN ? s->min : NULL,
+			      .max = fields & WANT_MAX ? s->max : NULL,
+			      .sum = fields & WANT_SUM ? s->sums : NULL };
 	strip_release_sums(s);
 	if (err == 0)
 		err = strip_columns_get(s, in, fields);
-	if (err == 0 && (!rising(s->start, n) || (fields & WANT_VALUES && !values_good(s))))
+	if (err == 0 && (!rising(s->start, n) || (got.last && !values_good(s, &got))))
 		err = ERR_CORRUPT;
 	if (err == 0)
-		err = fields & WANT_SUM ? get_sums(s, &in->dense) : pass_wide_sums(s, &in->dense);
+		err = got.sum ? get_sums(s, &in->dense) : pass_wide_sums(s, &in->dense);
 	if (err < 0)
 		return err;
-	*ret = (struct sheet){ .n = n, .window_ns = window_ns, .start_ns = s->start, .count = s->count };
-	if (fields & WANT_VALUES)
-		give_values(s, ret);
-	if (fields & WANT_SUM)
-		ret->sum = s->sums;
+	got.first = got.first ? spread(s, s->first) : NULL;
+	got.min = got.min ? spread(s, s->min) : NULL;
+	got.max = got.max ? spread(s, s->max) : NULL;
+	*ret = got;
 	return 0;
 }

@@ -97,8 +97,9 @@ static int count_sheet(void *arg, uint32_t sid, const struct sheet *s)
 
 		must(*n < taken.n && sid == taken.key[*n].sid && s->start_ns[i] == taken.key[*n].start_ns);
 		must((uint64_t)s->count[i] == b->count);
-		must(!s->last || (double_bits(s->last[i]) == double_bits(b->last.value) &&
-				  double_bits(s->first[i]) == double_bits(b->first.value)));
+		must(!s->last || double_bits(s->last[i]) == double_bits(b->last.value));
+		must(!s->first || double_bits(s->first[i]) == double_bits(b->first.value));
+		must(!s->max || b->count == 0 || double_bits(s->max[i]) == double_bits(b->max));
 		must(!s->sum || same_sum(&s->sum[i], &b->sum));
 	}
 	return 0;
@@ -145,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (err == 0)
 		read_fields(span_of(block, size), size % (WANT_ALL + 1));
 	read_sheets(span_of(block, size), WANT_COUNT, err == 0);
+	read_sheets(span_of(block, size), WANT_MAX, err == 0);
 	read_sheets(span_of(block, size), WANT_VALUES | WANT_SUM, err == 0);
 	if (err == 0 && in_order())
 		write_again();

@@ -116,12 +116,14 @@ static struct bucket bucket_of(const struct sheet *s, size_t i)
 	struct bucket b = kept.bucket[kept.at];
 
 	b.count = (uint64_t)s->count[i];
-	if (s->last) {
+	if (s->first)
 		b.first.value = s->first[i];
+	if (s->last)
 		b.last.value = s->last[i];
+	if (s->min)
 		b.min = s->min[i];
+	if (s->max)
 		b.max = s->max[i];
-	}
 	if (s->sum)
 		b.sum = s->sum[i];
 	return b;
@@ -142,10 +144,11 @@ static void check_merged(const struct sheet *s, size_t first)
 	for (size_t i = from; i < to; i++)
 		assert_int_equal(bucket_merge(&want, &kept.bucket[first + i]), 0);
 	assert_int_equal(merged.count, want.count);
-	if (s->last && from < to) {
-		assert_true(same_bits(merged.min, want.min) && same_bits(merged.max, want.max));
-		assert_true(same_bits(merged.first.value, want.first.value));
-		assert_true(same_bits(merged.last.value, want.last.value));
+	if (from < to) {
+		assert_true(!s->min || same_bits(merged.min, want.min));
+		assert_true(!s->max || same_bits(merged.max, want.max));
+		assert_true(!s->first || same_bits(merged.first.value, want.first.value));
+		assert_true(!s->last || same_bits(merged.last.value, want.last.value));
 	}
 	if (s->sum)
 		assert_true(same_sum(&merged.sum, &want.sum));
@@ -162,8 +165,11 @@ static int check_sheet(void *arg, uint32_t sid, const struct sheet *s)
 		kept.at++;
 	first = kept.at;
 	assert_true(s->n > 0 && first + s->n <= kept.n);
-	assert_true(!s->last == !(want->fields & (WANT_VALUES | WANT_SUM)));
-	assert_true(!s->sum == !(want->fields & WANT_SUM));
+	assert_true(s->last || !(want->fields & WANT_LAST));
+	assert_true(s->first || !(want->fields & WANT_FIRST));
+	assert_true(s->min || !(want->fields & WANT_MIN));
+	assert_true(s->max || !(want->fields & WANT_MAX));
+	assert_true(s->sum || !(want->fields & WANT_SUM));
 	for (size_t i = 0; i < s->n; i++, kept.at++) {
 		struct bucket b = bucket_of(s, i);
 
@@ -179,10 +185,13 @@ static int check_sheet(void *arg, uint32_t sid, const struct sheet *s)
 
 static void check_sheets(struct span block, uint64_t offset)
 {
-	static const unsigned fields[] = { WANT_COUNT, WANT_VALUES, WANT_SUM, WANT_SUM | WANT_VALUES };
+	static const unsigned fields[] = {
+		WANT_COUNT,          WANT_LAST,   WANT_FIRST,          WANT_MIN, WANT_MAX, WANT_SUM,
+		WANT_MIN | WANT_MAX, WANT_VALUES, WANT_SUM | WANT_LAST
+	};
 	int64_t a = kept.key[random_below(&seed, kept.n)].start_ns,
 		b = kept.key[random_below(&seed, kept.n)].start_ns;
-	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a, fields[random_below(&seed, 4)] };
+	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a, fields[random_below(&seed, 9)] };
 
 	if (random_below(&seed, 2)) {
 		want.from_ns = INT64_MIN;
