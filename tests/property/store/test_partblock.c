@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "store/base/clock.h"
 #include "store/partblock.h"
@@ -189,6 +190,7 @@ static void check_sheets(struct span block, uint64_t offset)
 		WANT_COUNT,          WANT_LAST,   WANT_FIRST,          WANT_MIN, WANT_MAX, WANT_SUM,
 		WANT_MIN | WANT_MAX, WANT_VALUES, WANT_SUM | WANT_LAST
 	};
+	struct partblock_reader *fresh;
 	int64_t a = kept.key[random_below(&seed, kept.n)].start_ns,
 		b = kept.key[random_below(&seed, kept.n)].start_ns;
 	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a, fields[random_below(&seed, 9)] };
@@ -198,7 +200,10 @@ static void check_sheets(struct span block, uint64_t offset)
 		want.to_ns = INT64_MAX;
 	}
 	kept.at = 0;
-	assert_int_equal(partblock_sheets(reader, block, offset, &want, check_sheet, &want), 0);
+	assert_int_equal(partblock_reader_new(&fresh),
+			 0); /* what it does not read it does not know from before */
+	assert_int_equal(partblock_sheets(fresh, block, offset, &want, check_sheet, &want), 0);
+	partblock_reader_free(fresh);
 	while (kept.at < kept.n)
 		assert_false(wanted_at(&want, kept.at++));
 }
@@ -256,6 +261,26 @@ static void live_block(size_t n, size_t samples)
 		for (size_t j = 0; j < samples; j++) {
 			struct point p = { key.start_ns + (int64_t)j * NS_PER_S, (int64_t)(i * samples + j),
 					   (float)(2 + (double)random_below(&seed, 1 << 20) * 0x1p-24) };
+			assert_int_equal(bucket_add(&b, p), 0);
+		}
+		add(key, &b);
+	}
+}
+
+/* The greatest is foretold by the least and by nothing else. */
+static void band_block(size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct block_key key = { 9, (int64_t)i * TEST_WINDOW_NS, TEST_WINDOW_NS };
+		double middle = (double)random_below(&seed, 1000000);
+		const double values[] = { (double)random_below(&seed, 1000), middle - 2e6, middle + 2e6,
+					  (double)random_below(&seed, 1000) };
+		struct bucket b;
+
+		bucket_init(&b);
+		for (size_t j = 0; j < 4; j++) {
+			struct point p = { key.start_ns + (int64_t)j * NS_PER_S, STEP_NONE, values[j] };
+
 			assert_int_equal(bucket_add(&b, p), 0);
 		}
 		add(key, &b);
@@ -323,6 +348,21 @@ static void test_live_blocks_are_small(void **state)
 	forget();
 }
 
+static void test_what_foretells_is_read(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	band_block(1000);
+	out = finish(0);
+	assert_true(out.len <
+		    1000 * 10); /* first, last, least of 10, 10 and 20 bits; the sum of 24 at most */
+	for (int i = 0; i < 8; i++)
+		check_block(buf_span(&out), 0);
+	buf_release(&out);
+	forget();
+}
+
 static int ignore(void *arg, struct block_key key, const struct bucket *b)
 {
 	(void)arg;
@@ -359,13 +399,13 @@ static void test_damage_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_blocks),
-		cmocka_unit_test(test_full_block_says_so),
-		cmocka_unit_test(test_live_blocks_are_small),
+		cmocka_unit_test(test_random_blocks),         cmocka_unit_test(test_full_block_says_so),
+		cmocka_unit_test(test_live_blocks_are_small), cmocka_unit_test(test_what_foretells_is_read),
 		cmocka_unit_test(test_damage_is_found),
 	};
 	int failed;
 
+	mallopt(M_PERTURB, 165); /* a fresh reader finds nothing of one before */
 	if (partblock_writer_new(&writer) < 0 || partblock_reader_new(&reader) < 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
