@@ -115,6 +115,21 @@ static void read_sheets(struct span block, unsigned fields, bool good)
 	must(good ? err == 0 && n == taken.n : err == 0 || err == ERR_CORRUPT || err == ERR_VERSION);
 }
 
+static int ignore(void *arg, struct block_key key, const struct bucket *b)
+{
+	(void)arg, (void)key, (void)b;
+	return 0;
+}
+
+/* Buckets and sheets of the same fields are taken and refused alike. */
+static void refuse_alike(struct span block)
+{
+	const struct block_want want = { NULL, 0, INT64_MIN, INT64_MAX, WANT_VALUES | WANT_SUM };
+
+	must(partblock_read(reader, block, 0, &want, ignore, NULL) ==
+	     partblock_sheets(reader, block, 0, &want, ignore_sheet, NULL));
+}
+
 /* Sids of a directory may repeat in bytes no writer made; the part's index tells such blocks off. */
 static bool in_order(void)
 {
@@ -148,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_sheets(span_of(block, size), WANT_COUNT, err == 0);
 	read_sheets(span_of(block, size), WANT_MAX, err == 0);
 	read_sheets(span_of(block, size), WANT_VALUES | WANT_SUM, err == 0);
+	refuse_alike(span_of(block, size));
 	if (err == 0 && in_order())
 		write_again();
 	release(&taken);
