@@ -1,7 +1,7 @@
 /*
  * out.h - JSON, written by hand into a buffer that empties into a sink.
  *
- * A row of numbers costs some 50 ns; that is why this is not a JSON library.  Errors stick: after
+ * A row of a number costs some 20 ns; that is why this is not a JSON library.  Errors stick: after
  * the first one all writes do nothing, and out_end returns it.  While `hold` is set nothing goes
  * to the sink and the buffer grows (up to OUT_HOLD_MAX): so a slow client never makes anyone wait
  * who holds a view of the store.  One thread.
