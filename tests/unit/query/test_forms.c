@@ -162,7 +162,7 @@ static void sheets_are_written_as_rows(void **state)
 {
 	static const int columns[] = { AXIS_TIME, AGG_COUNT, AGG_SUM,   AGG_MIN,
 				       AGG_MAX,   AGG_MEAN,  AGG_FIRST, AGG_LAST };
-	static const int64_t starts[] = { 0, T0 - T0 % (30 * S), 99999990 * NS_PER_MS };
+	static const int64_t starts[] = { 0, T0 - T0 % (30 * S), 199999990 * NS_PER_MS };
 	static struct bucket b[SHEET];
 	(void)state;
 
