@@ -655,6 +655,8 @@ int column_skip(struct column_in *in, size_t n)
 	return in->loose.bad || in->dense.bad ? ERR_CORRUPT : 0;
 }
 
+unsigned column_reference(struct column_in in) { return read_u8(&in.loose) >> 4 & 3; }
+
 static void add_up(int64_t *v, size_t n)
 {
 	int64_t sum = v[0];

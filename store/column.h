@@ -58,8 +58,12 @@ int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *
 /* About what column_put would take, without references. */
 size_t column_cost(const int64_t *v, size_t n);
 
-/* Reads n numbers; the same references.  ERR_CORRUPT for bytes no encoder made, with ret overwritten. */
+/* Reads n numbers; the same references, of which column_reference alone need be there.  ERR_CORRUPT for bytes
+ * no encoder made, with ret overwritten. */
 int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs);
+
+/* Which of the references the next column is foretold by, counted from 1; 0: by none. */
+unsigned column_reference(struct column_in in);
 
 /* Passes over them at a fraction of the cost. */
 int column_skip(struct column_in *in, size_t n);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "store/base/compress.h"
-#include "store/base/number.h"
+#include "store/base/digits.h"
 #include "store/logtext_read.h"
 
 int logtext_new(struct logtext **ret)
@@ -307,7 +307,7 @@ static void put_digits(uint8_t *to, uint64_t v, unsigned digits)
 		to[digits - 1] = (uint8_t)('0' + two % 10);
 		return;
 	}
-	low = number_eight((uint32_t)(v % 100000000));
+	low = eight_digits((uint32_t)(v % 100000000));
 	if (digits <= 8) {
 		put_le64(to, low >> (64 - 8 * digits));
 		return;

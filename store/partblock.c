@@ -341,21 +341,46 @@ static bool is_wanted(const struct block_want *want, uint32_t sid)
 	return !want->sids || bsearch(&sid, want->sids, want->n_sids, sizeof(sid), compare_sid);
 }
 
-/* A strip whose streams hold more than its buckets is damaged. */
-static int read_strip(struct partblock_reader *r, struct strip_entry *e, const struct block_want *want,
-		      block_fn fn, void *arg)
-{
-	int err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, want, fn, arg);
+/* How a strip is told. */
+struct telling {
+	const struct block_want *want;
+	block_fn bucket; /* NULL: as sheets */
+	sheet_fn sheet;
+	void *arg;
+};
 
-	if (err)
-		return err;
+/* A strip whose streams hold more than its buckets is damaged. */
+static int check_end(const struct strip_entry *e)
+{
 	return e->in.dense.bad || e->in.loose.bad || reader_left(&e->in.dense) || reader_left(&e->in.loose)
 		   ? ERR_CORRUPT
 		   : 0;
 }
 
-int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
-		   const struct block_want *want, block_fn fn, void *arg)
+static int tell_sheet(struct partblock_reader *r, struct strip_entry *e, const struct telling *t)
+{
+	struct sheet all, wanted;
+	int err = strip_sheet(r->strip, &e->in, e->window_ns, e->n, t->want->fields, &all);
+
+	if (err == 0)
+		err = check_end(e);
+	if (err < 0)
+		return err;
+	wanted = sheet_clip(&all, t->want->from_ns, t->want->to_ns);
+	return wanted.n ? t->sheet(t->arg, e->sid, &wanted) : 0;
+}
+
+static int read_strip(struct partblock_reader *r, struct strip_entry *e, const struct telling *t)
+{
+	int err;
+
+	if (!t->bucket)
+		return tell_sheet(r, e, t);
+	err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, t->want, t->bucket, t->arg);
+	return err ? err : check_end(e);
+}
+
+static int read_block(struct partblock_reader *r, struct span block, uint64_t offset, const struct telling *t)
 {
 	struct strip_entry e = { 0 };
 	struct reader all, directory, dense, loose;
@@ -380,8 +405,8 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 		buckets += err == 0 ? e.n : 0;
 		if (err == 0 && buckets > h.count)
 			err = ERR_CORRUPT;
-		if (err == 0 && is_wanted(want, e.sid))
-			err = read_strip(r, &e, want, fn, arg);
+		if (err == 0 && is_wanted(t->want, e.sid))
+			err = read_strip(r, &e, t);
 		if (err)
 			return err;
 	}
@@ -390,4 +415,16 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 	if (r->watch)
 		tell_rest(r, &h);
 	return 0;
+}
+
+int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
+		   const struct block_want *want, block_fn fn, void *arg)
+{
+	return read_block(r, block, offset, &(struct telling){ .want = want, .bucket = fn, .arg = arg });
+}
+
+int partblock_sheets(struct partblock_reader *r, struct span block, uint64_t offset,
+		     const struct block_want *want, sheet_fn fn, void *arg)
+{
+	return read_block(r, block, offset, &(struct telling){ .want = want, .sheet = fn, .arg = arg });
 }

@@ -21,6 +21,7 @@
 #define STORE_PARTBLOCK_H
 
 #include "store/block.h"
+#include "store/sheet.h"
 
 #define PARTBLOCK_HEADER_BYTES 28
 #define PARTBLOCK_BUCKETS_MAX  4096
@@ -60,5 +61,9 @@ void partblock_watch(struct partblock_reader *r, partblock_column_fn fn, void *a
  * ERR_CORRUPT, ERR_VERSION. */
 int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
 		   const struct block_want *want, block_fn fn, void *arg);
+
+/* The same as sheets of the wanted fields (of SHEET_FIELDS), without windows that are not wanted. */
+int partblock_sheets(struct partblock_reader *r, struct span block, uint64_t offset,
+		     const struct block_want *want, sheet_fn fn, void *arg);
 
 #endif

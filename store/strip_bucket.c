@@ -94,7 +94,7 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 		take_bucket(s, &b[i]);
 	err = strip_columns_put(s, o);
 	for (size_t i = 0; i < s->n_full && err == 0; i++)
-		if (sum_form(s->form[i]) == STRIP_ANY)
+		if (s->sum_at[i] == STRIP_ANY)
 			err = sum_encode(&b[s->full[i]].bucket.sum, &o->dense);
 	return err;
 }
@@ -103,15 +103,14 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 
 static bool is_sum(double hi, double lo) { return isfinite(hi) && hi != 0 && hi + lo == hi; }
 
-/* wide: where the sums lie that do not fit two doubles. */
-static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bucket *b)
+int strip_sum(const struct strip *s, size_t full, bool rare, struct reader *wide, struct bucket *b)
 {
 	double hi = s->hi[full], lo = s->lo[full];
 	int err;
 
-	switch (sum_form(s->form[full])) {
+	switch (s->sum_at[full]) {
 	case STRIP_FORETOLD:
-		return foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
+		return !rare && foretell_sum(b, s->min_at[full] == 2, &b->sum) ? 0 : ERR_CORRUPT;
 	case STRIP_ZERO:
 		return 0;
 	case STRIP_ONE:
@@ -242,11 +241,9 @@ static int give_bucket(struct strip *s, const struct place *at, unsigned fields,
 	err = give_full(s, at->full, fields, rare, b);
 	if (err < 0 || s->count[at->i] == 0)
 		return err;
-	if (rare && sum_form(s->form[at->full]) == STRIP_FORETOLD)
-		return ERR_CORRUPT;
 	/* wide ones lie one after another, so they are read, wanted or not */
-	return fields & WANT_SUM || sum_form(s->form[at->full]) == STRIP_ANY
-		   ? give_sum(s, at->full, at->wide, b)
+	return fields & WANT_SUM || s->sum_at[at->full] == STRIP_ANY
+		   ? strip_sum(s, at->full, rare, at->wide, b)
 		   : 0;
 }
 
@@ -269,7 +266,7 @@ static int give(struct strip *s, uint32_t sid, const struct block_want *want, un
 
 		if (at.i && start <= s->start[at.i - 1])
 			return ERR_CORRUPT;
-		if (wanted || (full && sum_form(s->form[at.full]) == STRIP_ANY)) {
+		if (wanted || (full && s->sum_at[at.full] == STRIP_ANY)) {
 			err = give_bucket(s, &at, fields, &r, &b);
 			if (err == 0)
 				err = check(&b, fields, start, s->window_ns);
@@ -289,13 +286,10 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 {
 	/* a sum is foretold by the values */
 	unsigned some = want->fields ? want->fields : WANT_ALL;
-	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
-	int err;
+	unsigned fields = some & (WANT_SUM | WANT_VALUES) ? some | WANT_VALUES : some;
+	int err = strip_begin(s, window_ns, n);
 
-	if (window_ns <= 0 || n == 0 || n > STRIP_MAX)
-		return ERR_CORRUPT;
-	s->n = n;
-	s->window_ns = window_ns;
-	err = strip_columns_get(s, in, fields);
+	if (err == 0)
+		err = strip_columns_get(s, in, fields);
 	return err < 0 ? err : give(s, sid, want, fields, &in->dense, fn, arg);
 }

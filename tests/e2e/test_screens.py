@@ -351,8 +351,8 @@ def test_many_series():
     for line in (text + r.stdout.decode()).splitlines():
         check(len(line) <= 80, line)
     r = cli("runs", "--data", s.data, "--project", "empty")
-    equal((r.returncode, r.stdout), (0, b""), str(r))
-    check(b"no runs in project empty" in r.stderr and b"astraml push" in r.stderr, r.stderr)
+    equal((r.returncode, r.stdout), (3, b""), str(r))
+    check(b"there is no project empty" in r.stderr and b"first run" in r.stderr, r.stderr)
 
 
 # ---- a server that is none ----
