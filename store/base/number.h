@@ -2,9 +2,9 @@
  * number.h - doubles as text, exactly.
  *
  * number_print writes the shortest decimal that reads back to the same bits, and of the shortest ones the
- * nearest, as std::to_chars of libstdc++ does (ISO C++17 [charconv.to.chars]), which it asks for what is rare:
- * very large and very small numbers.  With it numbers are read too; so this is the one C++ file of the tree.
- * Any thread, any locale.
+ * nearest, as std::to_chars of libstdc++ does (ISO C++17 [charconv.to.chars]), which it asks for what is
+ * rare: very large and very small numbers.  With it numbers are read too; so this is the one C++ file of the
+ * tree. Any thread, any locale.
  */
 #ifndef STORE_BASE_NUMBER_H
 #define STORE_BASE_NUMBER_H
