@@ -104,7 +104,7 @@ static uint8_t *put_start(uint8_t *p, int64_t ms, struct row_start *s, bool comm
 	size_t from = !comma;
 
 	if (before <= 0) {
-		memcpy(p, ",[" + from, 2 - from);
+		memcpy(p, &",["[from], 2 - from);
 		return out_put_i64(p + 2 - from, ms);
 	}
 	if (before != s->before) {

@@ -172,9 +172,7 @@ static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 
 	if (c->skip)
 		return column_skip(c->in, n);
-	if (n == 0)
-		return 0;
-	take_references(c, n_refs, false, c->in ? column_reference(*c->in) : 0, refs);
+	take_references(c, n ? n_refs : 0, false, c->in ? column_reference(*c->in) : 0, refs);
 	if (c->in && c->s->watch)
 		return watch_column(c, v, n, refs, n_refs);
 	return c->out ? column_put(c->out, v, n, refs, n_refs) : column_get(c->in, v, n, refs, n_refs);
@@ -188,9 +186,7 @@ static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n
 
 	if (c->skip)
 		return numbers_skip(c->in, n);
-	if (n == 0)
-		return 0;
-	take_references(c, n_refs, stored, c->in ? numbers_reference(*c->in) : 0, refs);
+	take_references(c, n ? n_refs : 0, stored, c->in ? numbers_reference(*c->in) : 0, refs);
 	if (c->in && c->s->watch)
 		return watch_numbers(c, scale, v, n, refs, n_refs, m);
 	return c->out ? numbers_put(c->out, scale, v, n, refs, n_refs, m)
