@@ -250,6 +250,45 @@ def test_another_process_meanwhile():
         ok("verify", "--data", server.data)
 
 
+def test_a_slow_reader():
+    """It gets each line once, in order, while what it reads is merged, moved and dropped between its slices."""
+    clock = harness.Clock()
+    next_hour(clock)
+    with harness.Server(arguments=("--compact-every", "20ms", "--log-block", "64KiB", "--settle", "1s", "--query-threads", "8"), env=clock.environment) as server:
+        c = server.client()
+        c.create_run("r", imported=True, state="finished")
+        chance, lines = random.Random(8), []
+        for _ in range(4):
+            new = [b"line %d of %s\n" % (len(lines) + i, chance.randbytes(350).hex().encode()) for i in range(6000)]
+            say(c, "r", new, len(lines), 500)
+            lines += new
+            next_hour(clock)
+            in_parts(c, len(lines), "the hour")
+        check(number(c, "log_parts") > 2, "merged already")
+        asked = [{}, {"direction": "backward"}, {"grep": "line"}, {"grep": "line", "direction": "backward"}, {"level": "warn", "context": 50}]
+        readers = []
+        for ask in asked:
+            connection = server.client()._connect()
+            query = "&".join(f"{k}={v}" for k, v in {"limit": 1_000_000, **ask}.items())
+            connection.request("GET", c.path(f"/runs/r/logs?{query}"), headers={"Authorization": f"Bearer {server.token}"})
+            response = connection.getresponse()
+            readers.append((ask, connection, response, [response.read(100_000)]))
+        clock.move(DAY)
+        settled(c, 1)
+        for *_, response, pieces in readers:
+            pieces.append(response.read(6_000_000))
+        clock.move(31 * DAY)
+        settled(c, 0)
+        for ask, connection, response, pieces in readers:
+            *records, end = [json.loads(line) for line in (b"".join(pieces) + response.read()).splitlines()]
+            connection.close()
+            got = [r["seq"] for r in (records[::-1] if "direction" in ask else records)]
+            equal((got[:3], got[-3:], len(got)), ([1, 2, 3], [23998, 23999, 24000], 24000), ask)
+            check(got == list(range(1, 24001)), ask, "not in order")
+            check(all(r["text"].encode() == lines[r["seq"] - 1] for r in records), ask, "another text")
+            equal(end["end"]["partial"], False, ask)
+
+
 def test_room_comes_back():
     """log_keep takes whole files; the data file does not grow with what is in parts."""
     clock = harness.Clock()
