@@ -250,6 +250,31 @@ def test_another_process_meanwhile():
         ok("verify", "--data", server.data)
 
 
+def test_sealing_meanwhile():
+    """Hours end while their blocks are being sealed: each record goes into a part once, as it was or sealed."""
+    rounds = 40 if os.environ.get("ASTRAML_TEST_SHORT") else 120
+    clock = harness.Clock()
+    next_hour(clock)
+    with harness.Server(arguments=("--compact-every", "1ms", "--log-block", "4KiB", "--settle", "1ms"), env=clock.environment) as server:
+        c = server.client()
+        keep_all(server)
+        runs = [f"r{i}" for i in range(6)]
+        for run in runs:
+            c.create_run(run, imported=True, state="finished")
+        n = 0
+        for _ in range(rounds):
+            for run in runs:
+                say(c, run, [b"%s record %d %s\n" % (run.encode(), n + i, b"y" * 500) for i in range(24)], n, 3)
+            n += 24
+            clock.move(HOUR)
+        clock.move(2 * HOUR)
+        in_parts(c, n * len(runs), "all of them")
+        for run in runs:
+            equal([(r["seq"], r["text"]) for r in c.logs(run)], [(i + 1, f"{run} record {i} {'y' * 500}\n") for i in range(n)], run)
+        check("failed" not in server.stderr() and "compact:" not in server.stderr(), server.stderr())
+        ok("verify", "--data", server.data)
+
+
 def test_a_slow_reader():
     """It gets each line once, in order, while what it reads is merged, moved and dropped between its slices."""
     clock = harness.Clock()
@@ -304,6 +329,7 @@ def test_room_comes_back():
             clock.move(DAY)
             next_hour(clock)
             wait_for(lambda: number(c, "log_blocks") == 0, "the day")
+            equal(len(c.logs("r", limit=3)), 3)  # so that its file is open
             sizes.append((number(c, "file_bytes"), disk()))
         wait_for(lambda: number(c, "log_parts") <= 12, "old parts to go")
         check(max(f for f, _ in sizes[5:]) <= 2 * sizes[4][0], "the data file grows", sizes)
