@@ -493,7 +493,11 @@ def test_damage_is_named_and_the_rest_is_served():
         say(c, "s", [b"more\n"], len(lines["s"]))
         end = json.loads(c.get("/runs/s/logs").body.splitlines()[-1])["end"]
         equal(([r["text"] for r in c.logs("s")], end["partial"]), (["more\n"], True), "what is not in it")
-        equal(cli("verify", "--data", data).returncode, 5, "verify")
+        told = cli("verify", "--data", data)
+        equal(told.returncode, 5, "verify")
+        for run in ("r", "s"):
+            words = f"part {os.path.basename(path)}: run {run} of project default: the file cannot be read, so 1200 log records, 1 to 1200"
+            check(words.encode() in told.stdout + told.stderr, told.stdout)
 
 
 def test_compact_without_a_server():
