@@ -119,7 +119,8 @@ static int find_records(struct walk *w, const uint8_t **ret_fits)
 static int tell_record(struct walk *w, size_t at, enum log_fit fit)
 {
 	struct log_record r;
-	int err = (w->range->textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
+	struct logblock *b = w->desk->block;
+	int err = w->range->textless ? logblock_get_row(b, at, &r) : logblock_get(b, at, &r);
 
 	if (err < 0)
 		return err;
