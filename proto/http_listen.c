@@ -85,7 +85,7 @@ static bool split_address(const char *address, char *ret_host, size_t host_size,
 		return false;
 	}
 	if (n == 0 || n >= host_size || strspn(colon + 1, "0123456789") != strlen(colon + 1) || !colon[1] ||
-	    strlen(colon + 1) > 5)
+	    strlen(colon + 1) > 5 || atoi(colon + 1) > UINT16_MAX)
 		return false;
 	memcpy(ret_host, address, n);
 	ret_host[n] = 0;
@@ -136,7 +136,8 @@ static int listen_tcp(struct http_listener *l, const char *address, struct fault
 
 	if (!split_address(address, host, sizeof(host), &port))
 		return fault_set(f, ERR_REFUSED, "listen",
-				 "the listen address \"%s\" is not HOST:PORT, [IPV6]:PORT or unix:PATH",
+				 "the listen address \"%s\" is not HOST:PORT, [IPV6]:PORT or unix:PATH, with "
+				 "a PORT of at most 65535",
 				 address);
 	rc = getaddrinfo(host, port, &hints, &ai);
 	if (rc != 0)

@@ -75,6 +75,10 @@ int ctx_begin_changed(struct out *o, int status, bool replayed, const char *extr
 /* The policy of the path's project; the default where there is no such project yet. */
 int ctx_policy(const struct ctx *c, struct view *v, struct policy *ret); /* projects.c */
 
+/* The policy of the path's project, which is there, as `default` always is; else ERR_NOT_FOUND, with the
+ * sentence. */
+int ctx_project(const struct ctx *c, struct policy *ret); /* projects.c */
+
 /* The run of the path, or of this id in its project, as this view sees it; ERR_NOT_FOUND with the sentence,
  * which tells those who may give it back when it was deleted. */
 int ctx_run(const struct ctx *c, struct view *v, struct run *ret);

@@ -30,7 +30,7 @@ void out_policy(struct out *o, const struct policy *p, int64_t grace_ns)
 	out_keep(o, ",\"grace\":", grace_ns);
 	out_raw(o, ",\"tiers\":[");
 	for (size_t i = 0; i < p->n_tiers; i++) {
-		out_keep(o, i ? ",{\"every\":" : "{\"every\":", p->tiers[i].every_ns);
+		out_keep(o, i ? ",{\"every\":" : "{\"every\":", policy_width(p, i));
 		out_keep(o, ",\"keep\":", p->tiers[i].keep_ns);
 		out_ch(o, '}');
 	}

@@ -33,19 +33,35 @@ int ctx_policy(const struct ctx *c, struct view *v, struct policy *ret)
 	return 0;
 }
 
+int ctx_project(const struct ctx *c, struct policy *ret)
+{
+	struct project project = { .policy = policy_default };
+	struct view *v;
+	int err = view_open(c->store, &v);
+
+	if (err < 0)
+		return fault_default(c->f, err);
+	err = view_project(v, c->project, &project);
+	view_close(v);
+	if (err == ERR_NOT_FOUND && strcmp(c->project, "default") != 0)
+		return fault_set(c->f, err, "project",
+				 "there is no project %s; `astraml project` lists those there are, and the "
+				 "first run or policy of one makes it",
+				 c->project);
+	if (err < 0 && err != ERR_NOT_FOUND)
+		return fault_default(c->f, err);
+	*ret = project.policy;
+	return 0;
+}
+
 int handle_policy(struct ctx *c)
 {
 	static const char *const known[] = { NULL };
 	struct policy policy;
-	struct view *v;
 	int err = params_check(&c->params, known, c->f);
 
-	if (err < 0)
-		return err;
-	if ((err = view_open(c->store, &v)) < 0)
-		return fault_default(c->f, err);
-	err = ctx_policy(c, v, &policy);
-	view_close(v);
+	if (err == 0)
+		err = ctx_project(c, &policy);
 	return err < 0 ? err : answer_policy(c, &policy, false);
 }
 

@@ -295,9 +295,12 @@ static int list_all(struct listing *l, struct ctx *c)
 
 int handle_runs(struct ctx *c)
 {
+	struct policy policy;
 	struct listing l;
 	int err = listing_parse(&l, c);
 
+	if (err == 0)
+		err = ctx_project(c, &policy);
 	if (err < 0)
 		return err;
 	out_init(&l.o, c->sink);

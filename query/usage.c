@@ -29,7 +29,7 @@ static void tier_name_of(const struct policy *policy, int64_t every_ns, char ret
 {
 	const struct policy_tier *tier = tier_of(policy, every_ns);
 
-	duration_print(tier ? tier->every_ns : every_ns, ret);
+	duration_print(tier ? policy_width(policy, (size_t)(tier - policy->tiers)) : every_ns, ret);
 }
 
 /* keep_ns < 0: not said. */
@@ -121,18 +121,6 @@ static void out_columns(struct out *o, const struct policy *policy, const struct
 	out_ch(o, ']');
 }
 
-static int policy_of(const struct ctx *c, struct policy *ret)
-{
-	struct view *v;
-	int err = view_open(c->store, &v);
-
-	if (err < 0)
-		return fault_default(c->f, err);
-	err = ctx_policy(c, v, ret);
-	view_close(v);
-	return err;
-}
-
 int handle_usage(struct ctx *c)
 {
 	static const char *const known[] = { "columns", NULL };
@@ -147,7 +135,7 @@ int handle_usage(struct ctx *c)
 
 	if ((err = params_check(&c->params, known, c->f)) < 0 ||
 	    (err = params_bool(&c->params, "columns", &with_columns, c->f)) < 0 ||
-	    (err = policy_of(c, &policy)) < 0)
+	    (err = ctx_project(c, &policy)) < 0)
 		return err;
 	if ((err = store_stats(c->store, &stats)) < 0 ||
 	    (err = store_usage(c->store, c->project, &usage)) < 0 ||

@@ -22,7 +22,7 @@ static const char help[] =
     "When more than half of the data file is free after that, it is written anew without what is free.\n"
     "\n"
     "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
-    "  --dry-run      only tell what would be sealed and dropped next\n"
+    "  --dry-run      only tell what would be sealed and dropped next, tier by tier\n"
     "\n"
     "example: astraml compact --data ./data\n";
 

@@ -119,7 +119,8 @@ struct compact_report {
 
 /* Flushes what is in memory, seals every slot of every tier that ended by until_ns, with all that came
  * late, and drops blocks that are folded and parts that are past their time now.  dry_run: only tells what
- * it would do first; coarser parts may follow.  tell (may be NULL) gets a sentence for each slot; progress
+ * it would do first, a sentence for each tier; coarser parts may follow.  tell (may be NULL) else gets one
+ * for each slot; progress
  * (may be NULL) begins anew with each round, finer tiers before coarser ones.  The store
  * was opened for writing; beside the compactor's thread or without one. */
 typedef void (*compact_fn)(void *arg, const char *sentence);
@@ -146,8 +147,7 @@ struct store_stats {
 	uint64_t parts, part_buckets, part_bytes;
 	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
 	uint64_t raw_batches;                       /* flushed, but in the journal still */
-	uint64_t
-	    quarantined; /* blocks and parts set aside, by run that misses something; batches of samples */
+	uint64_t quarantined; /* pieces set aside: of blocks and parts one for each run; batches of samples */
 	uint64_t log_blocks, log_block_bytes; /* in the data file */
 	uint64_t log_parts, log_part_records, log_part_bytes;
 	uint64_t sealed_log_records; /* since the process started */
@@ -207,9 +207,9 @@ struct verify_counts {
 int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg, struct verify_counts *ret);
 
 /* Mends what can be (repair.c): a damaged coarse part is made again where sound finer ones hold it all; what
- * else is damaged in parts and flushes is set aside (quarantine.h); files that nothing names were swept when
- * the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence for each.
- * To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
+ * else is damaged in parts, flushes and samples is set aside (quarantine.h); files that nothing names were
+ * swept when the store was opened, for writing and without a compactor.  Then compacts.  tell gets a sentence
+ * for each. To be called only when the structure of the data file is sound (verify_counts.bad_pages is 0). */
 struct repair_report {
 	uint64_t rebuilt, set_aside, swept;
 };

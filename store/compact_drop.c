@@ -67,12 +67,11 @@ static int drop_slot(struct compactor *c, const struct task *task, const struct 
 	slot_text(p, slot, text);
 	if (err == 0)
 		task_tell(task, "%s: %zu part%s past their time", text, n, n == 1 ? "" : "s");
-	if (err == 0 && !task->dry_run) {
+	if (err == 0)
 		err = writer_errand(c->store, drop_parts, &drop);
-		if (err == 0) {
-			unlink_parts(c->store, ids, n);
-			task->report->dropped += n;
-		}
+	if (err == 0) {
+		unlink_parts(c->store, ids, n);
+		task->report->dropped += n;
 	}
 	free(ids);
 	return err;
@@ -135,14 +134,9 @@ static int total_the_rest(struct compactor *c, const struct part_id *taken)
 static int total_parts(struct compactor *c, const struct task *task, const struct project *p,
 		       const struct part_id *taken, size_t n)
 {
-	char text[SLOT_TEXT_MAX];
 	int err;
 
-	for (size_t i = 0; i < n && task->dry_run; i++) {
-		slot_text(p, &taken[i], text);
-		task_tell(task, "%s: past its time, only totals stay", text);
-	}
-	if (n == 0 || task->dry_run)
+	if (n == 0)
 		return 0;
 	err = total_and_publish(c, taken, n);
 	if (err == ERR_CORRUPT && n == 1)
@@ -207,6 +201,24 @@ static int do_expiries(struct compactor *c, const struct task *task, const struc
 	return err < 0 ? err : total_parts(c, task, p, taken, n_taken);
 }
 
+/* A dry run tells a tier in one line. */
+static void tell_expiries(const struct task *task, const struct project *p, const struct expiry *list,
+			  size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		enum expiry_way way = list[i].way;
+		struct part_id all = list[i].slot;
+		char text[SLOT_TEXT_MAX];
+		size_t from = i;
+
+		for (; i < n && list[i].way == way && list[i].slot.tier_ns == all.tier_ns; i++)
+			slot_widen(&all, list[i].slot.from_ns, list[i].slot.to_ns);
+		slot_text(p, &all, text);
+		task_tell(task, "%s: %zu slots past their time%s", text, i - from,
+			  way == EXPIRY_DROP ? "" : ", of which only totals stay");
+	}
+}
+
 int compact_expire(struct compactor *c, const struct task *task, const struct project *p)
 {
 	struct expiry *list = NULL;
@@ -217,7 +229,9 @@ int compact_expire(struct compactor *c, const struct task *task, const struct pr
 	if (err < 0)
 		return err;
 	err = expiry_list(&picture.state, &p->policy, clock_now_ns(), &list, &n);
-	if (err == 0)
+	if (err == 0 && task->dry_run)
+		tell_expiries(task, p, list, n);
+	else if (err == 0)
 		err = do_expiries(c, task, p, list, n);
 	free(list);
 	picture_release(&picture);

@@ -67,8 +67,6 @@ static int do_job(struct compactor *c, const struct task *task, const struct pro
 	slot_text(p, &slot, text);
 	task_tell(task, "%s: %llu buckets, %llu parts", text, (unsigned long long)job->pending,
 		  (unsigned long long)job->parts);
-	if (task->dry_run)
-		return 0;
 	progress_walk(task->progress, "sealing", text);
 	err = seal_and_publish(c, task, job);
 	if (err == ERR_CORRUPT)
@@ -79,6 +77,26 @@ static int do_job(struct compactor *c, const struct task *task, const struct pro
 		return 0;
 	}
 	return err;
+}
+
+/* A dry run tells a tier in one line: there may be thousands of slots. */
+static void tell_jobs(const struct task *task, const struct project *p, const struct agenda_job *jobs,
+		      size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		struct part_id all = { p->pid, jobs[i].tier_ns, INT64_MAX, INT64_MIN, 0 };
+		uint64_t slots = 0, buckets = 0, parts = 0;
+		char text[SLOT_TEXT_MAX];
+
+		for (; i < n && jobs[i].tier_ns == all.tier_ns; i++, slots++) {
+			slot_widen(&all, jobs[i].from_ns, jobs[i].to_ns);
+			buckets += jobs[i].pending;
+			parts += jobs[i].parts;
+		}
+		slot_text(p, &all, text);
+		task_tell(task, "%s: %llu slots to seal, %llu buckets, %llu parts", text,
+			  (unsigned long long)slots, (unsigned long long)buckets, (unsigned long long)parts);
+	}
 }
 
 int compact_seal(struct compactor *c, const struct task *task, const struct project *p)
@@ -93,7 +111,9 @@ int compact_seal(struct compactor *c, const struct task *task, const struct proj
 		return err;
 	err = agenda_jobs(&picture.state, &rules, p->pid, task->until_ns, &jobs, &n);
 	progress_start(task->progress, 2 * SLOT_WALK_STEPS * n, 0); /* written, and compared */
-	for (size_t i = 0; i < n && err == 0; i++)
+	if (err == 0 && task->dry_run)
+		tell_jobs(task, p, jobs, n);
+	for (size_t i = 0; i < n && err == 0 && !task->dry_run; i++)
 		err = do_job(c, task, p, &jobs[i]);
 	progress_clear(task->progress);
 	free(jobs);

@@ -87,6 +87,13 @@ int compact_quarantine_parts(struct compactor *c, const struct part_id *slot, bo
 #define SLOT_TEXT_MAX 192
 void slot_text(const struct project *p, const struct part_id *slot, char *ret);
 
+/* A slot made longer, so that [from, to) is in it too. */
+static inline void slot_widen(struct part_id *slot, int64_t from_ns, int64_t to_ns)
+{
+	slot->from_ns = from_ns < slot->from_ns ? from_ns : slot->from_ns;
+	slot->to_ns = to_ns > slot->to_ns ? to_ns : slot->to_ns;
+}
+
 void task_tell(const struct task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The slot is left as it is from now on, and that is told. */

@@ -19,7 +19,9 @@ int file_error(void)
 	case EDQUOT:
 		return ERR_DISK_FULL;
 	case ENOMEM:
-		return ERR_NOMEM;
+	case EMFILE:
+	case ENFILE:
+		return ERR_NOMEM; /* not the file's fault: another time */
 	default:
 		return ERR_IO;
 	}

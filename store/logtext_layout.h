@@ -5,9 +5,9 @@
 #define STORE_LOGTEXT_LAYOUT_H
 
 #include "store/base/bytes.h"
+#include "store/digits.h"
 
-#define SLOT           '0' /* stands in a template for a run of digits */
-#define RUN_DIGITS_MAX 18  /* so that a run fits 63 bits */
+#define SLOT '0' /* stands in a template for a run of digits */
 
 #define FEW_SEGMENTS 8 /* a template with less has its columns in FEW, all together */
 #define CLASSES      8 /* of columns, by their longest run */

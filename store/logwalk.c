@@ -119,8 +119,9 @@ static int find_records(struct walk *w, const uint8_t **ret_fits)
 static int tell_record(struct walk *w, size_t at, enum log_fit fit)
 {
 	struct log_record r;
+	bool textless = w->range->textless || (w->range->textless_fits && fit == LOG_FIT_SURE);
 	struct logblock *b = w->desk->block;
-	int err = w->range->textless ? logblock_get_row(b, at, &r) : logblock_get(b, at, &r);
+	int err = textless ? logblock_get_row(b, at, &r) : logblock_get(b, at, &r);
 
 	if (err < 0)
 		return err;

@@ -55,6 +55,13 @@ struct policy {
 
 extern const struct policy policy_default;
 
+/* The width of a tier's windows, for people: of the first those of runs to come, where nobody named another.
+ */
+static inline int64_t policy_width(const struct policy *p, size_t tier)
+{
+	return tier == 0 && !(p->set & POLICY_TIERS) ? p->window_ns : p->tiers[tier].every_ns;
+}
+
 struct project {
 	uint32_t pid; /* its number in this store */
 	char name[ID_MAX + 1];
@@ -100,7 +107,7 @@ struct series_name {
 
 enum log_flags {
 	LOG_CONTINUES = 1, /* a line over LOG_TEXT_MAX was split here; the next record goes on with it */
-	LOG_FITS = 2,      /* not stored: the hint's fit is sure of it (read.h) */
+	LOG_FITS = 2,      /* not stored: the text is sure to be what the hint is about (read.h) */
 };
 
 struct log_record {

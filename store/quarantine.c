@@ -171,7 +171,8 @@ bool quarantine_hides(const struct quarantine *q, const struct part_id *part, ui
 		      int64_t to_ns)
 {
 	for (size_t i = 0; i < q->n; i++)
-		if (part->number > q->rows[i].newest && meets(&q->rows[i], rid, from_ns, to_ns))
+		if (!q->rows[i].batch && part->number > q->rows[i].newest &&
+		    meets(&q->rows[i], rid, from_ns, to_ns))
 			return true;
 	return false;
 }
@@ -198,13 +199,16 @@ bool quarantine_hides_flushed(const struct quarantine *q, const struct manifest 
 	return false;
 }
 
-int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, bool *ret)
+int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, int64_t from_ns, int64_t to_ns, bool *ret)
 {
 	struct quarantine q = { 0 };
 	int err = quarantine_read(t, 0, &q);
 
-	for (size_t i = 0; i < q.n && err == 0; i++)
-		*ret |= q.rows[i].batch && rid <= q.rows[i].rid;
+	for (size_t i = 0; i < q.n && err == 0; i++) {
+		const struct quarantined *row = &q.rows[i];
+
+		*ret |= row->batch && (row->pid ? meets(row, rid, from_ns, to_ns) : rid <= row->rid);
+	}
 	quarantine_release(&q);
 	return err;
 }

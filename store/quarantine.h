@@ -10,9 +10,12 @@
  * Row (kind QUARANTINE), key pid u32, number u32: rid u32, least start i64, greatest start i64, newest u64,
  * flush u64, part u64, offset u64, batch u64, s file.
  *
- * Whose samples a batch had cannot be told when it is damaged.  Its row is of no project (pid 0) and no time
- * (least start above greatest); its windows are in blocks, so only samples one by one are missing, of any
- * time, and of any run up to rid, the newest that there was.
+ * A row with a batch tells of samples one by one; windows have what it brought.  Of a raw part that is
+ * damaged, or a block of it, it is the part's last batch; least and greatest are times of the run's samples,
+ * and the part is made again without, in the transaction that puts the row (rawmerge.h).  Whose samples a
+ * batch of the journal had cannot be told when it is damaged: its row is of no project (pid 0) and no time
+ * (least above greatest), and misses samples of any time, and of any run up to rid, the newest that there
+ * was.
  */
 #ifndef STORE_QUARANTINE_H
 #define STORE_QUARANTINE_H
@@ -23,14 +26,14 @@
 #define QUARANTINE_FILE_MAX 160
 #define QUARANTINE_WHOLE    UINT64_MAX /* as an offset: all of the part */
 
-/* Windows of one run that may be missing, in whole or in part. */
+/* Windows, or samples, of one run that may be missing, in whole or in part. */
 struct quarantined {
 	uint32_t pid, rid;
 	int64_t least_start, greatest_start;
 	uint64_t newest;                /* number of the newest part then: later ones may lack them */
 	uint64_t flush;                 /* whose block it was; 0: a part's */
 	uint64_t part, offset;          /* number of the part, and where in it */
-	uint64_t batch;                 /* of the journal, with samples; 0: windows are missing */
+	uint64_t batch;                 /* samples are missing, of this one at the latest; 0: windows are */
 	char file[QUARANTINE_FILE_MAX]; /* in DIR/quarantine; empty: nothing could be read */
 };
 
@@ -60,8 +63,8 @@ bool quarantine_hides(const struct quarantine *q, const struct part_id *part, ui
 bool quarantine_hides_flushed(const struct quarantine *q, const struct manifest *parts, uint32_t rid,
 			      int64_t from_ns, int64_t to_ns);
 
-/* Sets *ret where samples of the run may be missing, as batches were set aside; leaves it else. */
-int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, bool *ret);
+/* Sets *ret where samples of the run with times in [from, to) may be missing; leaves it else. */
+int quarantine_hides_samples(struct kv_txn *t, uint32_t rid, int64_t from_ns, int64_t to_ns, bool *ret);
 
 /* Writes bytes into a file of dir/quarantine, synced; one that is there stays. */
 int quarantine_keep(const char *dir, const char *file, struct span bytes);

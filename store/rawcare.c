@@ -8,6 +8,7 @@
 #include "store/manifest.h"
 #include "store/purge.h"
 #include "store/rawagenda.h"
+#include "store/rawaside.h"
 #include "store/rawmerge.h"
 #include "store/turn.h"
 
@@ -20,7 +21,7 @@ struct rawcare {
 	struct raw_keeps keeps;
 	int64_t waiting_ns; /* since when something waits to be sealed; 0: nothing */
 	int told;           /* the trouble that was logged last */
-	uint64_t bad[16];   /* numbers of parts that cannot be merged; the newest ones */
+	uint64_t bad[16];   /* numbers of parts of which merging went wrong; the newest ones */
 	size_t n_bad;
 	atomic_bool look_for_gone; /* parts may hold runs that are gone */
 };
@@ -144,6 +145,7 @@ struct swap {
 	const struct raw_row *old;
 	size_t n;
 	const struct raw_made *made; /* NULL: nothing takes their place */
+	struct quarantine lost;      /* what was damaged in them */
 };
 
 static int swap_rows(void *arg, struct kv_txn *t)
@@ -153,6 +155,8 @@ static int swap_rows(void *arg, struct kv_txn *t)
 
 	for (size_t i = 0; i < s->n && err == 0; i++)
 		err = raw_row_del(t, s->old[i].id.pid, s->old[i].id.first);
+	if (err == 0)
+		err = quarantine_put(t, &s->lost);
 	return err == 0 && s->made ? raw_row_put(t, &s->made->row) : err;
 }
 
@@ -180,7 +184,7 @@ static int merge(struct rawcare *c, const struct raw_row *rows, size_t n, uint64
 {
 	struct swap swap = { .old = rows, .n = n };
 	struct raw_made made;
-	int err = raw_merge(c->store, rows, n, newest + 1, stop, &made);
+	int err = raw_merge(c->store, rows, n, newest + 1, stop, &made, &swap.lost);
 
 	if (err == 0)
 		swap.made = &made;
@@ -188,20 +192,23 @@ static int merge(struct rawcare *c, const struct raw_row *rows, size_t n, uint64
 		err = writer_errand(c->store, swap_rows, &swap);
 		if (err == 0) {
 			unlink_files(c->store, rows, n);
+			rawaside_tell(c->store, &swap.lost);
 			report->merged += n;
 		}
-	} else if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-		log_warn("raw: %zu parts stay as they are, something in them is damaged; run astraml verify",
+	} else if (err == ERR_CORRUPT) {
+		log_warn("raw: %zu parts stay as they are: what was made of them was not what they hold; run "
+			 "astraml verify",
 			 n);
 		for (size_t i = 0; i < n; i++)
 			c->bad[c->n_bad++ % 16] = rows[i].id.number;
 		err = 0;
 	}
 	raw_made_release(&made);
+	quarantine_release(&swap.lost);
 	return err;
 }
 
-/* The rows of a project, without their runs: they outlive the transaction. */
+/* The rows of a project (0: of all), without their runs: they outlive the transaction. */
 static int rows_of(struct store *s, uint32_t pid, struct raw_rows *ret, uint64_t *ret_newest)
 {
 	struct kv_txn *t;
@@ -301,6 +308,48 @@ static int leave_out_gone(struct rawcare *c, atomic_bool *stop, struct raw_repor
 	if (err < 0)
 		atomic_store(&c->look_for_gone, true);
 	return err < 0 ? err : 0;
+}
+
+/* ---- damage ---- */
+
+static bool is_sound(const struct store *s, const struct raw_row *row)
+{
+	struct rawpart_summary sum;
+	struct rawpart *part;
+	int err = raw_open(s->dir, row, &part);
+
+	if (err < 0)
+		return false;
+	err = rawpart_check(part, &sum);
+	rawpart_close(part);
+	return err == 0;
+}
+
+static int mend(struct rawcare *c, atomic_bool *stop, uint64_t *ret)
+{
+	struct raw_report report = { 0 };
+	struct raw_rows rows = { 0 };
+	uint64_t newest;
+	int err = rows_of(c->store, 0, &rows, &newest);
+
+	for (size_t i = 0; i < rows.n && err == 0; i++) {
+		if (is_sound(c->store, &rows.rows[i]))
+			continue;
+		err = atomic_load(stop) ? ERR_GONE : merge(c, &rows.rows[i], 1, newest++, stop, &report);
+	}
+	raw_rows_release(&rows);
+	*ret = report.merged;
+	return err;
+}
+
+int rawcare_mend(struct rawcare *c, atomic_bool *stop, uint64_t *ret)
+{
+	int err;
+
+	pthread_mutex_lock(&c->lock);
+	err = mend(c, stop, ret);
+	pthread_mutex_unlock(&c->lock);
+	return err;
 }
 
 /* ---- dropping ---- */

@@ -4,27 +4,28 @@
 
 #include "store/base/array.h"
 #include "store/rawagenda.h"
+#include "store/rawaside.h"
 
 #define PIECE 4096 /* samples that are handed on together */
 
 /* One of the parts: its samples in order, a block at a time. */
 struct source {
-	struct rawpart *part;
+	const struct rawpart_id *id;
+	struct rawpart *part; /* NULL: nothing of it can be read */
 	struct rawblock_reader *reader;
 	struct buf room;
 	size_t block;   /* that comes next */
 	uint32_t *sids; /* of the samples of the block at hand */
 	struct point *points;
 	size_t n, at;
-	uint64_t taken; /* of all */
 };
 
 struct merge {
 	struct store *store;
 	atomic_bool *stop;
-	const struct raw_row *rows;
 	size_t n;
 	struct source sources[RAW_MERGE_MOST];
+	struct quarantine *lost;
 	struct run_name {
 		uint32_t sid, rid; /* rid 0: the run is gone */
 	} * runs;                  /* by rising sid */
@@ -88,7 +89,7 @@ static int find_runs(struct merge *m)
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < m->n && err == 0; i++)
-		err = rawpart_series(m->sources[i].part, add_series, m);
+		err = m->sources[i].part ? rawpart_series(m->sources[i].part, add_series, m) : 0;
 	if (err == 0)
 		err = settle_runs(m);
 	kv_abort(m->txn);
@@ -116,26 +117,45 @@ static int take_samples(void *arg, uint32_t sid, const struct point *p, size_t n
 	return 0;
 }
 
+static bool is_damage(int err) { return err == ERR_CORRUPT || err == ERR_NOT_FOUND || err == ERR_IO; }
+
+/* The samples of the next block: all, or where it is damaged none. */
+static int take_block(struct merge *m, struct source *s)
+{
+	int err = rawpart_read(s->part, s->block, s->reader, &s->room, NULL, 0, take_samples, s);
+
+	if (err == 0 && s->n != rawpart_block(s->part, s->block).count)
+		err = ERR_CORRUPT;
+	if (is_damage(err)) {
+		s->n = 0;
+		err = rawaside_part(m->store, s->id, s->part, s->block, m->lost);
+	}
+	s->block++;
+	return err;
+}
+
 /* Whether there is a sample at s->at; reads a block where it takes one. */
-static int source_fill(struct source *s, bool *ret)
+static int source_fill(struct merge *m, struct source *s, bool *ret)
 {
 	int err = 0;
 
-	while (err == 0 && s->at == s->n && rawpart_find(s->part, NULL, 0, INT64_MIN, INT64_MAX, &s->block)) {
+	while (err == 0 && s->at == s->n && s->part &&
+	       rawpart_find(s->part, NULL, 0, INT64_MIN, INT64_MAX, &s->block)) {
 		s->n = s->at = 0;
-		err = rawpart_read(s->part, s->block++, s->reader, &s->room, NULL, 0, take_samples, s);
-		s->taken += s->n;
+		err = take_block(m, s);
 	}
 	*ret = s->at < s->n;
 	return err;
 }
 
-static int source_open(struct merge *m, size_t i)
+static int source_open(struct merge *m, const struct raw_row *row, struct source *s)
 {
-	struct source *s = &m->sources[i];
-	int err = raw_open(m->store->dir, &m->rows[i], &s->part);
+	int err = raw_open(m->store->dir, row, &s->part);
 
+	s->id = &row->id;
 	buf_init(&s->room, RAWBLOCK_BYTES_MAX);
+	if (is_damage(err))
+		err = rawaside_part(m->store, s->id, NULL, 0, m->lost);
 	if (err == 0)
 		err = rawblock_reader_new(&s->reader);
 	s->sids = malloc(RAWBLOCK_SAMPLES_MAX * sizeof(*s->sids));
@@ -179,7 +199,7 @@ static int first_sources(struct merge *m, struct source **ret, struct source **r
 		struct source *s = &m->sources[i];
 		bool any;
 
-		err = source_fill(s, &any);
+		err = source_fill(m, s, &any);
 		if (err < 0 || !any)
 			continue;
 		if (!best || precedes(s, best)) {
@@ -196,11 +216,11 @@ static int first_sources(struct merge *m, struct source **ret, struct source **r
 
 static int hand_on(struct merge *m, struct rawpart_writer *w, uint32_t sid)
 {
-	uint32_t rid = run_of(m, sid);
 	size_t n = m->n_out;
+	uint32_t rid = n ? run_of(m, sid) : 0;
 
 	m->n_out = 0;
-	if (n == 0 || rid == 0)
+	if (rid == 0)
 		return 0;
 	if (atomic_load(m->stop))
 		return ERR_GONE;
@@ -227,15 +247,6 @@ static int fill(void *arg, struct rawpart_writer *w)
 	return err < 0 ? err : hand_on(m, w, sid);
 }
 
-/* All that the sources were to have was read. */
-static int check_sources(const struct merge *m)
-{
-	for (size_t i = 0; i < m->n; i++)
-		if (m->sources[i].taken != m->rows[i].summary.samples)
-			return ERR_CORRUPT;
-	return 0;
-}
-
 static int64_t youngest(const struct raw_row *rows, size_t n)
 {
 	int64_t t = rows[0].arrived_ns;
@@ -246,7 +257,7 @@ static int64_t youngest(const struct raw_row *rows, size_t n)
 }
 
 int raw_merge(struct store *store, const struct raw_row *rows, size_t n, uint64_t number, atomic_bool *stop,
-	      struct raw_made *ret)
+	      struct raw_made *ret, struct quarantine *lost)
 {
 	struct rawpart_id id = { rows[0].id.pid, rows[0].id.first, rows[n - 1].id.upto, number };
 	struct merge *m = calloc(1, sizeof(*m));
@@ -257,15 +268,13 @@ int raw_merge(struct store *store, const struct raw_row *rows, size_t n, uint64_
 		return ERR_NOMEM;
 	m->store = store;
 	m->stop = stop;
-	m->rows = rows;
+	m->lost = lost;
 	for (; m->n < n && err == 0; m->n++)
-		err = source_open(m, m->n);
+		err = source_open(m, &rows[m->n], &m->sources[m->n]);
 	if (err == 0)
 		err = find_runs(m);
 	if (err == 0)
 		err = raw_make(store, id, youngest(rows, n), fill, m, ret);
-	if (err >= 0 && check_sources(m) < 0)
-		err = ERR_CORRUPT;
 	for (size_t i = 0; i < m->n; i++)
 		source_close(&m->sources[i]);
 	free(m->runs);

@@ -57,6 +57,9 @@ void rawpart_close(struct rawpart *p); /* NULL is fine */
 struct rawpart_id rawpart_id(const struct rawpart *p);
 struct rawpart_summary rawpart_summary(const struct rawpart *p); /* its digest is 0 */
 
+/* What the index says of a block. */
+struct part_block rawpart_block(const struct rawpart *p, size_t i);
+
 /* The first block from *i on that may hold samples of these series (rising; NULL: of all) in [from, to):
  * *i, or false. */
 bool rawpart_find(const struct rawpart *p, const uint32_t *sids, size_t n_sids, int64_t from_ns,

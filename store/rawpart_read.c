@@ -58,6 +58,7 @@ struct rawpart_summary rawpart_summary(const struct rawpart *p)
 
 /* ---- reading ---- */
 
+struct part_block rawpart_block(const struct rawpart *p, size_t i) { return p->index.blocks[i]; }
 bool rawpart_find(const struct rawpart *p, const uint32_t *sids, size_t n_sids, int64_t from_ns,
 		  int64_t to_ns, size_t *i)
 {

@@ -6,6 +6,7 @@
 #include "store/file.h"
 #include "store/journal.h"
 #include "store/project.h"
+#include "store/rawaside.h"
 #include "store/turn.h"
 
 #define TRIM_CHUNKS 64

@@ -43,11 +43,6 @@ struct raw_report {
 int rawseal_some(struct store *s, const struct raw_keeps *keeps, int64_t now_ns, atomic_bool *stop,
 		 struct raw_report *report);
 
-/* rawaside.c: those batches of (after, upto] that are damaged leave the journal for DIR/quarantine.  They are
- * flushed, so windows have what they brought; samples of it are missing (quarantine.h).  ERR_CORRUPT: none
- * is. */
-int rawaside_batches(struct store *s, uint64_t after, uint64_t upto);
-
 /* As rawseal_some, of all batches at once, where no project keeps any samples: nothing is read.  1: one does.
  */
 int rawseal_skip(struct store *s, int64_t now_ns);

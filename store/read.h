@@ -131,6 +131,7 @@ struct log_range {
 	enum level least;
 	const struct log_hint *hint; /* NULL: none */
 	bool textless;               /* texts are not needed, and may come empty */
+	bool textless_fits;          /* those of records with LOG_FITS are not */
 	int (*passed)(void *arg, uint64_t next_seq);
 	struct log_effort *effort; /* added to; NULL: not asked for */
 	struct log_desk *desk;     /* NULL: nothing is kept */

@@ -3,7 +3,8 @@
  *
  * A coarse part that is not alone has nothing that finer parts have not (manifest.h): when those are sound
  * its row is taken out, and the compactor makes it again.  What else is damaged in parts is set aside, as
- * when the slot is made anew (quarantine.h); what is damaged in flushes the compactor sets aside as ever.
+ * when the slot is made anew (quarantine.h); what is damaged in flushes and in the journal the compactor sets
+ * aside as ever.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,8 +12,9 @@
 
 #include "store/compactor.h"
 #include "store/parts.h"
-#include "store/project.h"
 #include "store/quarantine.h"
+#include "store/rawcare.h"
+#include "store/rowname.h"
 #include "store/turn.h"
 
 struct repair {
@@ -28,7 +30,7 @@ struct repair {
 static void say(const struct repair *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(const struct repair *r, const char *format, ...)
 {
-	char text[SLOT_TEXT_MAX + 160];
+	char text[ROW_NAME_MAX + 192];
 	va_list args;
 
 	va_start(args, format);
@@ -127,25 +129,15 @@ static bool is_in_finer(const struct repair *r, const struct part_row *row)
 
 static int take_out(void *arg, struct kv_txn *t) { return manifest_remove(t, arg); }
 
-static int keep_project(void *arg, const struct project *p)
+static void name_part(const struct repair *r, const struct part_id *id, char *ret)
 {
-	struct project *wanted = arg;
-
-	if (p->pid == wanted->pid)
-		*wanted = *p;
-	return 0;
-}
-
-static void part_text(const struct repair *r, const struct part_id *id, char *ret)
-{
-	struct project p = { .pid = id->pid };
 	struct kv_txn *t;
 
-	if (kv_begin(r->store->kv, false, &t) == 0) {
-		(void)projects_read(t, keep_project, &p); /* its name is for people alone */
-		kv_abort(t);
-	}
-	slot_text(&p, id, ret);
+	*ret = 0;
+	if (kv_begin(r->store->kv, false, &t) < 0)
+		return;
+	part_name(t, id, ret);
+	kv_abort(t);
 }
 
 static int make_again(struct repair *r, const struct part_row *row)
@@ -162,11 +154,11 @@ static int make_again(struct repair *r, const struct part_row *row)
 
 static int mend(struct repair *r, const struct part_row *row)
 {
-	char text[SLOT_TEXT_MAX];
+	char text[ROW_NAME_MAX];
 	bool any = false;
 	int err;
 
-	part_text(r, &row->id, text);
+	name_part(r, &row->id, text);
 	if (is_in_finer(r, row)) {
 		say(r, "%s: its part is damaged, and made again of finer ones", text);
 		return make_again(r, row);
@@ -181,6 +173,22 @@ static int mend(struct repair *r, const struct part_row *row)
 	return err;
 }
 
+static int mend_raw(struct repair *r)
+{
+	struct compactor *c = r->store->compactor;
+	uint64_t n = 0;
+	int err = rawcare_mend(c->raw, &c->stop, &n);
+
+	if (n)
+		say(r,
+		    "samples: %llu damaged raw parts are made again of what can be read; the rest is set "
+		    "aside, and "
+		    "answers with samples that miss it stay partial; a backup may have it",
+		    (unsigned long long)n);
+	r->report.set_aside += n;
+	return err;
+}
+
 int store_repair(struct store *s, compact_fn tell, void *arg, struct repair_report *ret)
 {
 	struct repair r = { .store = s, .tell = tell, .arg = arg };
@@ -190,6 +198,8 @@ int store_repair(struct store *s, compact_fn tell, void *arg, struct repair_repo
 	for (size_t i = 0; i < r.parts.n && err == 0; i++)
 		if (!r.sound[i])
 			err = mend(&r, &r.parts.rows[i]);
+	if (err == 0)
+		err = mend_raw(&r);
 	if (err == 0)
 		err = store_compact(s, clock_now_ns(), false, tell, arg, NULL, &compacted);
 	r.report.swept = s->swept;

@@ -290,7 +290,7 @@ static int gather(struct gathering *g, const struct store *s, uint32_t rid, bool
 	if (err == 0 && keep != 0) {
 		err = state_get(t, &state);
 		if (err == 0)
-			err = quarantine_hides_samples(t, rid, &g->partial);
+			err = quarantine_hides_samples(t, rid, g->from_ns, g->to_ns, &g->partial);
 		if (err == 0)
 			err = raw_rows_read(t, pid, &rows);
 		if (err == 0)

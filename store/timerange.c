@@ -91,7 +91,7 @@ static int range_quarantine(struct kv_txn *t, uint32_t pid, uint32_t rid, struct
 	int err = quarantine_read(t, pid, &q);
 
 	for (size_t i = 0; i < q.n && err == 0; i++)
-		if (q.rows[i].rid == rid)
+		if (q.rows[i].rid == rid && !q.rows[i].batch)
 			widen(r, q.rows[i].least_start, q.rows[i].greatest_start);
 	quarantine_release(&q);
 	return err;

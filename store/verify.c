@@ -15,6 +15,7 @@
 #include "store/quarantine.h"
 #include "store/rawmake.h"
 #include "store/removal.h"
+#include "store/rowname.h"
 #include "store/tiercheck.h"
 
 #define SNAPSHOT_TRIES 1000
@@ -39,23 +40,21 @@ struct verify {
 	int troubles;
 };
 
-static void key_text(struct span key, char *ret, size_t max)
+static void tell(struct verify *v, const char *name, const char *what)
 {
-	size_t at = 0;
+	char text[ROW_NAME_MAX + 128];
 
-	for (size_t i = 0; i < key.len && at + 3 < max; i++)
-		at += (size_t)snprintf(ret + at, max - at, "%02x", key.data[i]);
-	ret[at] = 0;
-}
-
-static void trouble(struct verify *v, enum kv_db db, struct span key, const char *what)
-{
-	char text[256], hex[2 * 64 + 1];
-
-	key_text(key, hex, sizeof(hex));
-	snprintf(text, sizeof(text), "%s %s: %s", kv_db_name(db), hex, what);
+	snprintf(text, sizeof(text), "%s: %s", name, what);
 	v->troubles++;
 	v->fn(v->arg, text);
+}
+
+static void trouble(struct verify *v, enum kv_db db, struct span key, struct span value, const char *what)
+{
+	char name[ROW_NAME_MAX];
+
+	row_name(v->txn, db, key, value, name);
+	tell(v, name, what);
 }
 
 static int check_bucket(void *arg, struct block_key key, const struct bucket *b)
@@ -511,13 +510,13 @@ static int walk(struct verify *v, enum kv_db db)
 	for (moved = kv_first(c, &key, &value); moved == 0; moved = kv_next(c, &key, &value)) {
 		err = check_value(v, db, key, value);
 		if (err < 0)
-			trouble(v, db, key, sentence_of(err));
+			trouble(v, db, key, value, sentence_of(err));
 		if (++v->counts.values % 1024 == 0 && v->progress)
 			v->progress(v->arg, v->counts.values, v->all);
 	}
 	kv_cursor_close(c);
 	if (moved != ERR_NOT_FOUND)
-		trouble(v, db, span_of(NULL, 0), "LMDB's tree is damaged");
+		tell(v, kv_db_name(db), "LMDB's tree is damaged");
 	return 0;
 }
 
@@ -533,12 +532,10 @@ static int count_entry(void *arg, uint64_t batch, const struct journal_record *r
 
 static void tell_part(void *arg, const char *file, const char *what)
 {
-	struct verify *v = arg;
-	char text[256];
+	char name[ROW_NAME_MAX];
 
-	snprintf(text, sizeof(text), "part %s: %s", file, what);
-	v->troubles++;
-	v->fn(v->arg, text);
+	snprintf(name, sizeof(name), "part %s", file);
+	tell(arg, name, what);
 }
 
 /* ---- all ---- */
@@ -581,12 +578,12 @@ static int walk_all(struct verify *v)
 	if (err == 0)
 		err = state_get(v->txn, &v->state);
 	if (err < 0) {
-		trouble(v, KV_META, span_str("state"), sentence_of(err));
+		tell(v, "meta state", sentence_of(err));
 		return 0;
 	}
 	err = quarantine_read(v->txn, 0, &v->quarantine);
 	if (err < 0) {
-		trouble(v, KV_QUARANTINE, span_of(NULL, 0), sentence_of(err));
+		tell(v, kv_db_name(KV_QUARANTINE), sentence_of(err));
 		err = 0;
 	}
 	for (int db = 0; db < KV_DBS; db++)
@@ -595,7 +592,7 @@ static int walk_all(struct verify *v)
 		err = walk(v, (enum kv_db)db);
 	if (err == 0 &&
 	    journal_read(v->txn, &(struct journal_range){ .after = v->state.sealed }, count_entry, v) < 0)
-		trouble(v, KV_JOURNAL, span_of(NULL, 0), "an entry is damaged or lacks a chunk");
+		tell(v, kv_db_name(KV_JOURNAL), "an entry is damaged or lacks a chunk");
 	return err < 0 ? err : tiercheck(v->store, v->txn, &v->damaged, tell_part, v);
 }
 

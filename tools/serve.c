@@ -347,7 +347,7 @@ int verb_serve(const struct target *t, int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	if (serve_start(&o, &s, &f) < 0) {
 		fprintf(stderr, "astraml serve: %s\n", f.text);
-		return EXIT_TROUBLE;
+		return strcmp(f.field, "listen") == 0 && f.err == ERR_REFUSED ? EXIT_USAGE : EXIT_TROUBLE;
 	}
 	printf("ready on %s\n", serve_url(s));
 	fflush(stdout);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,5 +28,16 @@ bool number_parse(const char *s, size_t len, double *ret);
 #ifdef __cplusplus
 }
 #endif
+
+/* The digits of v < 10^8, leading zeros and all, the first one lowest: fields of four, two, one. */
+static inline uint64_t number_eight(uint32_t v)
+{
+	uint64_t four = v / 10000 | (uint64_t)(v % 10000) << 32;
+	uint64_t high = (four * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
+	uint64_t two = high + ((four - 100 * high) << 16);
+	uint64_t tens = (two * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
+
+	return UINT64_C(0x3030303030303030) + tens + ((two - 10 * tens) << 8);
+}
 
 #endif

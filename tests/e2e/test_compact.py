@@ -56,6 +56,20 @@ def imported():
     return data
 
 
+def test_a_dry_run_tells_tiers():
+    """One line for each, however many slots there are."""
+    with harness.Server(arguments=("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "1000m")) as server:
+        server.client().create_run("r")
+        batch = harness.Batch()
+        ref = batch.series("m")
+        for day in range(40):
+            batch.sample(ref, 1_600_000_000 * harness.NS + day * 86400 * harness.NS, 1.0)
+        server.client().ingest("r", batch)
+        harness.wait_for(lambda: b'"journal_batches":0' in ok("stats", "--json", "--data", server.data), "a flush")
+    lines = ok("compact", "--dry-run", "--data", server.data).decode().splitlines()[:-1]
+    equal(lines, ["project default, tier recorded, 40d from 2020-09-13T00:00:00Z: 40 slots to seal, 40 buckets, 0 parts"], "lines")
+
+
 def test_real_runs_sealed():
     data = imported()
     before = answers(data)

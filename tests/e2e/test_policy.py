@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import harness
-from harness import Batch, check, cli, equal
+from harness import NS, Batch, check, cli, equal
 
 DEFAULTS = {"window": "30s", "grace": "30s",
             "tiers": [{"every": "30s", "keep": "14d"}, {"every": "5m", "keep": "90d"},
@@ -45,10 +45,13 @@ def test_fields_change_one_by_one_and_go_back():
         equal(policy(c), want, "as stored")
         c = s.restart().client()
         equal(policy(c), want, "after a restart")
-        equal(policy(s.client(project="other")), expected(), "another project's")
+        other = s.client(project="other")
+        put(other, {"log_keep": "1d"})
+        equal(policy(other), expected(log_keep="1d"), "another project's")
         equal(json.loads(cli("policy", "--data", s.data, "--json").stdout), want, "from the directory")
         answer = put(c, {"tiers": None, "log_keep": None, "raw_keep": "forever"})
-        equal(answer.json(), expected(window="20s", grace="2m", raw_keep="forever"), "null")
+        tiers = [{"every": "20s", "keep": "14d"}, *DEFAULTS["tiers"][1:]]  # windows as recorded have that width
+        equal(answer.json(), dict(expected(window="20s", grace="2m", raw_keep="forever"), tiers=tiers), "null")
         equal(put(c, dict.fromkeys(FIELDS)).json(), expected(), "all back")
 
 
@@ -236,6 +239,34 @@ def test_a_longer_grace_counts_nothing_twice():
         s.kill9()
         s.start()
         equal(s.client().metrics("r")[0]["count"], 2, "samples after a sudden end")
+
+
+def test_a_project_that_is_not_there():
+    with harness.Server() as s:
+        for rest in ("/policy", "/runs", "/usage"):
+            answer = s.client(project="nowhere").get(rest)
+            check(answer.status == 404 and "no project nowhere" in answer.error()["message"], rest, answer)
+            equal((answer.error()["field"], s.client().get(rest).status), ("project", 200), "default always is")
+        for verb in (("policy",), ("runs",), ("stats",)):
+            out = cli(*verb, "--project", "nowhere", "--data", s.data)
+            check(out.returncode == 3 and b"no project nowhere" in out.stderr, verb, out)
+        s.client(project="nowhere").create_run("first")
+        equal(s.client(project="nowhere").get("/policy").json(), expected(), "there with its first run")
+
+
+def test_the_width_of_the_first_tier():
+    """It is that of windows as they are recorded, in every table, unless the project names another."""
+    with harness.Server() as s:
+        c = s.client()
+        tiers = [{"every": "10s", "keep": "14d"}, *DEFAULTS["tiers"][1:]]
+        equal(put(c, {"window": "10s"}).json(), dict(expected(window="10s"), tiers=tiers), "the policy")
+        c.create_run("r")
+        b = Batch()
+        b.sample(b.series("m"), (time.time_ns() // NS - 90_000) * NS, 1.0)
+        c.ingest("r", b)
+    equal(cli("compact", "--data", s.data).returncode, 0, "compact")
+    stored = json.loads(cli("stats", "--json", "--data", s.data).stdout)["stored"]
+    check(["metrics", "10s", "14d"] in [[row["kind"], row["tier"], row["keep"]] for row in stored], stored)
 
 
 def test_the_verb():

@@ -47,6 +47,17 @@ def mount(kind, size_mib):
     return place
 
 
+def test_addresses_that_are_none():
+    """What cannot be an address is a wrong use; one that somebody else has is trouble."""
+    data = os.path.join(harness.scratch(), "data")
+    for address in ("foo", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:99999", "unix:", "unix:" + "x" * 200):
+        r = harness.cli("serve", "--data", data, "--listen", address)
+        check(r.returncode == 2 and ("not HOST:PORT" in said(r) or "unix socket" in said(r)), address, r.returncode, said(r))
+    with harness.Server() as server:
+        r = harness.cli("serve", "--data", data, "--listen", server.url.removeprefix("http://"))
+        check(r.returncode == 5 and "in use" in said(r), r.returncode, said(r))
+
+
 # ---- the directory ----
 
 def test_two_servers_on_one_directory():

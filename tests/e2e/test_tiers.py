@@ -233,6 +233,7 @@ def test_what_is_past_its_time_goes():
         gone = len(parts(data, tier))
         dry = ok("compact", "--dry-run", "--data", data, env=clock.environment).decode()
         check(f"tier {tier}" in dry and "past their time" in dry, "--dry-run", dry)
+        equal(dry.count("past their time"), 1, f"lines of what goes: {dry}")
         equal(len(parts(data, tier)), gone, "files after --dry-run")
         equal(compact()["dropped"], gone, f"parts of {tier} dropped")
         equal(parts(data, tier), [], f"files of {tier}")
