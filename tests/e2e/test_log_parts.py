@@ -196,6 +196,11 @@ def test_search_over_all_of_them():
         wait_for(lambda: len(follower.lines) >= len(lines), "the follower")
         equal([r["seq"] for r in follower.lines], list(range(1, len(lines) + 1)), "followed across the moving")
         check([r["text"] for r in follower.lines] == text, "what was followed")
+        late = Follower(server, "r")
+        say(c, "r", [b"one more\n"], len(lines))
+        wait_for(lambda: len(late.lines) > len(lines), "a follower that comes late")
+        check([r["text"] for r in late.lines] == text + ["one more\n"], "what it got")
+        lines.append(b"one more\n")
         beside = [json.loads(line) for line in ok("logs", "r", "--json", "--data", server.data).splitlines()][:-1]
         check(beside == c.logs("r"), "another process")
 
@@ -290,12 +295,12 @@ def test_a_slow_reader():
             next_hour(clock)
             in_parts(c, len(lines), "the hour")
         check(number(c, "log_parts") > 2, "merged already")
-        asked = [{}, {"direction": "backward"}, {"grep": "line"}, {"grep": "line", "direction": "backward"}, {"level": "warn", "context": 50}]
+        asked = [{}, {"direction": "backward"}, {"grep": "line"}, {"grep": "line", "direction": "backward"}, {"level": "warn", "context": 50}, "export"]
         readers = []
         for ask in asked:
             connection = server.client()._connect()
-            query = "&".join(f"{k}={v}" for k, v in {"limit": 1_000_000, **ask}.items())
-            connection.request("GET", c.path(f"/runs/r/logs?{query}"), headers={"Authorization": f"Bearer {server.token}"})
+            path = "export" if ask == "export" else "logs?" + "&".join(f"{k}={v}" for k, v in {"limit": 1_000_000, **ask}.items())
+            connection.request("GET", c.path(f"/runs/r/{path}"), headers={"Authorization": f"Bearer {server.token}"})
             response = connection.getresponse()
             readers.append((ask, connection, response, [response.read(100_000)]))
         clock.move(DAY)
@@ -307,6 +312,10 @@ def test_a_slow_reader():
         for ask, connection, response, pieces in readers:
             *records, end = [json.loads(line) for line in (b"".join(pieces) + response.read()).splitlines()]
             connection.close()
+            if ask == "export":
+                said = [r["log"].encode() for r in records if "log" in r]
+                check(said == lines, "the export has", len(said), "lines")
+                continue
             got = [r["seq"] for r in (records[::-1] if "direction" in ask else records)]
             equal((got[:3], got[-3:], len(got)), ([1, 2, 3], [23998, 23999, 24000], 24000), ask)
             check(got == list(range(1, 24001)), ask, "not in order")
