@@ -200,7 +200,7 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 				   .textless_fits = !h->ask->grep.len || !h->ask->pattern,
 				   .block = block,
 				   .passed = note_passed };
-	int more = 1;
+	int more = log_desk_new(&range.desk) < 0 ? ERR_NOMEM : 1;
 
 	h->from_seq = 1;
 	while (more == 1 && h->err == 0 && h->from_seq < h->end_seq) {
@@ -214,6 +214,7 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 		more = view_logs(v, rid, &range, count_record, h, ret_partial);
 		view_close(v);
 	}
+	log_desk_free(range.desk);
 	return h->err < 0 ? h->err : more < 0 ? more : 0;
 }
 

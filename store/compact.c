@@ -197,10 +197,6 @@ static int compact_all(struct compactor *c, const struct task *task)
 	struct projects ps = { 0 };
 	int err = find_projects(c->store, &ps);
 
-	for (size_t i = 0; i < ps.n && err == 0; i++)
-		err = compact_logs(c, task, &ps.all[i]);
-	if (err == 0 && !task->dry_run)
-		compact_logs_done(c, task);
 	for (size_t i = 0; i < ps.n && err == 0; i++) {
 		err = compact_seal(c, task, &ps.all[i]);
 		if (err == 0 && c->look_for_gone)
@@ -212,6 +208,10 @@ static int compact_all(struct compactor *c, const struct task *task)
 		err = compact_drop_folded(c, task, ps.all, ps.n);
 	if (err == 0 && c->look_for_gone)
 		err = find_gone(c, &c->look_for_gone);
+	for (size_t i = 0; i < ps.n && err == 0; i++)
+		err = compact_logs(c, task, &ps.all[i]);
+	if (err == 0 && !task->dry_run)
+		compact_logs_done(c, task);
 	free(ps.all);
 	return err;
 }

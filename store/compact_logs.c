@@ -143,14 +143,31 @@ static bool keep_known(void *arg, uint32_t rid)
 	return runs_known(&s->runs, rid);
 }
 
+/* The first neighbours that are due; those that cannot be read part the others. */
+static bool find_due(const struct compactor *c, const struct task *task, const struct project *p,
+		     const struct logpart_rows *rows, const struct raw_piece *pieces, size_t *ret_from,
+		     size_t *ret_n)
+{
+	for (size_t at = 0, end; at < rows->n; at = end + 1) {
+		for (end = at; end < rows->n && !is_bad_log(c, &rows->rows[end], 1);)
+			end++;
+		if (raw_due(pieces + at, end - at, p->policy.log_keep_ns, task->until_ns - task->settle_ns,
+			    ret_from, ret_n)) {
+			*ret_from += at;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* 1: something was merged, so there may be more. */
 static int merge_some(struct compactor *c, const struct task *task, const struct project *p)
 {
 	struct logpart_rows rows = { 0 };
 	struct raw_piece *pieces;
-	size_t from = 0, n = 0;
 	uint64_t records;
-	bool due = false;
+	size_t from, n;
+	bool due;
 	int err = logpart_rows_now(c->store->kv, p->pid, &rows);
 
 	if (err < 0)
@@ -158,14 +175,11 @@ static int merge_some(struct compactor *c, const struct task *task, const struct
 	pieces = malloc((rows.n + 1) * sizeof(*pieces));
 	for (size_t i = 0; pieces && i < rows.n; i++)
 		pieces[i] = (struct raw_piece){ rows.rows[i].summary.arrived_ns, rows.rows[i].summary.bytes };
-	if (!pieces)
-		err = ERR_NOMEM;
-	else
-		due = raw_due(pieces, rows.n, p->policy.log_keep_ns, task->until_ns - task->settle_ns, &from,
-			      &n) &&
-		      !is_bad_log(c, rows.rows + from, n);
+	due = pieces && find_due(c, task, p, &rows, pieces, &from, &n);
 	if (due)
 		err = make_again(c, task, rows.rows + from, n, keep_known, &records);
+	else if (!pieces)
+		err = ERR_NOMEM;
 	free(pieces);
 	logpart_rows_release(&rows);
 	return err < 0 ? err : due;
@@ -180,7 +194,7 @@ static int any_gone(void *arg, const struct logpart_run *r)
 	return !runs_known(&s->runs, r->rid);
 }
 
-/* The first part of which fn says 1; ERR_NOT_FOUND: there is none. */
+/* The first part with such a run; ERR_NOT_FOUND: there is none. */
 static int find_gone(struct compactor *c, uint32_t pid, struct logpart_row *ret)
 {
 	struct logpart_rows rows = { 0 };

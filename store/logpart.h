@@ -19,7 +19,7 @@
 #include "store/partfile.h"
 #include "store/stored.h"
 
-#define LOGPART_BLOCK_MAX ((size_t)16 * 1024 * 1024) /* bytes of a block: seal.h's are smaller */
+#define LOGPART_BLOCK_MAX ((size_t)32 * 1024 * 1024) /* bytes of a block, which are never so many */
 
 struct logpart_id {
 	uint32_t pid;

@@ -7,8 +7,8 @@
 #include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/logblock.h"
+#include "store/logpins.h"
 #include "store/logs.h"
-#include "store/parts.h"
 #include "store/store.h"
 
 /* ---- the desk ---- */
@@ -23,6 +23,7 @@ struct counted {
 struct log_desk {
 	struct logblock *block;
 	struct counted seen, opened;
+	struct logpins pins;
 	/* the block that is open; len 0: none that can be kept */
 	uint8_t header[STORED_HEADER_BYTES];
 	uint64_t first_seq;
@@ -52,6 +53,7 @@ void log_desk_free(struct log_desk *d)
 {
 	if (!d)
 		return;
+	logpins_release(&d->pins);
 	logblock_free(d->block);
 	buf_release(&d->body);
 	free(d);
@@ -75,7 +77,7 @@ struct walk {
 	struct kv_txn *txn;
 	struct store *store;
 	uint32_t rid;
-	const struct log_range *range;
+	struct log_range *range; /* what is left of it */
 	struct log_desk *desk;
 	log_fn fn;
 	void *arg;
@@ -118,7 +120,8 @@ static int tell_record(struct walk *w, size_t at, enum log_fit fit)
 {
 	struct log_record r;
 	bool textless = w->range->textless || (w->range->textless_fits && fit == LOG_FIT_SURE);
-	int err = (textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
+	struct logblock *b = w->desk->block;
+	int err = textless ? logblock_get_row(b, at, &r) : logblock_get(b, at, &r);
 
 	if (err < 0)
 		return err;
@@ -287,17 +290,8 @@ static int walk_database(struct walk *w)
 
 /* ---- blocks of parts ---- */
 
-#define PINNED_MAX 64 /* parts that are open before anything is told of them */
-
-/* The part of a row, and which sequences of the run it has. */
-struct pinned {
-	struct logpart *part; /* NULL: it cannot be read */
-	uint64_t number;
-	struct logpart_run run;
-};
-
 /* Puts a block of a part on the desk.  *ret_fits: it may have what is searched for. */
-static int fetch_block(struct walk *w, const struct pinned *p, size_t i, bool *ret_fits)
+static int fetch_block(struct walk *w, const struct logpin *p, size_t i, bool *ret_fits)
 {
 	struct log_desk *d = w->desk;
 	uint64_t first = logpart_block(p->part, i)->first_seq;
@@ -319,7 +313,7 @@ static int fetch_block(struct walk *w, const struct pinned *p, size_t i, bool *r
 	return err;
 }
 
-static int walk_part_block(struct walk *w, const struct pinned *p, size_t i)
+static int walk_part_block(struct walk *w, const struct logpin *p, size_t i)
 {
 	const struct logpart_block *b = logpart_block(p->part, i);
 	const struct logblock_prefix prefix = { .t_min_ns = b->least_ns,
@@ -348,7 +342,7 @@ static int walk_part_block(struct walk *w, const struct pinned *p, size_t i)
 	return err != 0 ? err : tell_passed(w, b->first_seq, b->first_seq + b->count);
 }
 
-static int walk_part(struct walk *w, const struct pinned *p)
+static int walk_part(struct walk *w, const struct logpin *p)
 {
 	uint64_t end = w->range->to_seq ? w->range->to_seq : UINT64_MAX;
 	size_t from, to;
@@ -369,93 +363,84 @@ static int walk_part(struct walk *w, const struct pinned *p)
 	return err;
 }
 
-static void unpin(struct walk *w, struct pinned *pins, size_t n)
+static int take_pins(struct walk *w, uint64_t seq)
 {
-	for (size_t i = 0; i < n; i++)
-		if (pins[i].part)
-			parts_put_log(w->store->parts, pins[i].part);
-}
-
-/* Opens the row's part where it has something of the range.  1: it went away. */
-static int pin(struct walk *w, const struct logpart_row *row, struct pinned *pins, size_t *n)
-{
-	uint64_t end = w->range->to_seq ? w->range->to_seq : UINT64_MAX;
-	struct pinned p = { .number = row->id.number };
-	int err;
-
-	if (!logpart_row_run(row, w->rid, &p.run) || p.run.first_seq >= end ||
-	    p.run.end_seq <= w->range->from_seq)
-		return 0;
-	err = parts_get_log(w->store->parts, row, &p.part);
-	if (err == ERR_NOT_FOUND && !logpart_counts(w->store->kv, &row->id))
-		return 1;
-	if (err == ERR_NOMEM)
-		return err;
-	pins[(*n)++] = p;
-	return 0;
-}
-
-/* As many of the rows as can be open at once, from *at on; all are open before one is told of, so that what
- * retention takes away meanwhile leaves no hole. */
-static int walk_some(struct walk *w, const struct logpart_rows *rows, size_t *at, uint64_t *edge)
-{
-	struct pinned pins[PINNED_MAX];
-	size_t n = 0;
+	struct logpins *pins = &w->desk->pins;
 	int err = 0;
 
-	for (; *at < rows->n && n < PINNED_MAX && err == 0; ++*at)
-		err = pin(w, &rows->rows[w->range->backward ? rows->n - 1 - *at : *at], pins, &n);
+	if (!logpins_hold(pins, seq))
+		err = logpins_take(pins, w->txn, w->store->parts, w->store->kv, w->rid, seq,
+				   w->range->backward);
 	w->again = err == 1;
-	for (size_t i = 0; i < n && err == 0; i++) {
-		err = walk_part(w, &pins[i]);
-		*edge = w->range->backward ? pins[i].run.first_seq : pins[i].run.end_seq;
-	}
-	unpin(w, pins, n);
 	return err;
 }
 
-/* *edge: how far it came. */
-static int walk_parts(struct walk *w, uint64_t *edge)
+/* What parts have from range->from_seq on, which goes along: parts that are taken next may have been merged
+ * with those before. */
+static int walk_parts_forward(struct walk *w)
 {
-	struct logpart_rows rows = { 0 };
-	int64_t window_ns;
-	uint32_t pid;
-	int err = run_owner(w->txn, w->rid, &pid, &window_ns);
+	const uint64_t end = w->range->to_seq ? w->range->to_seq : UINT64_MAX;
+	const struct logpins *pins = &w->desk->pins;
+	uint64_t *at = &w->range->from_seq;
+	int err = 0;
 
-	if (err == 0)
-		err = logpart_rows_read(w->txn, pid, &rows);
-	for (size_t at = 0; err == 0 && at < rows.n;)
-		err = walk_some(w, &rows, &at, edge);
-	logpart_rows_release(&rows);
-	return err == ERR_NOT_FOUND ? 0 : err;
+	while (err == 0 && *at < end) {
+		err = take_pins(w, *at);
+		if (err || pins->n == 0 || pins->pins[pins->n - 1].run.end_seq <= *at)
+			break;
+		for (size_t i = 0; i < pins->n && err == 0; i++)
+			if (pins->pins[i].run.end_seq > *at)
+				err = walk_part(w, &pins->pins[i]);
+		*at = pins->pins[pins->n - 1].run.end_seq;
+	}
+	return err;
+}
+
+/* What parts have before range->to_seq, which goes along. */
+static int walk_parts_backward(struct walk *w)
+{
+	const struct logpins *pins = &w->desk->pins;
+	uint64_t *at = &w->range->to_seq;
+	int err = 0;
+
+	while (err == 0 && *at > w->range->from_seq && *at > 1) {
+		err = take_pins(w, *at - 1);
+		if (err || pins->n == 0 || pins->pins[0].run.first_seq >= *at)
+			break;
+		for (size_t i = pins->n; i-- > 0 && err == 0;)
+			if (pins->pins[i].run.first_seq < *at &&
+			    pins->pins[i].run.end_seq > w->range->from_seq)
+				err = walk_part(w, &pins->pins[i]);
+		*at = pins->pins[0].run.first_seq;
+	}
+	return err;
 }
 
 /* ---- all of them ---- */
 
-static int walk_forward(struct walk *w, struct log_range *left, uint64_t database)
+static int walk_forward(struct walk *w, uint64_t database)
 {
-	int err = w->range->from_seq < database ? walk_parts(w, &left->from_seq) : 0;
+	int err = 0;
 
+	if (w->range->from_seq < database || logpins_hold(&w->desk->pins, w->range->from_seq))
+		err = walk_parts_forward(w);
 	return err != 0 ? err : walk_database(w);
 }
 
-static int walk_backward(struct walk *w, struct log_range *left, uint64_t database)
+static int walk_backward(struct walk *w, uint64_t database)
 {
 	int err = walk_database(w);
 
-	if (err != 0 || w->range->from_seq >= database)
-		return err;
-	if (!left->to_seq || left->to_seq > database)
-		left->to_seq = database;
-	return walk_parts(w, &left->to_seq);
+	if (!w->range->to_seq || w->range->to_seq > database)
+		w->range->to_seq = database;
+	return err != 0 ? err : walk_parts_backward(w);
 }
 
 int logs_read(struct kv_txn *t, struct store *s, uint32_t rid, struct log_range *range, log_fn fn, void *arg,
 	      bool *ret_partial, bool *ret_again)
 {
-	const struct log_range asked = *range;
 	struct walk w = {
-		.txn = t, .store = s, .rid = rid, .range = &asked, .desk = range->desk, .fn = fn, .arg = arg
+		.txn = t, .store = s, .rid = rid, .range = range, .desk = range->desk, .fn = fn, .arg = arg
 	};
 	uint64_t database;
 	int err = logs_first_in_database(t, rid, &database);
@@ -463,7 +448,7 @@ int logs_read(struct kv_txn *t, struct store *s, uint32_t rid, struct log_range 
 	if (err == 0 && !w.desk)
 		err = log_desk_new(&w.desk);
 	if (err == 0)
-		err = (range->backward ? walk_backward : walk_forward)(&w, range, database);
+		err = (range->backward ? walk_backward : walk_forward)(&w, database);
 	if (!range->desk)
 		log_desk_free(w.desk);
 	if (w.partial && ret_partial)

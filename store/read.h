@@ -124,7 +124,8 @@ struct log_effort {
 };
 
 /* What is kept from one call of view_logs to the next of the same search, under whatever view: the
- * sealed block that was read last stays decoded, and effort is counted once for each block.  One
+ * sealed block that was read last stays decoded, parts stay open (so that no record of theirs is told
+ * twice or left out, whatever becomes of them meanwhile), and effort is counted once for each block.  One
  * run and one hint (or none, in between) for the life of a desk; one thread. */
 struct log_desk;
 int log_desk_new(struct log_desk **ret);

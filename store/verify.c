@@ -310,6 +310,26 @@ static int check_order(void *arg, const struct logpart_run *r)
 	return err;
 }
 
+/* Of a part that cannot be read at all. */
+static int tell_lost_run(void *arg, const struct logpart_run *r)
+{
+	const struct log_part_walk *w = arg;
+	char text[512], file[LOGPART_FILE_MAX];
+	struct run run = { 0 };
+
+	if (run_get(w->v->txn, r->rid, &run) < 0)
+		return 0; /* nobody can ask for it */
+	logpart_file(&w->row->id, file);
+	snprintf(text, sizeof(text),
+		 "part %s: run %s of project %s: the file cannot be read, so %llu log records, %llu to %llu, "
+		 "cannot be read",
+		 file, run.id, run.project, (unsigned long long)(r->end_seq - r->first_seq),
+		 (unsigned long long)r->first_seq, (unsigned long long)(r->end_seq - 1));
+	run_release(&run);
+	w->v->fn(w->v->arg, text);
+	return 0;
+}
+
 static int check_log_part(struct verify *v, struct span key, struct span value)
 {
 	struct logpart_row row;
@@ -318,10 +338,13 @@ static int check_log_part(struct verify *v, struct span key, struct span value)
 
 	if (err == 0)
 		err = logpart_row_runs(&row, check_order, v);
-	if (err == 0)
-		err = parts_get_log(v->store->parts, &row, &w.part);
+	if (err < 0)
+		return err;
+	err = parts_get_log(v->store->parts, &row, &w.part);
 	if (err == ERR_NOT_FOUND && !logpart_counts(v->store->kv, &row.id))
 		return 0; /* its successor was published while we walk */
+	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND || err == ERR_IO)
+		logpart_row_runs(&row, tell_lost_run, &w);
 	if (err < 0)
 		return err;
 	err = walk_log_part(&w);

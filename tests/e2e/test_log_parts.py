@@ -196,6 +196,11 @@ def test_search_over_all_of_them():
         wait_for(lambda: len(follower.lines) >= len(lines), "the follower")
         equal([r["seq"] for r in follower.lines], list(range(1, len(lines) + 1)), "followed across the moving")
         check([r["text"] for r in follower.lines] == text, "what was followed")
+        late = Follower(server, "r")
+        say(c, "r", [b"one more\n"], len(lines))
+        wait_for(lambda: len(late.lines) > len(lines), "a follower that comes late")
+        check([r["text"] for r in late.lines] == text + ["one more\n"], "what it got")
+        lines.append(b"one more\n")
         beside = [json.loads(line) for line in ok("logs", "r", "--json", "--data", server.data).splitlines()][:-1]
         check(beside == c.logs("r"), "another process")
 
@@ -250,6 +255,74 @@ def test_another_process_meanwhile():
         ok("verify", "--data", server.data)
 
 
+def test_sealing_meanwhile():
+    """Hours end while their blocks are being sealed: each record goes into a part once, as it was or sealed."""
+    rounds = 40 if os.environ.get("ASTRAML_TEST_SHORT") else 120
+    clock = harness.Clock()
+    next_hour(clock)
+    with harness.Server(arguments=("--compact-every", "1ms", "--log-block", "4KiB", "--settle", "1ms"), env=clock.environment) as server:
+        c = server.client()
+        keep_all(server)
+        runs = [f"r{i}" for i in range(6)]
+        for run in runs:
+            c.create_run(run, imported=True, state="finished")
+        n = 0
+        for _ in range(rounds):
+            for run in runs:
+                say(c, run, [b"%s record %d %s\n" % (run.encode(), n + i, b"y" * 500) for i in range(24)], n, 3)
+            n += 24
+            clock.move(HOUR)
+        clock.move(2 * HOUR)
+        in_parts(c, n * len(runs), "all of them")
+        for run in runs:
+            equal([(r["seq"], r["text"]) for r in c.logs(run)], [(i + 1, f"{run} record {i} {'y' * 500}\n") for i in range(n)], run)
+        check("failed" not in server.stderr() and "compact:" not in server.stderr(), server.stderr())
+        ok("verify", "--data", server.data)
+
+
+def test_a_slow_reader():
+    """It gets each line once, in order, while what it reads is merged, moved and dropped between its slices."""
+    clock = harness.Clock()
+    next_hour(clock)
+    with harness.Server(arguments=("--compact-every", "20ms", "--log-block", "64KiB", "--settle", "1s", "--query-threads", "8"), env=clock.environment) as server:
+        c = server.client()
+        c.create_run("r", imported=True, state="finished")
+        chance, lines = random.Random(8), []
+        for _ in range(4):
+            new = [b"line %d of %s\n" % (len(lines) + i, chance.randbytes(350).hex().encode()) for i in range(6000)]
+            say(c, "r", new, len(lines), 500)
+            lines += new
+            next_hour(clock)
+            in_parts(c, len(lines), "the hour")
+        check(number(c, "log_parts") > 2, "merged already")
+        asked = [{}, {"direction": "backward"}, {"grep": "line"}, {"grep": "line", "direction": "backward"}, {"level": "warn", "context": 50}, "export"]
+        readers = []
+        for ask in asked:
+            connection = server.client()._connect()
+            path = "export" if ask == "export" else "logs?" + "&".join(f"{k}={v}" for k, v in {"limit": 1_000_000, **ask}.items())
+            connection.request("GET", c.path(f"/runs/r/{path}"), headers={"Authorization": f"Bearer {server.token}"})
+            response = connection.getresponse()
+            readers.append((ask, connection, response, [response.read(100_000)]))
+        clock.move(DAY)
+        settled(c, 1)
+        for *_, response, pieces in readers:
+            pieces.append(response.read(6_000_000))
+        clock.move(31 * DAY)
+        settled(c, 0)
+        for ask, connection, response, pieces in readers:
+            *records, end = [json.loads(line) for line in (b"".join(pieces) + response.read()).splitlines()]
+            connection.close()
+            if ask == "export":
+                said = [r["log"].encode() for r in records if "log" in r]
+                check(said == lines, "the export has", len(said), "lines")
+                continue
+            got = [r["seq"] for r in (records[::-1] if "direction" in ask else records)]
+            equal((got[:3], got[-3:], len(got)), ([1, 2, 3], [23998, 23999, 24000], 24000), ask)
+            check(got == list(range(1, 24001)), ask, "not in order")
+            check(all(r["text"].encode() == lines[r["seq"] - 1] for r in records), ask, "another text")
+            equal(end["end"]["partial"], False, ask)
+
+
 def test_room_comes_back():
     """log_keep takes whole files; the data file does not grow with what is in parts."""
     clock = harness.Clock()
@@ -265,6 +338,7 @@ def test_room_comes_back():
             clock.move(DAY)
             next_hour(clock)
             wait_for(lambda: number(c, "log_blocks") == 0, "the day")
+            equal(len(c.logs("r", limit=3)), 3)  # so that its file is open
             sizes.append((number(c, "file_bytes"), disk()))
         wait_for(lambda: number(c, "log_parts") <= 12, "old parts to go")
         check(max(f for f, _ in sizes[5:]) <= 2 * sizes[4][0], "the data file grows", sizes)
@@ -428,7 +502,11 @@ def test_damage_is_named_and_the_rest_is_served():
         say(c, "s", [b"more\n"], len(lines["s"]))
         end = json.loads(c.get("/runs/s/logs").body.splitlines()[-1])["end"]
         equal(([r["text"] for r in c.logs("s")], end["partial"]), (["more\n"], True), "what is not in it")
-        equal(cli("verify", "--data", data).returncode, 5, "verify")
+        told = cli("verify", "--data", data)
+        equal(told.returncode, 5, "verify")
+        for run in ("r", "s"):
+            words = f"part {os.path.basename(path)}: run {run} of project default: the file cannot be read, so 1200 log records, 1 to 1200"
+            check(words.encode() in told.stdout + told.stderr, told.stdout)
 
 
 def test_compact_without_a_server():

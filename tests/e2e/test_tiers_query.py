@@ -381,7 +381,7 @@ def test_stats_show_what_usage_says():
         s.client(project="other").create_run("r")
         other = s.client(project="other").get("/usage").json()
         equal((other["project"]["runs"], other["project"]["series"]), (1, 0), "another project")
-        equal([row["bytes"] for row in other["stored"]], [0, 0, 0], "another project has only empty rows")
+        equal([row["bytes"] for row in other["stored"]], [0, 0, 0, 0], "another project has only empty rows")
         raw = [os.path.getsize(os.path.join(data, "parts", n)) for n in os.listdir(os.path.join(data, "parts"))
                if n.startswith("raw-")]
         young = sum(len(within(list_, (DAYS - STRETCH, DAYS), 1)) for list_ in state["samples"].values())
