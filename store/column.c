@@ -17,11 +17,9 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
 #define LOOSE_GAIN 32
 
-/* Columns that may follow a habit before all is tried again. */
-#define HABIT_LASTS 16
-
-/* A column has cost what it should by habit when it is no further off than that part of it. */
-#define HABIT_NEAR 8
+/* Longer columns are judged by so many of their numbers, in runs from all over. */
+#define LOOKED   512
+#define LOOK_ALL 1024
 
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
@@ -389,11 +387,10 @@ static void guess_planes(const int64_t *v, size_t n, size_t begin_cost, struct g
 		guess_plane_packing(v, n, PACK_ZIGZAG, begin_cost, g);
 }
 
-/* Leaves in v what the guess's reference, unit and order leave; what begins the column stays in front. */
-static void reduce(const int64_t *from, size_t n, const int64_t *const *refs, const struct guess *g,
-		   int64_t *v)
+/* What is left over from the reference becomes what unit and order leave; what begins the column stays in
+ * front. */
+static void reduce(const struct guess *g, int64_t *v, size_t n)
 {
-	take_reference(from, n, g->ref ? refs[g->ref - 1] : NULL, v);
 	for (size_t i = 0; i < n && g->unit; i++)
 		v[i] /= units[g->unit];
 	if (g->order > 0)
@@ -411,36 +408,103 @@ static size_t begin_cost(const int64_t *v, unsigned order)
 	return cost;
 }
 
-/* The guesses of one reference, by rising order, up to one that leaves nothing to pack; returns how many. */
-static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret)
-{
-	unsigned unit = unit_of(v, n), order = 0;
+/* Numbers that a column is judged by: all of it, or runs from all over. */
+struct look {
+	size_t runs, every, len; /* how many, how far apart they begin, how long they are */
+	size_t skipped;          /* the first of each, which only foretell; 0: as the order wants */
+};
 
-	for (size_t i = 0; i < n && unit; i++)
-		v[i] /= units[unit];
-	for (; order < ORDERS && order < n; order++) {
+static struct look look_at_all(size_t n) { return (struct look){ .runs = 1, .len = n }; }
+
+static struct look look_at_some(size_t n)
+{
+	struct look l = { .runs = LOOKED / COLUMN_RUN,
+			  .len = COLUMN_RUN + ORDERS - 1,
+			  .skipped = ORDERS - 1 };
+
+	l.every = (n - l.len) / (l.runs - 1);
+	return l;
+}
+
+/* The runs, one behind another. */
+static void take_look(const struct look *l, const int64_t *from, const int64_t *ref, int64_t *ret)
+{
+	for (size_t i = 0; i < l->runs; i++)
+		take_reference(from + i * l->every, l->len, ref ? ref + i * l->every : NULL,
+			       ret + i * l->len);
+}
+
+/* From what one order less leaves of them to what this one does. */
+static void differ_again(const struct look *l, int64_t *v, unsigned order)
+{
+	for (size_t i = 0; i < l->runs; i++)
+		differ(v + i * l->len + order - 1, l->len - order + 1);
+}
+
+/* What is to be packed of that, side by side in room when it is not so already; returns how many. */
+static size_t left_of(const struct look *l, const int64_t *v, unsigned order, int64_t *room,
+		      const int64_t **ret)
+{
+	size_t n = l->len - l->skipped;
+
+	*ret = room;
+	if (!l->skipped) {
+		*ret = v + order;
+		return l->len - order;
+	}
+	for (size_t i = 0; i < l->runs; i++)
+		memcpy(room + i * n, v + i * l->len + l->skipped, n * sizeof(*v));
+	return l->runs * n;
+}
+
+/* The guesses of one reference, by rising order, up to one that leaves nothing to pack; returns how many. */
+static size_t guess_orders(const struct look *l, int64_t *v, unsigned ref, struct guess *ret)
+{
+	unsigned unit = unit_of(v, l->runs * l->len), order = 0;
+	int64_t room[LOOKED];
+	const int64_t *left;
+	size_t n;
+
+	reduce(&(struct guess){ .unit = unit }, v, l->runs * l->len);
+	for (; order < ORDERS && order < l->len; order++) {
 		struct guess *g = &ret[order];
 
 		if (order > 0)
-			differ(v + order - 1, n - order + 1);
+			differ_again(l, v, order);
+		n = left_of(l, v, order, room, &left);
 		*g = (struct guess){ .order = order, .ref = ref, .unit = unit, .cost = begin_cost(v, order) };
-		guess_packing(v + order, n - order, g);
+		guess_packing(left, n, g);
 		if (g->packing == PACK_SAME)
 			return order + 1;
 	}
 	return order;
 }
 
+static void try_planes(const struct look *l, const int64_t *from, const int64_t *const *refs, struct guess *g)
+{
+	int64_t v[COLUMN_MAX], room[LOOKED];
+	const int64_t *left;
+	size_t n;
+
+	take_look(l, from, g->ref ? refs[g->ref - 1] : NULL, v);
+	reduce(&(struct guess){ .unit = g->unit }, v, l->runs * l->len);
+	for (unsigned order = 1; order <= g->order; order++)
+		differ_again(l, v, order);
+	n = left_of(l, v, g->order, room, &left);
+	guess_planes(left, n, begin_cost(v, g->order), g);
+}
+
 /* The best of all.  Planes are tried for the two guesses whose bits are fewest: they take long. */
-static struct guess choose(const int64_t *from, size_t n, const int64_t *const *refs, size_t n_refs)
+static struct guess choose_by(const struct look *l, const int64_t *from, const int64_t *const *refs,
+			      size_t n_refs)
 {
 	struct guess guesses[ORDERS * (COLUMN_REFS_MAX + 1)];
 	int64_t v[COLUMN_MAX];
 	size_t found = 0, best[2] = { 0, 0 };
 
 	for (unsigned ref = 0; ref <= n_refs; ref++) {
-		take_reference(from, n, ref ? refs[ref - 1] : NULL, v);
-		found += guess_orders(v, n, ref, guesses + found);
+		take_look(l, from, ref ? refs[ref - 1] : NULL, v);
+		found += guess_orders(l, v, ref, guesses + found);
 		if (guesses[found - 1].packing == PACK_SAME)
 			return guesses[found - 1];
 	}
@@ -451,93 +515,45 @@ static struct guess choose(const int64_t *from, size_t n, const int64_t *const *
 	for (size_t i = 0; i < found; i++)
 		if (i != best[0] && guesses[i].cost < guesses[best[1]].cost)
 			best[1] = i;
-	for (int i = 0; i < 2 && n >= PLANES_LEAST && guesses[best[i]].packing != PACK_SAME; i++) {
-		struct guess *g = &guesses[best[i]];
-
-		reduce(from, n, refs, g, v);
-		guess_planes(v + g->order, n - g->order, begin_cost(v, g->order), g);
-	}
+	for (int i = 0; i < 2 && l->len >= PLANES_LEAST && guesses[best[i]].packing != PACK_SAME; i++)
+		try_planes(l, from, refs, &guesses[best[i]]);
 	return guesses[best[1]].cost < guesses[best[0]].cost ? guesses[best[1]] : guesses[best[0]];
 }
 
-/* ---- habits ---- */
-
-/* Bits that a run in the middle takes, by order. */
-static void widths_of(const int64_t *from, size_t n, const int64_t *ref, unsigned widths[ORDERS])
+/* All of the column as a guess says that came from a part of it; its planes are made right.  False: it does
+ * not fit. */
+static bool fit(const int64_t *from, size_t n, const int64_t *const *refs, struct guess *g)
 {
-	size_t m = n < COLUMN_RUN ? n : COLUMN_RUN, at = (n - m) / 2;
-	int64_t v[COLUMN_RUN];
-
-	take_reference(from + at, m, ref ? ref + at : NULL, v);
-	for (unsigned order = 0; order < ORDERS; order++) {
-		struct limits_of l = limits_of(v + order, m - order);
-
-		widths[order] = bits_of((uint64_t)minus(l.greatest, l.least));
-		differ(v + order, m - order);
-	}
-}
-
-/* Whether no other order has gained on the habit's. */
-static bool widths_agree(const struct column_habit *h, const unsigned widths[ORDERS])
-{
-	for (unsigned i = 0; i < ORDERS; i++)
-		if (widths[i] + 1 + h->widths[h->order] < h->widths[i] + widths[h->order])
-			return false;
-	return true;
-}
-
-/* Whether the habit serves this column as it did the one it comes from. */
-static bool guess_by_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
-			   size_t n_refs, struct guess *ret)
-{
-	unsigned widths[ORDERS];
 	int64_t v[COLUMN_MAX];
-	size_t cost;
+	struct limits_of limits;
+	enum packing packing = g->packing;
+	size_t begin, bits;
 
-	if (!h->left || h->ref > n_refs)
+	take_reference(from, n, g->ref ? refs[g->ref - 1] : NULL, v);
+	if (unit_of(v, n) != g->unit)
 		return false;
-	h->left--;
-	widths_of(from, n, h->ref ? refs[h->ref - 1] : NULL, widths);
-	if (!widths_agree(h, widths))
-		return false;
-	take_reference(from, n, h->ref ? refs[h->ref - 1] : NULL, v);
-	if (unit_of(v, n) != h->unit)
-		return false;
-	*ret = (struct guess){ .order = h->order, .ref = h->ref, .unit = h->unit, .cost = SIZE_MAX };
-	reduce(from, n, refs, ret, v);
-	guess_plane_packing(v + h->order, n - h->order, (enum packing)h->packing, begin_cost(v, h->order),
-			    ret);
-	cost = ret->cost * h->n;
-	return cost < (h->cost + h->cost / HABIT_NEAR) * n && cost > (h->cost - h->cost / HABIT_NEAR) * n;
+	reduce(g, v, n);
+	begin = begin_cost(v, g->order);
+	bits = cost_bits(v + g->order, n - g->order, &limits);
+	g->packing = limits.least == limits.greatest ? PACK_SAME : PACK_BITS;
+	g->cost = begin + (g->packing == PACK_SAME ? varint_len(zigzag(limits.least)) : bits);
+	if (g->packing == PACK_BITS && (packing == PACK_LEAST || packing == PACK_ZIGZAG))
+		guess_plane_packing(v + g->order, n - g->order, packing, begin, g);
+	return g->packing == packing;
 }
 
-/* Bits are quick to try; planes are not. */
-static void take_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
-		       const struct guess *g)
+static struct guess choose(const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
 {
-	*h = (struct column_habit){ .packing = g->packing,
-				    .order = g->order,
-				    .ref = g->ref,
-				    .unit = g->unit,
-				    .cost = g->cost,
-				    .n = n };
-	h->left = g->packing == PACK_LEAST || g->packing == PACK_ZIGZAG ? HABIT_LASTS : 0;
-	widths_of(from, n, g->ref ? refs[g->ref - 1] : NULL, h->widths);
-}
-
-static struct guess choose_by_habit(struct column_habit *h, const int64_t *v, size_t n,
-				    const int64_t *const *refs, size_t n_refs)
-{
+	struct look all = look_at_all(n), some;
 	struct guess g;
 
-	if (n < PLANES_LEAST || !h)
-		return choose(v, n, refs, n_refs);
-	if (guess_by_habit(h, v, n, refs, n_refs, &g))
-		return g;
-	g = choose(v, n, refs, n_refs);
-	if (g.packing != PACK_SAME)
-		take_habit(h, v, n, refs, &g);
-	return g;
+	if (n > LOOK_ALL) {
+		some = look_at_some(n);
+		g = choose_by(&some, v, refs, n_refs);
+		if (fit(v, n, refs, &g))
+			return g;
+	}
+	return choose_by(&all, v, refs, n_refs);
 }
 
 /* ---- columns, written ---- */
@@ -574,8 +590,9 @@ int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *
 	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
 	if (n == 0)
 		return 0;
-	g = choose_by_habit(o->habit, v, n, refs, n_refs);
-	reduce(v, n, refs, &g, left);
+	g = choose(v, n, refs, n_refs);
+	take_reference(v, n, g.ref ? refs[g.ref - 1] : NULL, left);
+	reduce(&g, left, n);
 	err = put_u8(&o->loose, g.packing | g.order << 2 | g.ref << 4 | g.unit << 6);
 	for (unsigned i = 0; i < g.order && err == 0; i++)
 		err = put_zigzag(&o->loose, left[i]);

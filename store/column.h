@@ -34,18 +34,8 @@
 #define COLUMN_RUN      128
 #define COLUMN_REFS_MAX 3
 
-/* What served a column.  Where many alike follow each other, whoever puts them keeps one for each kind: then
- * a column that looks like the one before is not tried in every way again.  Zeroed: nothing yet. */
-struct column_habit {
-	unsigned left; /* columns until all is tried again */
-	unsigned packing, order, ref, unit;
-	unsigned widths[3]; /* bits that some numbers took, by order */
-	size_t cost, n;
-};
-
 struct column_out {
 	struct buf dense, loose;
-	struct column_habit *habit; /* NULL: none */
 };
 
 struct column_in {

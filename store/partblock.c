@@ -57,7 +57,6 @@ int partblock_writer_new(struct partblock_writer **ret)
 	w->strip = NULL;
 	buf_init(&w->out.dense, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->out.loose, PARTBLOCK_BYTES_MAX / 2);
-	w->out.habit = NULL;
 	buf_init(&w->directory, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->packed, PARTBLOCK_BYTES_MAX);
 	err = strip_new(&w->strip);

@@ -10,7 +10,9 @@
 #include "store/strip.h"
 
 enum { FLAG_RARE = 1, FLAG_FIRST_NONE = 2, FLAG_LAST_NONE = 4, FLAG_NONE = 8, FLAGS = 16 };
-#define FORMS_ALL (2 * 9 * STRIP_SUMS)
+#define FORMS_ALL     (2 * 9 * STRIP_SUMS)
+#define STRIP_COLUMNS 21
+#define STRIP_SCALES  3 /* of values, of sums, of their rests */
 
 typedef int64_t column[STRIP_MAX];
 
@@ -29,6 +31,8 @@ struct strip {
 	double some[4 * STRIP_MAX];
 	strip_column_fn watch; /* NULL: nobody does */
 	void *watch_arg;
+	/* what served the strip that was put before */
+	struct scale_habit scales[STRIP_SCALES];
 };
 
 /* A bucket's form says where its first, min, max and sum are (strip.h). */

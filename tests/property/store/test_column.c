@@ -15,7 +15,7 @@
 #include "store/scale.h"
 #include "tests/values.h"
 
-static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 4095, 4096 };
+static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 1024, 1025, 4095, 4096 };
 #define LENGTHS (sizeof(lengths) / sizeof(*lengths))
 
 static uint64_t seed = 4711;
@@ -24,7 +24,6 @@ static void open_out(struct column_out *o)
 {
 	buf_init(&o->dense, 1 << 20);
 	buf_init(&o->loose, 1 << 20);
-	o->habit = NULL;
 }
 
 static void release_out(struct column_out *o)
@@ -60,7 +59,7 @@ static size_t stored_len(const struct column_out *o)
 
 /* ---- integers ---- */
 
-enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, FAMILIES };
+enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, HALVES, FAMILIES };
 
 static int64_t integer(enum family f, size_t i, int64_t before)
 {
@@ -85,6 +84,10 @@ static int64_t integer(enum family f, size_t i, int64_t before)
 		return random_below(&seed, 100) ? k : (int64_t)random_bits(&seed);
 	case RUNS:
 		return k / 500;
+	case HALVES: /* nothing says in the middle what the end will be */
+		return k < 2000   ? 7
+		       : k < 3000 ? before + (int64_t)random_below(&seed, 9)
+				  : (int64_t)random_bits(&seed);
 	default:
 		return (int64_t[]){ INT64_MIN, INT64_MAX, 0, -1, INT64_MIN + 1 }[random_below(&seed, 5)];
 	}
@@ -135,6 +138,26 @@ static void test_integers(void **state)
 			for (size_t i = 0; i < n; i++)
 				ref[2][i] = (int64_t)((uint64_t)v[i] - random_below(&seed, 4) * 1000);
 			check_integers(v, n, refs, 1 + random_below(&seed, 3));
+		}
+}
+
+/* Long columns are judged by some of their numbers: one number wherever it is, that is not like all others,
+ * is no less kept, alone and beside a reference. */
+static void test_one_that_is_odd(void **state)
+{
+	static const enum family families[] = { SAME, LINE, SQUARES, SMALL, TIMES };
+	static const int64_t odd[] = { 1, 500, 1000001, INT64_MAX, INT64_MIN };
+	int64_t v[COLUMN_MAX], ref[COLUMN_MAX];
+	const int64_t *refs[1] = { ref };
+
+	(void)state;
+	for (size_t at = 0; at < 4096; at += 1 + random_below(&seed, 60))
+		for (size_t f = 0; f < 5; f++) {
+			fill(v, 4096, families[f]);
+			memcpy(ref, v, sizeof(v));
+			v[at] = (int64_t)((uint64_t)v[at] + (uint64_t)odd[random_below(&seed, 5)]);
+			check_integers(v, 4096, NULL, 0);
+			assert_true(check_integers(v, 4096, refs, 1) < 400);
 		}
 }
 
@@ -340,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_one_that_is_odd),
 		cmocka_unit_test(test_regular_integers_are_small),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_mixtures),
