@@ -2,10 +2,15 @@
 
 #include <assert.h>
 
+#include "store/distinct.h"
+
+_Static_assert(COLUMN_MAX == DISTINCT_OF_MAX, "a table is of a column");
+
 enum packing { PACK_SAME, PACK_BITS, PACK_LEAST, PACK_ZIGZAG };
 enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 
 #define ORDERS 3
+#define TABLE  3 /* in place of an order */
 #define UNITS  4
 
 /* Below that the planes of a column cost more to describe than they save. */
@@ -20,6 +25,12 @@ enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
 /* Longer columns are judged by so many of their numbers, in runs from all over. */
 #define LOOKED   512
 #define LOOK_ALL 1024
+
+/* A table is not looked for among fewer numbers, nor where they take fewer bits each; and has to save that
+ * part. */
+#define TABLE_LEAST 256
+#define TABLE_BITS  3
+#define TABLE_GAIN  32
 
 static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
 
@@ -581,22 +592,59 @@ static int put_packed(struct column_out *o, const int64_t *v, size_t n, const st
 	}
 }
 
-int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+static int put_guessed(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs,
+		       const struct guess *g)
 {
 	int64_t left[COLUMN_MAX];
+	int err = put_u8(&o->loose, g->packing | g->order << 2 | g->ref << 4 | g->unit << 6);
+
+	take_reference(v, n, g->ref ? refs[g->ref - 1] : NULL, left);
+	reduce(g, left, n);
+	for (unsigned i = 0; i < g->order && err == 0; i++)
+		err = put_zigzag(&o->loose, left[i]);
+	return err < 0 ? err : put_packed(o, left + g->order, n - g->order, g);
+}
+
+/* The different numbers, and which of them each is. */
+struct table {
+	struct distinct of;
+	struct guess numbers, places;
+};
+
+/* Whether a table takes less than that. */
+static bool choose_table(const int64_t *v, size_t n, size_t cost, struct table *ret)
+{
+	if (n < TABLE_LEAST || 8 * cost < TABLE_BITS * n || !distinct_may_be_few(v, n) ||
+	    !distinct_find(v, n, &ret->of))
+		return false;
+	ret->numbers = choose(ret->of.numbers, ret->of.n, NULL, 0);
+	ret->places = choose(ret->of.places, n, NULL, 0);
+	return ret->numbers.cost + ret->places.cost + 3 < cost - cost / TABLE_GAIN;
+}
+
+static int put_table(struct column_out *o, const struct table *t, size_t n)
+{
+	int err = put_u8(&o->loose, TABLE << 2);
+
+	if (err == 0)
+		err = buf_add_varint(&o->loose, t->of.n);
+	if (err == 0)
+		err = put_guessed(o, t->of.numbers, t->of.n, NULL, &t->numbers);
+	return err < 0 ? err : put_guessed(o, t->of.places, n, NULL, &t->places);
+}
+
+int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	struct table table;
 	struct guess g;
-	int err;
 
 	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
 	if (n == 0)
 		return 0;
 	g = choose(v, n, refs, n_refs);
-	take_reference(v, n, g.ref ? refs[g.ref - 1] : NULL, left);
-	reduce(&g, left, n);
-	err = put_u8(&o->loose, g.packing | g.order << 2 | g.ref << 4 | g.unit << 6);
-	for (unsigned i = 0; i < g.order && err == 0; i++)
-		err = put_zigzag(&o->loose, left[i]);
-	return err < 0 ? err : put_packed(o, left + g.order, n - g.order, &g);
+	if (choose_table(v, n, g.cost, &table))
+		return put_table(o, &table, n);
+	return put_guessed(o, v, n, refs, &g);
 }
 
 static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing packing)
@@ -656,20 +704,47 @@ static void skip_packed(struct column_in *in, size_t n, enum packing packing)
 	}
 }
 
-int column_skip(struct column_in *in, size_t n)
+static int skip_plain(struct column_in *in, size_t n, unsigned head)
 {
-	unsigned head, order;
+	unsigned order = head >> 2 & 3;
 
-	if (n == 0)
-		return 0;
-	head = read_u8(&in->loose);
-	order = head >> 2 & 3;
 	if (order >= ORDERS || order >= n)
 		return ERR_CORRUPT;
 	for (unsigned i = 0; i < order; i++)
 		read_varint(&in->loose);
 	skip_packed(in, n - order, (enum packing)(head & 3));
 	return in->loose.bad || in->dense.bad ? ERR_CORRUPT : 0;
+}
+
+/* How many different numbers a table has, of which there are n; 0: it is none that was made. */
+static size_t read_table_len(struct column_in *in, unsigned head, size_t n)
+{
+	uint64_t len = head == TABLE << 2 ? read_varint(&in->loose) : 0;
+
+	return len <= n / 2 ? (size_t)len : 0;
+}
+
+int column_skip(struct column_in *in, size_t n)
+{
+	unsigned head;
+	size_t len;
+	int err;
+
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	if ((head >> 2 & 3) != TABLE)
+		return skip_plain(in, n, head);
+	len = read_table_len(in, head, n);
+	err = len ? skip_plain(in, len, read_u8(&in->loose)) : ERR_CORRUPT;
+	return err < 0 ? err : skip_plain(in, n, read_u8(&in->loose));
+}
+
+const char *column_form(uint8_t head)
+{
+	static const char *const forms[] = { "same", "bits", "least", "zigzag" };
+
+	return (head >> 2 & 3) == TABLE ? "table" : forms[head & 3];
 }
 
 static void add_up(int64_t *v, size_t n)
@@ -680,18 +755,12 @@ static void add_up(int64_t *v, size_t n)
 		v[i] = sum = plus(v[i], sum);
 }
 
-int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
+static int get_plain(struct column_in *in, unsigned head, int64_t *ret, size_t n, const int64_t *const *refs,
+		     size_t n_refs)
 {
-	unsigned head, order, ref, unit;
+	unsigned order = head >> 2 & 3, ref = head >> 4 & 3, unit = head >> 6;
 	int err;
 
-	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
-	if (n == 0)
-		return 0;
-	head = read_u8(&in->loose);
-	order = head >> 2 & 3;
-	ref = head >> 4 & 3;
-	unit = head >> 6;
 	if (order >= ORDERS || order >= n || ref > n_refs)
 		return ERR_CORRUPT;
 	for (unsigned i = 0; i < order; i++)
@@ -708,4 +777,36 @@ int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *cons
 	for (size_t i = 0; i < n && ref; i++)
 		ret[i] = plus(ret[i], refs[ref - 1][i]);
 	return 0;
+}
+
+static int get_table(struct column_in *in, unsigned head, int64_t *ret, size_t n)
+{
+	int64_t numbers[DISTINCT_MAX];
+	size_t len = read_table_len(in, head, n);
+	uint64_t highest = 0;
+	int err = len ? get_plain(in, read_u8(&in->loose), numbers, len, NULL, 0) : ERR_CORRUPT;
+
+	if (err == 0)
+		err = get_plain(in, read_u8(&in->loose), ret, n, NULL, 0);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		highest = (uint64_t)ret[i] > highest ? (uint64_t)ret[i] : highest;
+	if (highest >= len)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < n; i++)
+		ret[i] = numbers[ret[i]];
+	return 0;
+}
+
+int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	unsigned head;
+
+	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	return (head >> 2 & 3) == TABLE ? get_table(in, head, ret, n)
+					: get_plain(in, head, ret, n, refs, n_refs);
 }

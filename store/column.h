@@ -21,6 +21,9 @@
  *   planes loose: u8 how many; u8 of two bits each, four planes a byte, low plane first: 0 dense, 1 loose,
  *          2 one byte for all (loose).  Then each plane: n bytes, one of each number.
  *
+ * or     u8 TABLE << 2; v how many different numbers; a column of these, rising, and one of the place among
+ *        them of each number; neither is such a table
+ *
  * With a unit (0: 1, 1: 1000, 2: 10^6, 3: 10^9) all left over from the reference is divided by it.
  * Sums and differences are modulo 2^64, so every column has a form, never more than 8 n + 16 bytes.
  * Pure; any thread.
@@ -50,6 +53,10 @@ size_t column_cost(const int64_t *v, size_t n);
 
 /* Reads n numbers; the same references.  ERR_CORRUPT for bytes no encoder made, with ret overwritten. */
 int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs);
+
+/* How a column is kept that begins with this byte of the loose stream: "same", "bits", "least", "zigzag" or
+ * "table". */
+const char *column_form(uint8_t head);
 
 /* Passes over them at a fraction of the cost. */
 int column_skip(struct column_in *in, size_t n);

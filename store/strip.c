@@ -72,12 +72,11 @@ static void tell_column(struct coder *c, const struct column_in *from, size_t n,
 
 static int watch_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 {
-	static const char *const packings[] = { "same", "bits", "least", "zigzag" };
 	const struct column_in from = *c->in;
 	int err = column_get(c->in, v, n, c->refs, n_refs);
 
 	if (err == 0)
-		tell_column(c, &from, n, n ? packings[*from.loose.p & 3] : NULL);
+		tell_column(c, &from, n, n ? column_form(*from.loose.p) : NULL);
 	return err;
 }
 

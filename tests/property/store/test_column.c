@@ -59,7 +59,7 @@ static size_t stored_len(const struct column_out *o)
 
 /* ---- integers ---- */
 
-enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, HALVES, FAMILIES };
+enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, HALVES, FEW, FAMILIES };
 
 static int64_t integer(enum family f, size_t i, int64_t before)
 {
@@ -84,6 +84,8 @@ static int64_t integer(enum family f, size_t i, int64_t before)
 		return random_below(&seed, 100) ? k : (int64_t)random_bits(&seed);
 	case RUNS:
 		return k / 500;
+	case FEW: /* come back, in no order, from all over */
+		return (int64_t)((1 + random_below(&seed, 150)) * UINT64_C(0x9e3779b97f4a7c15));
 	case HALVES: /* nothing says in the middle what the end will be */
 		return k < 2000   ? 7
 		       : k < 3000 ? before + (int64_t)random_below(&seed, 9)
@@ -179,6 +181,64 @@ static void test_regular_integers_are_small(void **state)
 	for (size_t i = 0; i < 4096; i++)
 		v[i] = (int64_t)((uint64_t)ref[i] + 5);
 	assert_true(check_integers(v, 4096, refs, 1) <= 3);
+}
+
+/* What comes back is kept once, wherever it lies and whatever of it comes back. */
+static void test_few_numbers_are_small(void **state)
+{
+	int64_t v[COLUMN_MAX], few[COLUMN_MAX / 2];
+	static const size_t counts[] = { 2, 3, 200, 255, 256, 257, 1000 };
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
+		for (size_t i = 0; i < counts[c]; i++)
+			few[i] = (int64_t)random_bits(&seed);
+		few[0] = INT64_MIN;
+		few[1] = INT64_MAX;
+		for (size_t i = 0; i < 4096; i++)
+			v[i] = few[random_below(&seed, counts[c])];
+		assert_true(check_integers(v, 4096, NULL, 0) <
+			    9 * counts[c] + 4096 * (counts[c] > 256 ? 10 : 8) / 7);
+	}
+}
+
+/* A column in bytes, as anybody may have written it; its dense stream is empty. */
+static int read_loose(const uint8_t *bytes, size_t len, size_t n)
+{
+	struct column_in in = { reader_of(span_of(NULL, 0)), reader_of(span_of(bytes, len)) };
+	struct column_in skipped = in;
+	int64_t got[COLUMN_MAX];
+	int err = column_get(&in, got, n, NULL, 0);
+
+	if (err == 0)
+		assert_int_equal(column_skip(&skipped, n), 0);
+	return err;
+}
+
+static void test_tables_that_nobody_made(void **state)
+{
+	/* head 3 << 2; how many; 5 and more by 1 each: order 1, same; places: all are the same */
+	static const uint8_t right[] = { 12, 3, 4, 10, 2, 0, 4 };
+	static const struct {
+		size_t at;
+		uint8_t byte;
+	} wrong[] = {
+		{ 0, 13 }, { 0, 12 | 16 }, { 0, 12 | 64 }, /* a packing, a reference, a unit */
+		{ 1, 0 },  { 1, 5 },                       /* none; more than half of eight */
+		{ 2, 12 }, { 5, 12 },                      /* a table in a table */
+		{ 6, 6 },  { 6, 3 },                       /* places behind the last and before the first */
+	};
+	uint8_t bytes[sizeof(right)];
+
+	(void)state;
+	assert_int_equal(read_loose(right, sizeof(right), 8), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		memcpy(bytes, right, sizeof(right));
+		bytes[wrong[i].at] = wrong[i].byte;
+		assert_int_equal(read_loose(bytes, sizeof(bytes), 8), ERR_CORRUPT);
+	}
+	for (size_t len = 0; len < sizeof(right); len++)
+		assert_int_equal(read_loose(right, len, 8), ERR_CORRUPT);
 }
 
 /* ---- doubles ---- */
@@ -365,6 +425,8 @@ int main(void)
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_one_that_is_odd),
 		cmocka_unit_test(test_regular_integers_are_small),
+		cmocka_unit_test(test_few_numbers_are_small),
+		cmocka_unit_test(test_tables_that_nobody_made),
 		cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_mixtures),
 		cmocka_unit_test(test_numbers_beside),
