@@ -13,8 +13,7 @@ struct coder {
 	unsigned fields; /* that are put, or wanted */
 	bool skip;       /* the columns at hand are not wanted */
 	const int64_t *refs[COLUMN_REFS_MAX];
-	size_t columns; /* that were put, got or passed over */
-	size_t scales;  /* that were chosen */
+	size_t columns; /* that were watched */
 };
 
 int strip_new(struct strip **ret)
@@ -24,7 +23,7 @@ int strip_new(struct strip **ret)
 	if (!s)
 		return ERR_NOMEM;
 	s->watch = NULL;
-	memset(s->scales, 0, sizeof(s->scales));
+	s->values_habit = s->sums_habit = s->rests_habit = (struct scale_habit){ .left = 0 };
 	*ret = s;
 	return 0;
 }
@@ -39,34 +38,36 @@ void strip_watch(struct strip *s, strip_column_fn fn, void *arg)
 	s->watch_arg = arg;
 }
 
-/* The column at hand began where `from` stands. */
+/* The next of the columns, in their order, began where `from` stands. */
 static void tell_column(struct coder *c, const struct column_in *from, size_t n, const char *codec)
 {
-	static const char *const names[STRIP_COLUMNS] = { "start",
-							  "count",
-							  "flags",
-							  "last time",
-							  "first time",
-							  "last step",
-							  "first step",
-							  "least step",
-							  "greatest step",
-							  "form",
-							  "last",
-							  "first",
-							  "min",
-							  "max",
-							  "sum",
-							  "rest of sum",
-							  "nan",
-							  "+inf",
-							  "-inf",
-							  "time of non-finite",
-							  "step of non-finite" };
-	const struct strip_column told = { names[c->columns - 1], n ? codec : "none", n,
+	static const char *const names[] = { "start",
+					     "count",
+					     "flags",
+					     "last time",
+					     "first time",
+					     "last step",
+					     "first step",
+					     "least step",
+					     "greatest step",
+					     "form",
+					     "last",
+					     "first",
+					     "min",
+					     "max",
+					     "sum",
+					     "rest of sum",
+					     "nan",
+					     "+inf",
+					     "-inf",
+					     "time of non-finite",
+					     "step of non-finite" };
+	const struct strip_column told = { names[c->columns % (sizeof(names) / sizeof(*names))],
+					   n ? codec : "none", n,
 					   reader_left(&from->dense) - reader_left(&c->in->dense),
 					   reader_left(&from->loose) - reader_left(&c->in->loose) };
 
+	c->columns++;
 	c->s->watch(c->s->watch_arg, &told);
 }
 
@@ -96,12 +97,8 @@ static int watch_numbers(struct coder *c, struct scale scale, double *v, size_t 
 
 /* ---- both ways ---- */
 
-/* The next of the columns, in their order. */
-static void next_column(struct coder *c) { c->columns++; }
-
 static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 {
-	next_column(c);
 	if (c->skip)
 		return column_skip(c->in, n);
 	if (c->in && c->s->watch)
@@ -111,7 +108,6 @@ static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
 
 static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, int64_t *m)
 {
-	next_column(c);
 	if (c->skip)
 		return numbers_skip(c->in, n);
 	if (c->in && c->s->watch)
@@ -310,9 +306,8 @@ static int code_max(struct coder *c, struct scale scale)
 }
 
 /* All values of a strip, to choose their scale by. */
-static struct scale choose_scale(struct coder *c)
+static struct scale choose_scale(struct strip *s)
 {
-	struct strip *s = c->s;
 	size_t n = s->n;
 
 	memcpy(s->some, s->last, n * sizeof(*s->last));
@@ -324,7 +319,7 @@ static struct scale choose_scale(struct coder *c)
 		if (max_form(s->form[i]) == 2)
 			s->some[n++] = s->max[i];
 	}
-	return scale_choose_alike(s->some, n, &s->scales[c->scales++]);
+	return scale_choose_alike(s->some, n, &s->values_habit);
 }
 
 static int check_forms(const struct strip *s)
@@ -348,7 +343,7 @@ static int code_values(struct coder *c)
 	if (err == 0)
 		err = check_forms(s);
 	if (err == 0 && c->out)
-		scale = choose_scale(c);
+		scale = choose_scale(s);
 	if (err == 0)
 		err = code_scale(c, &scale);
 	if (err == 0)
@@ -361,11 +356,9 @@ static int code_values(struct coder *c)
 }
 
 /* The scale of stored numbers, put or got, when there are any. */
-static int code_scale_of(struct coder *c, const double *v, struct scale *scale)
+static int code_scale_of(struct coder *c, const double *v, struct scale_habit *habit, struct scale *scale)
 {
 	struct strip *s = c->s;
-
-	struct scale_habit *habit = &s->scales[c->scales++];
 
 	*scale = (struct scale){ SCALE_DOUBLE, 0 };
 	if (s->n_stored == 0)
@@ -388,7 +381,7 @@ static int code_sums(struct coder *c)
 	for (size_t i = 0; i < s->n_full; i++)
 		if (sum_form(s->form[i]) == STRIP_ONE || sum_form(s->form[i]) == STRIP_TWO)
 			s->stored[s->n_stored++] = (uint16_t)i;
-	err = code_scale_of(c, s->hi, &scale);
+	err = code_scale_of(c, s->hi, &s->sums_habit, &scale);
 	c->refs[0] = s->ref[0];
 	for (size_t i = 0; i < s->n_stored && !c->skip; i++) {
 		size_t at = s->stored[i];
@@ -403,7 +396,7 @@ static int code_sums(struct coder *c)
 		if (sum_form(s->form[i]) == STRIP_TWO)
 			s->stored[s->n_stored++] = (uint16_t)i;
 	if (err == 0)
-		err = code_scale_of(c, s->lo, &scale);
+		err = code_scale_of(c, s->lo, &s->rests_habit, &scale);
 	return err < 0 ? err : code_stored(c, scale, s->lo, 0);
 }
 

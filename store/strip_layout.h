@@ -10,9 +10,7 @@
 #include "store/strip.h"
 
 enum { FLAG_RARE = 1, FLAG_FIRST_NONE = 2, FLAG_LAST_NONE = 4, FLAG_NONE = 8, FLAGS = 16 };
-#define FORMS_ALL     (2 * 9 * STRIP_SUMS)
-#define STRIP_COLUMNS 21
-#define STRIP_SCALES  3 /* of values, of sums, of their rests */
+#define FORMS_ALL (2 * 9 * STRIP_SUMS)
 
 typedef int64_t column[STRIP_MAX];
 
@@ -31,8 +29,8 @@ struct strip {
 	double some[4 * STRIP_MAX];
 	strip_column_fn watch; /* NULL: nobody does */
 	void *watch_arg;
-	/* what served the strip that was put before */
-	struct scale_habit scales[STRIP_SCALES];
+	/* what served the strip put before: scales of values, of sums, of their rests */
+	struct scale_habit values_habit, sums_habit, rests_habit;
 };
 
 /* A bucket's form says where its first, min, max and sum are (strip.h). */
