@@ -6,6 +6,9 @@
 /* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
 #define LOOSE_GAIN 32
 
+/* Planes are tried for a guess whose bits are no more than that part above the fewest. */
+#define PLANES_NEAR 8
+
 /* Longer columns are judged by so many of their numbers, in runs from all over. */
 #define LOOKED   512
 #define LOOK_ALL 1024
@@ -272,13 +275,26 @@ static void try_planes(const struct look *l, const int64_t *from, const int64_t 
 	guess_planes(left, n, begin_cost(v, g->order), g);
 }
 
-/* The best of all.  Planes are tried for the two guesses whose bits are fewest: they take long. */
+/* The places of the two that cost least; one alone is both. */
+static void two_cheapest(const struct guess *g, size_t n, size_t ret[2])
+{
+	ret[0] = 0;
+	for (size_t i = 1; i < n; i++)
+		if (g[i].cost < g[ret[0]].cost)
+			ret[0] = i;
+	ret[1] = ret[0] == 0 && n > 1 ? 1 : 0;
+	for (size_t i = 0; i < n; i++)
+		if (i != ret[0] && g[i].cost < g[ret[1]].cost)
+			ret[1] = i;
+}
+
+/* The best of all.  Planes take long: they are tried for the two guesses whose bits are fewest. */
 static struct guess choose_by(const struct look *l, const int64_t *from, const int64_t *const *refs,
 			      size_t n_refs)
 {
 	struct guess guesses[ORDERS * (COLUMN_REFS_MAX + 1)];
+	size_t found = 0, best[2], most;
 	int64_t v[COLUMN_MAX];
-	size_t found = 0, best[2] = { 0, 0 };
 
 	for (unsigned ref = 0; ref <= n_refs; ref++) {
 		take_look(l, from, ref ? refs[ref - 1] : NULL, v);
@@ -286,15 +302,11 @@ static struct guess choose_by(const struct look *l, const int64_t *from, const i
 		if (guesses[found - 1].packing == PACK_SAME)
 			return guesses[found - 1];
 	}
-	for (size_t i = 1; i < found; i++)
-		if (guesses[i].cost < guesses[best[0]].cost)
-			best[0] = i;
-	best[1] = best[0] == 0 && found > 1 ? 1 : 0;
-	for (size_t i = 0; i < found; i++)
-		if (i != best[0] && guesses[i].cost < guesses[best[1]].cost)
-			best[1] = i;
-	for (int i = 0; i < 2 && l->len >= PLANES_LEAST && guesses[best[i]].packing != PACK_SAME; i++)
-		try_planes(l, from, refs, &guesses[best[i]]);
+	two_cheapest(guesses, found, best);
+	most = guesses[best[0]].cost + guesses[best[0]].cost / PLANES_NEAR;
+	for (int i = 0; i < 2 && l->len >= PLANES_LEAST; i++)
+		if (guesses[best[i]].cost <= most)
+			try_planes(l, from, refs, &guesses[best[i]]);
 	return guesses[best[1]].cost < guesses[best[0]].cost ? guesses[best[1]] : guesses[best[0]];
 }
 

@@ -1,6 +1,5 @@
 #include "store/distinct.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOTS_BITS 13 /* twice as many as numbers, or more */
@@ -49,15 +48,31 @@ bool distinct_may_be_few(const int64_t *v, size_t n)
 }
 
 struct ranked {
-	int64_t number;
+	uint64_t order; /* of the number, as unsigned numbers are ordered */
 	uint16_t place;
 };
 
-static int compare_ranked(const void *a, const void *b)
+/* By the bytes in which they differ, lowest first. */
+static void sort_ranked(struct ranked *r, size_t n)
 {
-	int64_t x = ((const struct ranked *)a)->number, y = ((const struct ranked *)b)->number;
+	struct ranked room[DISTINCT_MAX];
+	uint64_t differ = 0;
 
-	return (x > y) - (x < y);
+	for (size_t i = 1; i < n; i++)
+		differ |= r[i].order ^ r[0].order;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		uint16_t ends[257] = { 0 };
+
+		if (!(differ >> shift & 255))
+			continue;
+		for (size_t i = 0; i < n; i++)
+			ends[(r[i].order >> shift & 255) + 1]++;
+		for (size_t i = 0; i < 256; i++)
+			ends[i + 1] = (uint16_t)(ends[i + 1] + ends[i]);
+		for (size_t i = 0; i < n; i++)
+			room[ends[r[i].order >> shift & 255]++] = r[i];
+		memcpy(r, room, n * sizeof(*r));
+	}
 }
 
 bool distinct_find(const int64_t *v, size_t n, struct distinct *ret)
@@ -75,11 +90,10 @@ bool distinct_find(const int64_t *v, size_t n, struct distinct *ret)
 		ret->places[i] = (int64_t)place;
 	}
 	for (size_t i = 0; i < s.n; i++)
-		ranked[i] = (struct ranked){ s.numbers[i], (uint16_t)i };
-	if (s.n)
-		qsort(ranked, s.n, sizeof(*ranked), compare_ranked);
+		ranked[i] = (struct ranked){ (uint64_t)s.numbers[i] ^ UINT64_C(1) << 63, (uint16_t)i };
+	sort_ranked(ranked, s.n);
 	for (size_t i = 0; i < s.n; i++) {
-		ret->numbers[i] = ranked[i].number;
+		ret->numbers[i] = s.numbers[ranked[i].place];
 		ranks[ranked[i].place] = (uint16_t)i;
 	}
 	for (size_t i = 0; i < n; i++)
