@@ -175,13 +175,14 @@ static int put_packed(struct column_out *o, const int64_t *v, size_t n, const st
 	}
 }
 
-static int put_guessed(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs,
+/* ref: the one of the guess, or NULL. */
+static int put_guessed(struct column_out *o, const int64_t *v, size_t n, const int64_t *ref,
 		       const struct guess *g)
 {
 	int64_t left[COLUMN_MAX];
 	int err = put_u8(&o->loose, g->packing | g->order << 2 | g->ref << 4 | g->unit << 6);
 
-	take_reference(v, n, g->ref ? refs[g->ref - 1] : NULL, left);
+	take_reference(v, n, ref, left);
 	reduce(g, left, n);
 	for (unsigned i = 0; i < g->order && err == 0; i++)
 		err = put_zigzag(&o->loose, left[i]);
@@ -227,7 +228,7 @@ int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *
 	g = column_guess(v, n, refs, n_refs);
 	if (choose_table(v, n, g.cost, &table))
 		return put_table(o, &table, n);
-	return put_guessed(o, v, n, refs, &g);
+	return put_guessed(o, v, n, g.ref ? refs[g.ref - 1] : NULL, &g);
 }
 
 static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing packing)

@@ -177,6 +177,15 @@ static int give_single(unsigned fields, struct bucket *b)
 	return isfinite(v) ? 0 : ERR_CORRUPT;
 }
 
+/* All of a bucket of one sample, as most are, whose flags agree on whether that has a step. */
+static int give_sample(const struct strip *s, size_t i, struct bucket *b)
+{
+	int64_t step = s->flags[i] ? STEP_NONE : s->last_step[i];
+
+	return isfinite(s->last[i]) ? bucket_start(b, (struct point){ s->last_t[i], step, s->last[i] })
+				    : ERR_CORRUPT;
+}
+
 static void give_rare(const struct strip *s, size_t i, struct bucket_rare *ret)
 {
 	*ret = (struct bucket_rare){ (uint64_t)s->nan[i], (uint64_t)s->pos_inf[i], (uint64_t)s->neg_inf[i],
@@ -237,15 +246,17 @@ struct place {
 static int give_bucket(struct strip *s, const struct place *at, unsigned fields, struct bucket_rare *r,
 		       struct bucket *b)
 {
-	bool rare = s->flags[at->i] & FLAG_RARE;
+	bool rare = s->flags[at->i] & FLAG_RARE, full = is_full(s, at->i);
 	int err;
 
+	if (!full && fields == WANT_ALL && (s->flags[at->i] == 0 || s->flags[at->i] == FLAGS_NO_STEP))
+		return give_sample(s, at->i, b);
 	give_common(s, at->i, fields, b);
 	if (rare && fields & WANT_RARE) {
 		give_rare(s, at->rare, r);
 		b->rare = r;
 	}
-	if (!is_full(s, at->i))
+	if (!full)
 		return give_single(fields, b);
 	err = give_full(s, at->full, fields, rare, b);
 	if (err < 0 || s->count[at->i] == 0)
