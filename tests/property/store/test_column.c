@@ -274,7 +274,8 @@ static void test_doubles(void **state)
 {
 	static const struct scale scales[] = { { SCALE_DECIMAL, 0 },    { SCALE_DECIMAL, 14 },
 					       { SCALE_BINARY, -1074 }, { SCALE_BINARY, 971 },
-					       { SCALE_BINARY, -23 },   { SCALE_DOUBLE, 0 },
+					       { SCALE_BINARY, -23 },   { SCALE_FLOAT, 0 },
+					       { SCALE_DOUBLE, 0 },     { SCALE_FRACTION, 2 },
 					       { SCALE_PRINTED, 7 },    { SCALE_PRINTED, 86400 } };
 	double v[COLUMN_MAX];
 
@@ -286,8 +287,39 @@ static void test_doubles(void **state)
 			for (size_t i = 0; i < n; i++)
 				v[i] = random_value(&seed, (enum value_kind)kind);
 			assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
-			check_numbers(scales[random_below(&seed, 8)], v, n);
+			for (size_t s = 0; s < sizeof(scales) / sizeof(*scales); s++)
+				check_numbers(scales[s], v, n);
 		}
+}
+
+/* What one scale says best: float32 on a line are integers at equal distances, those of any size are not. */
+static void fill_floats(double *v, size_t n, bool line)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = line ? (float)(0.5 + (double)i * (0x1p-10 + 0x1p-22))
+			    : (float)ldexp(1 + (double)random_below(&seed, 1 << 23) * 0x1p-23,
+					   -(int)random_below(&seed, 6));
+}
+
+/* Columns one after another, whose kinds change now and then: what served before is never much worse than
+ * what would be chosen afresh. */
+static void test_choosing_by_habit(void **state)
+{
+	struct scale_habit habit = { .left = 0 };
+	size_t by_habit = 0, afresh = 0;
+	double v[COLUMN_MAX];
+	bool line = false;
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		size_t n = 200 + random_below(&seed, 2000);
+
+		line ^= random_below(&seed, 8) == 0;
+		fill_floats(v, n, line);
+		afresh += check_numbers(scale_choose(v, n), v, n);
+		by_habit += check_numbers(scale_choose_alike(v, n, &habit), v, n);
+	}
+	assert_true(by_habit < afresh + afresh / 50);
 }
 
 /* Kinds mixed: a series that turns to NaN, decimals with a few odd ones among them. */
@@ -428,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_few_numbers_are_small),
 		cmocka_unit_test(test_tables_that_nobody_made),
 		cmocka_unit_test(test_doubles),
+		cmocka_unit_test(test_choosing_by_habit),
 		cmocka_unit_test(test_mixtures),
 		cmocka_unit_test(test_numbers_beside),
 		cmocka_unit_test(test_numbers_beside_are_small),
