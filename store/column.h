@@ -21,6 +21,9 @@
  *   planes loose: u8 how many; u8 of two bits each, four planes a byte, low plane first: 0 dense, 1 loose,
  *          2 one byte for all (loose).  Then each plane: n bytes, one of each number.
  *
+ * or     u8 TABLE << 2; v how many different numbers; a column of these, rising, and one of the place among
+ *        them of each number; neither is such a table
+ *
  * With a unit (0: 1, 1: 1000, 2: 10^6, 3: 10^9) all left over from the reference is divided by it.
  * Sums and differences are modulo 2^64, so every column has a form, never more than 8 n + 16 bytes.
  * Pure; any thread.
@@ -34,18 +37,8 @@
 #define COLUMN_RUN      128
 #define COLUMN_REFS_MAX 3
 
-/* What served a column.  Where many alike follow each other, whoever puts them keeps one for each kind: then
- * a column that looks like the one before is not tried in every way again.  Zeroed: nothing yet. */
-struct column_habit {
-	unsigned left; /* columns until all is tried again */
-	unsigned packing, order, ref, unit;
-	unsigned widths[3]; /* bits that some numbers took, by order */
-	size_t cost, n;
-};
-
 struct column_out {
 	struct buf dense, loose;
-	struct column_habit *habit; /* NULL: none */
 };
 
 struct column_in {
@@ -64,6 +57,10 @@ int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *cons
 
 /* Which of the references the next column is foretold by, counted from 1; 0: by none. */
 unsigned column_reference(struct column_in in);
+
+/* How a column is kept that begins with this byte of the loose stream: "same", "bits", "least", "zigzag" or
+ * "table". */
+const char *column_form(uint8_t head);
 
 /* Passes over them at a fraction of the cost. */
 int column_skip(struct column_in *in, size_t n);

@@ -8,7 +8,7 @@
 #include "store/format.h"
 #include "store/strip.h"
 
-#define LEVEL 9
+#define LEVEL 5
 
 const struct block_want block_want_all = { NULL, 0, INT64_MIN, INT64_MAX, WANT_ALL };
 
@@ -19,9 +19,7 @@ struct head {
 
 struct partblock_writer {
 	size_t n;
-	size_t compared; /* while the block is read back */
 	struct strip *strip;
-	struct partblock_reader *reader;
 	struct column_out out;
 	struct buf directory, packed;
 	struct strip_bucket buckets[PARTBLOCK_BUCKETS_MAX];
@@ -57,15 +55,11 @@ int partblock_writer_new(struct partblock_writer **ret)
 		return ERR_NOMEM;
 	w->n = 0;
 	w->strip = NULL;
-	w->reader = NULL;
 	buf_init(&w->out.dense, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->out.loose, PARTBLOCK_BYTES_MAX / 2);
-	w->out.habit = NULL;
 	buf_init(&w->directory, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->packed, PARTBLOCK_BYTES_MAX);
 	err = strip_new(&w->strip);
-	if (err == 0)
-		err = partblock_reader_new(&w->reader);
 	if (err < 0) {
 		partblock_writer_free(w);
 		return err;
@@ -86,7 +80,6 @@ void partblock_writer_free(struct partblock_writer *w)
 		return;
 	writer_clear(w);
 	strip_free(w->strip);
-	partblock_reader_free(w->reader);
 	buf_release(&w->out.dense);
 	buf_release(&w->out.loose);
 	buf_release(&w->directory);
@@ -188,33 +181,13 @@ static int put_block(struct partblock_writer *w, uint64_t offset, struct buf *ou
 	return err;
 }
 
-static int compare(void *arg, struct block_key key, const struct bucket *b)
-{
-	struct partblock_writer *w = arg;
-	const struct strip_bucket *was = &w->buckets[w->compared];
-
-	if (w->compared++ == w->n)
-		return ERR_CORRUPT;
-	return key.sid == was->key.sid && key.start_ns == was->key.start_ns &&
-		       key.window_ns == was->key.window_ns
-		   ? bucket_differs(b, &was->bucket)
-		   : ERR_CORRUPT;
-}
-
 int partblock_writer_finish(struct partblock_writer *w, uint64_t offset, struct buf *out)
 {
-	size_t at = out->len;
 	int err = put_strips(w);
 
 	assert(w->n > 0);
 	if (err == 0)
 		err = put_block(w, offset, out);
-	w->compared = 0;
-	if (err == 0)
-		err = partblock_read(w->reader, span_of(out->data + at, out->len - at), offset,
-				     &block_want_all, compare, w);
-	if (err == 0 && w->compared != w->n)
-		err = ERR_CORRUPT;
 	writer_clear(w);
 	return err;
 }

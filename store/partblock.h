@@ -38,9 +38,8 @@ void partblock_writer_free(struct partblock_writer *w); /* NULL is fine */
 int partblock_writer_add(struct partblock_writer *w, struct block_key key, const struct bucket *b);
 size_t partblock_writer_count(const struct partblock_writer *w);
 
-/* Appends the block, which will lie at offset, to out, and makes the writer empty again.  The block is
- * read back and compared with what was added: ERR_CORRUPT when they differ, which only an error of
- * this program or of the machine can bring about. */
+/* Appends the block, which will lie at offset, to out, and makes the writer empty again.  What was made is
+ * not read back: that is done once, from the file (partcheck.h). */
 int partblock_writer_finish(struct partblock_writer *w, uint64_t offset, struct buf *out);
 
 /* ---- reading ---- */

@@ -35,6 +35,7 @@ int strip_new(struct strip **ret)
 	s->watch = NULL;
 	s->n_sums = 0;
 	s->wide_sums = false;
+	s->values_habit = s->sums_habit = s->rests_habit = (struct scale_habit){ .left = 0 };
 	*ret = s;
 	return 0;
 }
@@ -98,12 +99,11 @@ static void tell_column(struct coder *c, const struct column_in *from, size_t n,
 
 static int watch_column(struct coder *c, int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
 {
-	static const char *const packings[] = { "same", "bits", "least", "zigzag" };
 	const struct column_in from = *c->in;
 	int err = column_get(c->in, v, n, refs, n_refs);
 
 	if (err == 0)
-		tell_column(c, &from, n, n ? packings[*from.loose.p & 3] : NULL);
+		tell_column(c, &from, n, n ? column_form(*from.loose.p) : NULL);
 	return err;
 }
 
@@ -405,7 +405,7 @@ static struct scale choose_scale(struct strip *s)
 		if (s->max_at[i] == 2)
 			s->some[n++] = s->max[i];
 	}
-	return scale_choose(s->some, n);
+	return scale_choose_alike(s->some, n, &s->values_habit);
 }
 
 /* A form says where a bucket's first, min, max and sum are (strip.h). */
@@ -487,7 +487,7 @@ static int code_values(struct coder *c)
 }
 
 /* The scale of stored numbers, put or got, when there are any. */
-static int code_scale_of(struct coder *c, const double *v, struct scale *scale)
+static int code_scale_of(struct coder *c, const double *v, struct scale_habit *habit, struct scale *scale)
 {
 	struct strip *s = c->s;
 
@@ -497,7 +497,7 @@ static int code_scale_of(struct coder *c, const double *v, struct scale *scale)
 	for (size_t i = 0; i < s->n_stored && c->out; i++)
 		s->some[i] = v[s->stored[i]];
 	if (c->out)
-		*scale = scale_choose(s->some, s->n_stored);
+		*scale = scale_choose_alike(s->some, s->n_stored, habit);
 	return code_scale(c, scale);
 }
 
@@ -522,7 +522,7 @@ static int code_sums(struct coder *c)
 
 	want(c, WANT_SUM);
 	choose_stored(c, s->sum_at, STRIP_ONE, 1);
-	err = code_scale_of(c, s->hi, &scale);
+	err = code_scale_of(c, s->hi, &s->sums_habit, &scale);
 	refer(c, 0, s->ref[1]);
 	if (err == 0 && !c->skip && s->n_stored && (c->out || numbers_reference(*c->in)))
 		foretell_sums(c, scale);
@@ -530,7 +530,7 @@ static int code_sums(struct coder *c)
 		err = code_stored(c, scale, s->hi, 1, NULL);
 	choose_stored(c, s->sum_at, STRIP_TWO, 0);
 	if (err == 0)
-		err = code_scale_of(c, s->lo, &scale);
+		err = code_scale_of(c, s->lo, &s->rests_habit, &scale);
 	return err < 0 ? err : code_stored(c, scale, s->lo, 0, NULL);
 }
 

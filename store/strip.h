@@ -47,9 +47,8 @@ struct strip; /* room for the columns: strip.c */
 int strip_new(struct strip **ret);
 void strip_free(struct strip *s); /* NULL is fine */
 
-/* What a column takes of the two streams, and how it is kept: integers "same", "bits", "least" or "zigzag"
- * (column.h), numbers by their scale: "decimal", "fraction", "printed", "binary", "float32" or "double";
- * "none": it has no items. */
+/* What a column takes of the two streams, and how it is kept: integers as column_form says, numbers by their
+ * scale: "decimal", "fraction", "printed", "binary", "float32" or "double"; "none": it has no items. */
 struct strip_column {
 	const char *name, *codec;
 	size_t n, dense, loose;

@@ -10,7 +10,8 @@
 #include "store/strip.h"
 
 enum { FLAG_RARE = 1, FLAG_FIRST_NONE = 2, FLAG_LAST_NONE = 4, FLAG_NONE = 8, FLAGS = 16 };
-#define FORMS_ALL (2 * 9 * STRIP_SUMS)
+#define FLAGS_NO_STEP (FLAG_FIRST_NONE | FLAG_LAST_NONE | FLAG_NONE)
+#define FORMS_ALL     (2 * 9 * STRIP_SUMS)
 
 typedef int64_t column[STRIP_MAX];
 
@@ -34,6 +35,8 @@ struct strip {
 	bool wide_sums;        /* one of them owns memory */
 	strip_column_fn watch; /* NULL: nobody does */
 	void *watch_arg;
+	/* what served the strip put before: scales of values, of sums, of their rests */
+	struct scale_habit values_habit, sums_habit, rests_habit;
 };
 
 static inline bool is_full(const struct strip *s, size_t i)
