@@ -3,7 +3,8 @@
  *
  * A column is foretold, and what is left over is packed.  It is foretold by nothing, or by another
  * column that the reader has already (a reference), and then by nothing, by the number before, or
- * by the line through the two before.  The encoder tries all of that and keeps the smallest.
+ * by the line through the two before; or it is a table of the different numbers that it has, and of places
+ * in that.  The encoder tries all of that and keeps the smallest, as 512 numbers of a longer column say.
  *
  * The bytes go into two streams: `dense` holds bits that nothing can shorten (packed integers, noisy
  * bytes of floats), `loose` holds what an entropy coder still shortens (headers, exponents).  Whoever
@@ -21,8 +22,8 @@
  *   planes loose: u8 how many; u8 of two bits each, four planes a byte, low plane first: 0 dense, 1 loose,
  *          2 one byte for all (loose).  Then each plane: n bytes, one of each number.
  *
- * or     u8 TABLE << 2; v how many different numbers; a column of these, rising, and one of the place among
- *        them of each number; neither is such a table
+ *   or     u8 3 << 2; v how many different numbers; a column of these, rising, and one of the place among
+ *          them of each number; neither is such a table
  *
  * With a unit (0: 1, 1: 1000, 2: 10^6, 3: 10^9) all left over from the reference is divided by it.
  * Sums and differences are modulo 2^64, so every column has a form, never more than 8 n + 16 bytes.
