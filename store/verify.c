@@ -7,6 +7,7 @@
 #include "store/base/bytes.h"
 #include "store/flush.h"
 #include "store/logblock.h"
+#include "store/logcheck.h"
 #include "store/logs.h"
 #include "store/pages.h"
 #include "store/parts.h"
@@ -35,8 +36,7 @@ struct verify {
 	struct tiercheck_damaged damaged;
 	uint32_t owner; /* run of the row before */
 	bool orphans;   /* it is not there */
-	uint64_t *ends; /* of what was met in log parts, by rid */
-	size_t ends_cap;
+	struct logcheck logs;
 	int troubles;
 };
 
@@ -219,140 +219,6 @@ static int check_log(struct verify *v, struct span key, const struct stored *s)
 	return first + logblock_count(v->block) > next ? ERR_CORRUPT : 0;
 }
 
-/* ---- log parts: every block of the file, what its index says, and that parts follow one another ---- */
-
-struct log_part_walk {
-	struct verify *v;
-	const struct logpart_row *row;
-	struct logpart *part;
-	struct buf room;
-};
-
-static void tell_log_block(const struct log_part_walk *w, const struct logpart_block *b)
-{
-	struct span project = { 0 }, id = { 0 };
-	char text[512], file[LOGPART_FILE_MAX];
-
-	logpart_file(&w->row->id, file);
-	logpart_name(w->part, b->rid, &project, &id);
-	snprintf(text, sizeof(text),
-		 "part %s: run %.*s of project %.*s: a block is damaged, so %llu log records, %llu to %llu, "
-		 "cannot be read",
-		 file, (int)id.len, id.data, (int)project.len, project.data, (unsigned long long)b->count,
-		 (unsigned long long)b->first_seq, (unsigned long long)(b->first_seq + b->count - 1));
-	w->v->troubles++;
-	w->v->fn(w->v->arg, text);
-}
-
-static int check_part_log(struct log_part_walk *w, size_t i)
-{
-	const struct logpart_block *b = logpart_block(w->part, i);
-	struct logblock *block = w->v->block;
-	struct logblock_prefix prefix;
-	struct log_record r;
-	struct stored s;
-	int err = logpart_open_block(w->part, i, &w->room, &s);
-
-	if (err == 0)
-		err = logblock_prefix(s.body, &prefix);
-	if (err == 0 && (prefix.t_min_ns != b->least_ns || prefix.t_max_ns != b->greatest_ns ||
-			 prefix.latest_ns != b->arrived_ns || prefix.levels != b->levels))
-		err = ERR_CORRUPT;
-	if (err == 0)
-		err = logblock_open(block, &s, b->first_seq);
-	for (size_t n = 0; err == 0 && n < logblock_count(block); n++)
-		err = logblock_get(block, n, &r);
-	w->v->counts.log_blocks++;
-	w->v->counts.log_records += err == 0 ? b->count : 0;
-	return err;
-}
-
-static int walk_log_part(struct log_part_walk *w)
-{
-	size_t n = logpart_summary(w->part).blocks;
-	int err = 0;
-
-	buf_init(&w->room, LOGPART_BLOCK_MAX);
-	for (size_t i = 0; i < n && err == 0; i++) {
-		err = check_part_log(w, i);
-		if (err == ERR_CORRUPT || err == ERR_IO) {
-			tell_log_block(w, logpart_block(w->part, i));
-			err = 0;
-		}
-	}
-	buf_release(&w->room);
-	return err;
-}
-
-/* A run's sequences rise from part to part, and then in the database. */
-static int check_order(void *arg, const struct logpart_run *r)
-{
-	struct verify *v = arg;
-	uint64_t database = UINT64_MAX;
-	int64_t deleted_ns;
-	int err = 0;
-
-	if (r->rid >= v->ends_cap) {
-		size_t cap = r->rid + (size_t)1024;
-		uint64_t *all = realloc(v->ends, cap * sizeof(*all));
-
-		if (!all)
-			return ERR_NOMEM;
-		memset(all + v->ends_cap, 0, (cap - v->ends_cap) * sizeof(*all));
-		v->ends = all;
-		v->ends_cap = cap;
-	}
-	if (run_get_deleted(v->txn, r->rid, &deleted_ns) == 0 && !deleted_ns) /* else it may be half gone */
-		err = logs_first_in_database(v->txn, r->rid, &database);
-	if (err == 0 && (r->first_seq < v->ends[r->rid] || r->end_seq > database))
-		err = ERR_CORRUPT;
-	v->ends[r->rid] = r->end_seq;
-	return err;
-}
-
-/* Of a part that cannot be read at all. */
-static int tell_lost_run(void *arg, const struct logpart_run *r)
-{
-	const struct log_part_walk *w = arg;
-	char text[512], file[LOGPART_FILE_MAX];
-	struct run run = { 0 };
-
-	if (run_get(w->v->txn, r->rid, &run) < 0)
-		return 0; /* nobody can ask for it */
-	logpart_file(&w->row->id, file);
-	snprintf(text, sizeof(text),
-		 "part %s: run %s of project %s: the file cannot be read, so %llu log records, %llu to %llu, "
-		 "cannot be read",
-		 file, run.id, run.project, (unsigned long long)(r->end_seq - r->first_seq),
-		 (unsigned long long)r->first_seq, (unsigned long long)(r->end_seq - 1));
-	run_release(&run);
-	w->v->fn(w->v->arg, text);
-	return 0;
-}
-
-static int check_log_part(struct verify *v, struct span key, struct span value)
-{
-	struct logpart_row row;
-	struct log_part_walk w = { .v = v, .row = &row };
-	int err = logpart_row_decode(key, value, &row);
-
-	if (err == 0)
-		err = logpart_row_runs(&row, check_order, v);
-	if (err < 0)
-		return err;
-	err = parts_get_log(v->store->parts, &row, &w.part);
-	if (err == ERR_NOT_FOUND && !logpart_counts(v->store->kv, &row.id))
-		return 0; /* its successor was published while we walk */
-	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND || err == ERR_IO)
-		logpart_row_runs(&row, tell_lost_run, &w);
-	if (err < 0)
-		return err;
-	err = walk_log_part(&w);
-	parts_put_log(v->store->parts, w.part);
-	v->counts.parts++;
-	return err;
-}
-
 /* A deleted run has no name, and a row that lets it be found. */
 static int check_deleted(struct verify *v, const struct run *run)
 {
@@ -481,7 +347,7 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 	case KV_LOG:
 		return check_log(v, key, &s);
 	case KV_LOGPART:
-		return check_log_part(v, key, value);
+		return logcheck_row(&v->logs, key, value);
 	case KV_QUARANTINE:
 		return check_quarantine(v, key, value);
 	default:
@@ -588,8 +454,15 @@ static int walk_all(struct verify *v)
 	}
 	for (int db = 0; db < KV_DBS; db++)
 		v->all += stat.entries[db];
+	v->logs = (struct logcheck){
+		.store = v->store, .txn = v->txn, .block = v->block, .fn = v->fn, .arg = v->arg
+	};
 	for (int db = 0; db < KV_DBS && err == 0; db++)
 		err = walk(v, (enum kv_db)db);
+	v->counts.parts += v->logs.parts;
+	v->counts.log_blocks += v->logs.blocks;
+	v->counts.log_records += v->logs.records;
+	v->troubles += v->logs.troubles;
 	if (err == 0 &&
 	    journal_read(v->txn, &(struct journal_range){ .after = v->state.sealed }, count_entry, v) < 0)
 		tell(v, kv_db_name(KV_JOURNAL), "an entry is damaged or lacks a chunk");
@@ -608,7 +481,7 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 	kv_abort(v.txn);
 	quarantine_release(&v.quarantine);
 	free(v.damaged.numbers);
-	free(v.ends);
+	logcheck_release(&v.logs);
 	logblock_free(v.block);
 	if (err < 0)
 		return err;

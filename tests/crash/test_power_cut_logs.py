@@ -150,7 +150,7 @@ def test_cuts_at_each_step_of_logs():
     recording = Recording()
     changes = collections.Counter(kind_of(recording.operations[cut]) for before, after, _ in recording.moves
                                   for cut in range(before, after))
-    check(changes["logs made"] >= 8 and changes["logs gone"] >= 8, f"hardly anything moved: {changes}")
+    check(changes["logs made"] >= 8 and changes["logs gone"] >= 4, f"hardly anything moved: {changes}")
     moved = {cut for before, after, _ in recording.moves for cut in range(before, after + 8)}
     steps = [cut for cut in range(recording.created, len(recording.operations) + 1) if LONG or cut in moved or cut % 3 == 0]
     bad = cut_tools.bad_images_at(recording, steps, random.Random(33), kills=True, complaints=complaints_in_the_end)
