@@ -3,6 +3,9 @@ import glob
 import json
 import os
 import random
+import shutil
+import subprocess
+import time
 
 import harness
 import test_care as care
@@ -141,6 +144,39 @@ def test_a_damaged_raw_part_is_repaired():
         check_aside(data, name, kept, whole, every, before, lost)
         equal(care.repair(data)[0], 0, "a second time")
         equal(stats(data)["quarantined"], len(lost), "set aside once")
+
+
+def killed_after(delay_s, clock, *arguments):
+    """Runs the program, and kills it unless it ends before; how long it ran."""
+    began = time.monotonic()
+    process = subprocess.Popen([harness.PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=harness.program_environment(**clock.environment))
+    try:
+        process.wait(delay_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return time.monotonic() - began
+
+
+def test_killed_while_it_is_set_aside():
+    """At any moment: in the end it is set aside once, and all else is there once."""
+    clock, damaged, path, whole, _, before = damage(2, *HURTS[1])
+    clock.move(1.1 * DAY)
+    took = killed_after(harness.DEADLINE_S, clock, "compact", "--data", shutil.copytree(damaged, os.path.join(harness.scratch(), "a")))
+    cut = 0
+    for i in range(16):
+        data = shutil.copytree(damaged, os.path.join(harness.scratch(), "data"))
+        for piece in (i / 16, (i * 7 % 16) / 16):
+            killed_after(took * piece, clock, "compact", "--data", data)
+        cut += stats(data)["raw_parts"] == 2
+        ok(clock, "compact", "--data", data)
+        equal((stats(data)["raw_parts"], stats(data)["quarantined"], verify_end(data)[::2]), (1, 2, (0, [])), "in the end")
+        equal((os.listdir(os.path.join(data, "quarantine")), os.listdir(os.path.join(data, "tmp"))), ([os.path.basename(path)], []),
+              "files")
+        equal(len(raw_files(data)), 1, "files in parts/")
+        equal(check_left(data, whole, HURTS[1][1]), before, "what was left before")
+    check(cut > 2, "killed before it was published", cut)
 
 
 def test_a_damaged_raw_part_loses_a_run():
