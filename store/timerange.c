@@ -140,7 +140,7 @@ int view_time_range(struct view *v, uint32_t rid, int64_t *ret_from_ns, int64_t 
 		err = ERR_NOT_FOUND;
 	if (err == 0) {
 		*ret_from_ns = r.from_ns;
-		*ret_to_ns = r.to_ns;
+		*ret_to_ns = window_start(r.to_ns, window_ns); /* blocks and parts tell it to the second */
 	}
 	kv_abort(t);
 	free(r.sids);
