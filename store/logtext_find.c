@@ -315,7 +315,9 @@ int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, 
 	if (err < 0 || !*ret_any)
 		return err;
 	err = logtext_need_segments(x);
-	if (err == 0 && n.n_runs && !n.hard)
+	if (err == 0 && n.n_runs && !n.hard) {
 		err = mark_segments(x, &n);
-	return err < 0 ? err : fit_texts(x, hint, &n, fits);
+		*ret_any = err == 0 && memchr(x->marks, true, x->n_segments);
+	}
+	return err < 0 || !*ret_any ? err : fit_texts(x, hint, &n, fits);
 }
