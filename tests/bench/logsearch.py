@@ -25,6 +25,7 @@ GOALS = {"absent": ("a word that is nowhere", 25), "rare": ("a rare word", 5), "
          "digits alone": ("digits alone", 5), "common": ("a common word, printed", 1.5)}
 RUNS = "/v2/projects/default/runs"
 RECORDS = 30  # read one by one
+TRIES = 3
 SENDERS = 4
 
 
@@ -126,8 +127,8 @@ class Logs:
              "*Ingest*: requests of 256 KiB, one after another, answered when they are durable; the server's CPU until it has "
              "been quiet for half a second, sealing counted. Searches go over HTTP to the end of the answer, all blocks but "
              "the youngest sealed and everything in the page cache; beside them `zstd -dc | rg` on the same bytes, printed "
-             "through a pipe. Ours is one thread, theirs are two processes; the counts of both must be equal. Rows of the "
-             "first table are those of the corpus that comes off worst.")
+             "through a pipe, for words the best of three tries of each. Ours is one thread, theirs are two processes; the counts "
+             "of both must be equal. Rows of the first table are those of the corpus that comes off worst.")
 
     def __init__(self, bench):
         self.bench = bench
@@ -200,6 +201,11 @@ class Logs:
         return {"pattern": pattern, "records": end["records"], "opened": end["read"]["opened_blocks"], "blocks": end["read"]["blocks"],
                 "ms": wall * 1e3, "their_ms": their_wall * 1e3, "cpu_ms": cpu * 1e3, "their_cpu_ms": their_cpu * 1e3}
 
+    def best_pair(self, connection, corpus, word):
+        """Of short searches the best of some tries of each side: what else runs may take longer than they do."""
+        tries = [self.pair(connection, corpus, "grep", word) for _ in range(TRIES)]
+        return tries[0] | {f: min(t[f] for t in tries) for f in ("ms", "their_ms", "cpu_ms", "their_cpu_ms")}
+
     def record(self, connection, corpus):
         """Milliseconds for one record, of another place each time: median."""
         return statistics.median(connection.search(corpus.run, after_seq=corpus.lines * (2 * i + 1) // (2 * RECORDS + 1), limit=1)[1]
@@ -207,7 +213,7 @@ class Logs:
 
     def searches(self, connection, corpus):
         connection.search(corpus.run, grep="zq_absent_word")  # a new server's first
-        found = {kind: self.pair(connection, corpus, "grep", word) for kind, word in corpus.words}
+        found = {kind: self.best_pair(connection, corpus, word) for kind, word in corpus.words}
         found |= {f"regex {i}": self.pair(connection, corpus, "regex", regex) for i, regex in enumerate(REGEXES)}
         return found | {"record": self.record(connection, corpus)}
 
