@@ -113,7 +113,7 @@ static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const
 		return err;
 	run = t->first_run + (size_t)slot * t->count;
 	digits_keep(x->values + run, x->digits + run, t->count, w, fits);
-	*ret_any = memchr(fits, true, t->count);
+	*ret_any = memchr(fits, 1, t->count);
 	return 0;
 }
 
@@ -317,7 +317,7 @@ int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, 
 	err = logtext_need_segments(x);
 	if (err == 0 && n.n_runs && !n.hard) {
 		err = mark_segments(x, &n);
-		*ret_any = err == 0 && memchr(x->marks, true, x->n_segments);
+		*ret_any = err == 0 && memchr(x->marks, 1, x->n_segments);
 	}
 	return err < 0 || !*ret_any ? err : fit_texts(x, hint, &n, fits);
 }
