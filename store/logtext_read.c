@@ -329,7 +329,7 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 	struct template *t = &x->templates[s->template];
 	const uint8_t *at = t->text.data, *end = at + t->text.len, *last = x->bytes.data + x->bytes.len;
 	int err = t->decoded ? 0 : logtext_need_columns(x, t);
-	const struct column *c = &x->columns[t->first_column];
+	const struct column *c;
 	uint8_t *to;
 	size_t run;
 
@@ -338,6 +338,7 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 	if (err < 0)
 		return err;
 	to = out->data + out->len;
+	c = t->slots ? &x->columns[t->first_column] : NULL;
 	run = t->first_run + s->nth; /* known with the columns */
 	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, c++) {
 		copy_piece(to, at, c->before, last);
