@@ -4,10 +4,12 @@
 
 #include "store/base/bytes.h"
 #include "store/base/clock.h"
+#include "store/base/digits.h"
 
 void out_init(struct out *o, const struct api_sink *sink)
 {
 	*o = (struct out){ .sink = sink };
+	out_memo_take(o->memo, 0); /* the place of 0, whose bits are those of an empty memo */
 	buf_init(&o->b, OUT_HOLD_MAX);
 }
 
@@ -63,15 +65,6 @@ void out_bytes(struct out *o, const void *data, size_t n)
 	}
 }
 
-static unsigned count_digits(uint32_t v)
-{
-	static const uint32_t powers[] = { 1,      10,      100,      1000,      10000,
-					   100000, 1000000, 10000000, 100000000, 1000000000 };
-	unsigned n = (32 - (unsigned)__builtin_clz(v | 1)) * 1233 >> 12; /* log10(2) * 4096 */
-
-	return v ? n + (v >= powers[n]) : 1;
-}
-
 /* Writes eight bytes at a time, the last of which may be left over. */
 uint8_t *out_put_u64(uint8_t *p, uint64_t v)
 {
@@ -80,11 +73,11 @@ uint8_t *out_put_u64(uint8_t *p, uint64_t v)
 
 	if (v >= 100000000) {
 		p = out_put_u64(p, v / 100000000);
-		put_le64(p, number_eight((uint32_t)(v % 100000000)));
+		put_le64(p, eight_digits((uint32_t)(v % 100000000)));
 		return p + 8;
 	}
 	n = count_digits((uint32_t)v);
-	put_le64(text, number_eight((uint32_t)v));
+	put_le64(text, eight_digits((uint32_t)v));
 	memcpy(p, text + 8 - n, 8);
 	return p + n;
 }
@@ -112,37 +105,22 @@ void out_i64(struct out *o, int64_t v)
 		out_wrote(o, out_put_i64(p, v));
 }
 
-static const struct out_memo *memo_of(struct out *o, double v)
+void out_memo_take(struct out_memo *m, double v)
 {
-	uint64_t bits = double_bits(v);
-	struct out_memo *m = &o->memo[bits * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OUT_MEMO_BITS)];
-
-	if (m->bits == bits && m->len > 0)
-		return m;
-	m->bits = bits;
-	m->len = number_print(v, m->text);
-	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
-		memcpy(m->text, "-0.0", 4);
-		m->len = 4;
-	}
-	return m;
-}
-
-uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
-{
-	const char *text = isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-	const struct out_memo *m;
-
-	if (!isfinite(v))
-		return (uint8_t *)stpcpy((char *)p, text);
-	m = memo_of(o, v);
-	memcpy(p, m->text, NUMBER_TEXT_MAX);
-	return p + m->len;
+	m->bits = double_bits(v);
+	if (isnan(v))
+		m->len = (size_t)(stpcpy(m->text, "\"NaN\"") - m->text);
+	else if (isinf(v))
+		m->len = (size_t)(stpcpy(m->text, v > 0 ? "\"Infinity\"" : "\"-Infinity\"") - m->text);
+	else if (v == 0 && signbit(v)) /* "-0" is an integer to many readers, and loses its sign there */
+		m->len = (size_t)(stpcpy(m->text, "-0.0") - m->text);
+	else
+		m->len = number_print(v, m->text);
 }
 
 void out_double(struct out *o, double v)
 {
-	uint8_t *p = out_room(o, NUMBER_TEXT_MAX);
+	uint8_t *p = out_room(o, OUT_DOUBLE_BYTES);
 
 	if (p)
 		out_wrote(o, out_put_double(o, p, v));

@@ -31,6 +31,11 @@ static int column_of(struct json_object *columns, const char *name)
 static int columns_find(struct plot_data *p, struct json_object *columns)
 {
 	p->columns = list_length(columns);
+	p->at[FROM] = column_of(columns, "time");
+	p->at[LAST] = column_of(columns, "value");
+	p->samples = p->at[FROM] >= 0 && p->at[LAST] >= 0;
+	if (p->samples)
+		return 0;
 	for (int i = 0; i < PLOT_COLUMNS; i++) {
 		const char *name = column_names[i];
 
@@ -91,6 +96,41 @@ static double x_of(const struct plot_data *p, struct json_object *o)
 	return (double)(t_ns / NS_PER_S) + (double)(t_ns % NS_PER_S) / 1e9;
 }
 
+static struct curve_point sample_point(const struct plot_data *p, struct json_object *row)
+{
+	const char *text = json_object_get_string(item(p, row, LAST));
+	double x = x_of(p, item(p, row, FROM)), v = number_of(item(p, row, LAST));
+
+	return (struct curve_point){ .from = x,
+				     .to = x,
+				     .mean = v,
+				     .min = v,
+				     .max = v,
+				     .first = v,
+				     .last = v,
+				     .count = isfinite(v),
+				     .nan = strcmp(text, "NaN") == 0,
+				     .pos_inf = strcmp(text, "Infinity") == 0,
+				     .neg_inf = strcmp(text, "-Infinity") == 0 };
+}
+
+static struct curve_point window_point(const struct plot_data *p, struct json_object *row)
+{
+	return (struct curve_point){
+		.from = x_of(p, item(p, row, FROM)),
+		.to = x_of(p, item(p, row, TO)),
+		.mean = number_of(item(p, row, MEAN)),
+		.min = number_of(item(p, row, MIN)),
+		.max = number_of(item(p, row, MAX)),
+		.first = number_of(item(p, row, FIRST)),
+		.last = number_of(item(p, row, LAST)),
+		.count = json_object_get_uint64(item(p, row, COUNT)),
+		.nan = json_object_get_uint64(item(p, row, NANS)),
+		.pos_inf = json_object_get_uint64(item(p, row, POS_INFS)),
+		.neg_inf = json_object_get_uint64(item(p, row, NEG_INFS)),
+	};
+}
+
 static int take_row(void *arg, struct span array)
 {
 	struct plot_data *p = arg;
@@ -104,19 +144,7 @@ static int take_row(void *arg, struct span array)
 		json_object_put(row);
 		return ERR_MALFORMED;
 	}
-	err = curve_add(p->curve, (struct curve_point){
-				      .from = x_of(p, item(p, row, FROM)),
-				      .to = x_of(p, item(p, row, TO)),
-				      .mean = number_of(item(p, row, MEAN)),
-				      .min = number_of(item(p, row, MIN)),
-				      .max = number_of(item(p, row, MAX)),
-				      .first = number_of(item(p, row, FIRST)),
-				      .last = number_of(item(p, row, LAST)),
-				      .count = json_object_get_uint64(item(p, row, COUNT)),
-				      .nan = json_object_get_uint64(item(p, row, NANS)),
-				      .pos_inf = json_object_get_uint64(item(p, row, POS_INFS)),
-				      .neg_inf = json_object_get_uint64(item(p, row, NEG_INFS)),
-				  });
+	err = curve_add(p->curve, p->samples ? sample_point(p, row) : window_point(p, row));
 	json_object_put(row);
 	return err;
 }
@@ -160,6 +188,62 @@ int plot_data_read(struct plot_data *p, struct source *s, const char *run, const
 		    curve_gaps(&p->list[i].curve, p->x == CHART_STEP ? 0 : 1.5 * (double)p->every_ms / 1000);
 	rowtext_release(&p->text);
 	return fault_default(f, err);
+}
+
+/* ---- samples for windows ---- */
+
+#define SHORT_WINDOWS 8
+#define SHORT_SAMPLES 4000
+
+static uint64_t samples_in(const struct curve *c)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		n += c->points[i].count + c->points[i].nan + c->points[i].pos_inf + c->points[i].neg_inf;
+	return n;
+}
+
+bool plot_data_is_short(const struct plot_data *d, size_t first)
+{
+	uint64_t windows = 0, samples = 0;
+
+	for (size_t i = first; i < d->n; i++) {
+		if (d->list[i].curve.n > SHORT_WINDOWS)
+			return false;
+		windows += d->list[i].curve.n;
+		samples += samples_in(&d->list[i].curve);
+	}
+	return samples > windows && samples <= SHORT_SAMPLES && d->left_out == 0;
+}
+
+/* Whether they are the same series, and every sample of the windows is there. */
+static bool has_all(const struct plot_data *samples, const struct plot_series *windows, size_t n)
+{
+	bool all = samples->n == n && !samples->partial;
+
+	for (size_t i = 0; i < n && all; i++)
+		all = strcmp(samples->list[i].title, windows[i].title) == 0 &&
+		      samples_in(&samples->list[i].curve) == samples_in(&windows[i].curve);
+	return all;
+}
+
+int plot_data_read_samples(struct plot_data *d, size_t first, struct source *s, const char *path,
+			   struct fault *f)
+{
+	struct plot_data samples = { .x = d->x };
+	int err = plot_data_read(&samples, s, d->run, path, f);
+
+	if (err == 0 && !has_all(&samples, d->list + first, d->n - first))
+		err = 1;
+	for (size_t i = first; i < d->n && err == 0; i++) {
+		struct curve windows = d->list[i].curve;
+
+		d->list[i].curve = samples.list[i - first].curve;
+		samples.list[i - first].curve = windows;
+	}
+	plot_data_release(&samples);
+	return err;
 }
 
 static double start_of(struct json_object *run, const struct plot_series *list, size_t n)

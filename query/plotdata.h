@@ -31,6 +31,7 @@ struct plot_data {
 	const char *run;
 	struct curve *curve; /* NULL: one too many */
 	size_t columns;      /* of its rows */
+	bool samples;        /* they are samples, not windows */
 	int at[11];          /* where each of its columns is */
 };
 
@@ -40,6 +41,13 @@ const char *plot_data_aggs(enum chart_x x);
 /* Asks, and adds the series of the answer; finds their gaps.  In CHART_REL x counts from 1970 until
  * plot_data_count_from. */
 int plot_data_read(struct plot_data *d, struct source *s, const char *run, const char *path, struct fault *f);
+
+/* Whether the series from the `first`th on have so few windows that their samples, if these are still kept,
+ * would tell more; and takes these for them, from an answer of samples=true; 1: they are not all there any
+ * more, and it is as before. */
+bool plot_data_is_short(const struct plot_data *d, size_t first);
+int plot_data_read_samples(struct plot_data *d, size_t first, struct source *s, const char *path,
+			   struct fault *f);
 
 /* Makes x of the series from the `first`th on count from the start of their run (a run of the API), or
  * from their first sample where that is older. */

@@ -21,10 +21,11 @@ static const char help[] =
     "usage: astraml plot RUN... METRIC [--x time|rel|step] [--log-y] [--smooth W] [--since T] [--start T]\n"
     "                    [--end T] [--step A:B] [--label K=V] [--width N] [--height N] [--json]\n"
     "\n"
-    "A chart: the line is the mean of each window (with --x step, as long as samples are kept, of each\n"
-    "step, or range of steps where there are many); the band around it goes from the least to the\n"
-    "greatest sample, so that a spike of one sample shows however far one looks from.  Where windows\n"
-    "are wider than 4 columns the line begins at the very first sample and ends at the very last.\n"
+    "A chart: the line is the mean of each window (as long as samples are kept: where windows are few\n"
+    "of each sample, with --x step of each step, or range of steps where there are many); the band\n"
+    "around it goes from the least to the greatest sample, so that a spike of one sample shows however\n"
+    "far one looks from.  Where windows are wider than 4 columns the line begins at the very first\n"
+    "sample and ends at the very last.\n"
     "x marks samples that are not finite: at the top NaN and Infinity, at the bottom -Infinity.  The\n"
     "line breaks where nothing came for 4 times as long as is usual.  METRIC may hold *, which stands\n"
     "for anything; up to 8 series are drawn, each with its letter and its own kind of line; where\n"
@@ -79,10 +80,35 @@ static bool path_make(struct plot *p, const char *run, const char *metric, struc
 	return verb_steps(path, o->step) && verb_label(path, o->label);
 }
 
+/* A run of a few windows is a lone band, or little more: its samples are drawn one by one.  every_ms is of
+ * the runs before. */
+static int fetch_samples(struct plot *p, const char *run, const char *metric, size_t first, uint64_t every_ms,
+			 struct fault *f)
+{
+	const struct plot_options *o = p->o;
+	struct buf path;
+	int err;
+
+	path_init(&path, p->t);
+	path_add(&path, "/query");
+	path_param(&path, "run", run);
+	path_param(&path, "metric", metric);
+	path_param_since(&path, "start", o->start ? o->start : o->since);
+	path_param_since(&path, "end", o->end);
+	path_param(&path, "samples", "true");
+	verb_label(&path, o->label);
+	err = plot_data_read_samples(&p->data, first, p->s, buf_cstr(&path), f);
+	buf_release(&path);
+	if (err == 0)
+		p->data.every_ms = every_ms;
+	return err < 0 ? err : 0;
+}
+
 static int fetch(struct plot *p, const char *run, const char *metric, struct json_object *about_run,
 		 struct fault *f)
 {
 	struct plot_data *d = &p->data;
+	uint64_t every_ms = d->every_ms;
 	size_t first = d->n;
 	struct buf path;
 	int err;
@@ -90,6 +116,8 @@ static int fetch(struct plot *p, const char *run, const char *metric, struct jso
 	path_make(p, run, metric, &path);
 	err = plot_data_read(d, p->s, run, buf_cstr(&path), f);
 	buf_release(&path);
+	if (err == 0 && d->x != CHART_STEP && !p->o->step && plot_data_is_short(d, first))
+		err = fetch_samples(p, run, metric, first, every_ms, f);
 	if (err == 0 && d->n == first && d->left_out == 0)
 		return fault_set(f, ERR_NOT_FOUND, "metric",
 				 "run %s has no metric %s; `astraml metrics %s` lists what it has", run,
@@ -139,6 +167,8 @@ static void print_width(const struct plot_data *d)
 	duration_print((int64_t)d->every_ms * NS_PER_MS, every);
 	if (d->every_ms)
 		printf("windows of %s", every);
+	else if (d->x != CHART_STEP)
+		printf("each sample by itself");
 	else if (widest > 0)
 		printf("ranges of up to %.0f steps", widest + 1);
 	else

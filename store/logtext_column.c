@@ -164,22 +164,13 @@ static int read_values(struct reader *r, enum column_kind kind, uint64_t *values
 	return set_digits(values, digits, n, width);
 }
 
-/* Eight digits at once, the first one lowest in x. */
-static uint64_t join_digits(uint64_t x)
-{
-	x -= 0x3030303030303030;
-	x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ff;
-	x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffff;
-	return (x * 10000 + (x >> 32)) & 0xffffffff;
-}
-
 static uint64_t number_of(struct span text)
 {
 	uint64_t v = 0;
 	size_t i = 0;
 
 	for (; i + 8 <= text.len; i += 8)
-		v = v * 100000000 + join_digits(get_le64(text.data + i));
+		v = v * 100000000 + join_digits(get_le64(text.data + i) - EIGHT_ZEROS);
 	for (; i < text.len; i++)
 		v = v * 10 + (uint64_t)(text.data[i] - '0');
 	return v;
@@ -261,11 +252,13 @@ static int need_column(struct logtext *x, struct template *t, uint32_t slot)
 int logtext_need_numbers(struct logtext *x, struct template *t, uint32_t slot)
 {
 	int err = need_column(x, t, slot);
-	struct column *c = &x->columns[t->first_column + slot];
-	size_t run = t->first_run + (size_t)slot * t->count;
+	struct column *c;
+	size_t run;
 
-	if (err < 0 || !c->as_text)
+	if (err < 0 || !x->columns[t->first_column + slot].as_text)
 		return err;
+	c = &x->columns[t->first_column + slot];
+	run = t->first_run + (size_t)slot * t->count;
 	for (size_t i = run; i < run + t->count; i++)
 		x->values[i] = number_of(span_of((const uint8_t *)(uintptr_t)x->values[i], x->digits[i]));
 	c->as_text = false;

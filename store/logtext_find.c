@@ -113,7 +113,7 @@ static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const
 		return err;
 	run = t->first_run + (size_t)slot * t->count;
 	digits_keep(x->values + run, x->digits + run, t->count, w, fits);
-	*ret_any = memchr(fits, true, t->count);
+	*ret_any = memchr(fits, 1, t->count);
 	return 0;
 }
 
@@ -315,7 +315,9 @@ int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, 
 	if (err < 0 || !*ret_any)
 		return err;
 	err = logtext_need_segments(x);
-	if (err == 0 && n.n_runs && !n.hard)
+	if (err == 0 && n.n_runs && !n.hard) {
 		err = mark_segments(x, &n);
-	return err < 0 ? err : fit_texts(x, hint, &n, fits);
+		*ret_any = err == 0 && memchr(x->marks, 1, x->n_segments);
+	}
+	return err < 0 || !*ret_any ? err : fit_texts(x, hint, &n, fits);
 }

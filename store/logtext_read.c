@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "store/base/compress.h"
-#include "store/base/number.h"
+#include "store/base/digits.h"
 #include "store/logtext_read.h"
 
 int logtext_new(struct logtext **ret)
@@ -307,7 +307,7 @@ static void put_digits(uint8_t *to, uint64_t v, unsigned digits)
 		to[digits - 1] = (uint8_t)('0' + two % 10);
 		return;
 	}
-	low = number_eight((uint32_t)(v % 100000000));
+	low = eight_digits((uint32_t)(v % 100000000));
 	if (digits <= 8) {
 		put_le64(to, low >> (64 - 8 * digits));
 		return;
@@ -329,7 +329,7 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 	struct template *t = &x->templates[s->template];
 	const uint8_t *at = t->text.data, *end = at + t->text.len, *last = x->bytes.data + x->bytes.len;
 	int err = t->decoded ? 0 : logtext_need_columns(x, t);
-	const struct column *c = &x->columns[t->first_column];
+	const struct column *c;
 	uint8_t *to;
 	size_t run;
 
@@ -338,6 +338,7 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 	if (err < 0)
 		return err;
 	to = out->data + out->len;
+	c = t->slots ? &x->columns[t->first_column] : NULL;
 	run = t->first_run + s->nth; /* known with the columns */
 	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, c++) {
 		copy_piece(to, at, c->before, last);

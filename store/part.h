@@ -67,6 +67,10 @@ int part_bytes(const struct part *p, size_t i, struct buf *room);
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 	      const struct block_want *want, block_fn fn, void *arg);
 
+/* The same as sheets (partblock_sheets). */
+int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+		const struct block_want *want, sheet_fn fn, void *arg);
+
 /* Its runs and series (partindex.h). */
 int part_runs(const struct part *p, part_run_fn fn, void *arg);
 int part_series(const struct part *p, part_series_fn fn, void *arg);

@@ -75,6 +75,14 @@ int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct
 	return err < 0 ? err : partblock_read(r, buf_span(room), p->index.blocks[i].offset, want, fn, arg);
 }
 
+int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+		const struct block_want *want, sheet_fn fn, void *arg)
+{
+	int err = part_bytes(p, i, room);
+
+	return err < 0 ? err : partblock_sheets(r, buf_span(room), p->index.blocks[i].offset, want, fn, arg);
+}
+
 int part_runs(const struct part *p, part_run_fn fn, void *arg) { return partindex_runs(&p->index, fn, arg); }
 
 int part_series(const struct part *p, part_series_fn fn, void *arg)

@@ -1,5 +1,24 @@
 /*
  * csv.c - tables: the columns are metrics, a row is a moment.
+ *
+ * Each cell that is a number, in any column that is nothing else, is a sample.  nan, inf and infinity are
+ * numbers, in any case; empty cells are nothing; "2 MiB" and "0 %" are numbers with a unit, which is that of
+ * the first number of its column.  Other text and other units are left out, and told once per column.
+ *
+ * Rows are RFC 4180: quotes, doubled quotes, line ends in quotes, CRLF, a byte order mark; blanks around a
+ * bare cell do not count, empty lines are passed over.  A row with more or fewer cells than the first one is
+ * refused with its line, so are two columns of one name, NUL bytes and a quote that stays open: a file is
+ * imported whole or not at all.
+ *
+ * The time is --time-column, else the first column with a name of times (csv_table.c), in any case, else the
+ * first column, where dates are in it (a number in it may be anything).  Numbers of nine or more digits count
+ * from 1970 in s, ms, us or ns, by their size.  A column of that name with text that is no date is refused,
+ * and so is any row whose time cannot be read, with its line; --time-column - says that there are no times.
+ * The step is --step-column, else the first column with a name of steps that the first row has an integer or
+ * nothing in; it is no metric then; --step-column - says that there are none.  The text of --label-column (up
+ * to 16 times) is a label of all samples of the row.  A Monitor file of gym begins with #{"t_start": SECONDS,
+ * ...}: with
+ * --comment '#' relative times count from there, and its members are hyperparameters.
  */
 #include <inttypes.h>
 

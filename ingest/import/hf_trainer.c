@@ -4,8 +4,12 @@
  *
  *   {"epoch": 1.0, "loss": 0.69, "learning_rate": 5e-05, "step": 500}
  *
- * It holds no times: a step stands for a second, and the importer chooses when the last one was.
- * Source: transformers/trainer_callback.py, TrainerState.
+ * Every number of a record, but step and epoch, is a sample of the metric of that name at that step; texts,
+ * booleans, nulls, lists and objects are none.  It holds no times: a step stands for a second, and the
+ * greatest one is at --end, else when the file was last changed, as it was when it was first imported (the
+ * run keeps that).  A record whose step is missing, negative or no integer has no second of its own and takes
+ * that of the record before; how many is told.  A document of 256 MiB and more, or nested deeper than 64, is
+ * refused. Source: transformers/trainer_callback.py, TrainerState.
  */
 #include "ingest/import/hf_trainer.h"
 

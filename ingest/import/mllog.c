@@ -6,7 +6,16 @@
  *   :::MLPv0.5.0 MODEL 1541710891.402463675 (file.py:349) K: V
  *
  * A tag may stand anywhere in a line, and several in one.  What is broken says nothing; the search
- * goes on behind its tag, because the output of another rank may have run into it.
+ * goes on behind its tag, because the output of another rank may have run into it.  A record of the second
+ * and the third form ends at the next tag or \r.
+ *
+ * A value that is a JSON number, or bare NaN, Infinity or -Infinity, is a sample of the metric of that key;
+ * text, booleans, null, lists and objects are none.  The step is metadata.step_num, else metadata.epoch_num,
+ * the first of them that is written as an integer (and is above -2^63, which stands for none).  Times
+ * (time_ms, seconds) are converted from their decimal text; digits below a nanosecond are cut.  A time that
+ * is negative, has an exponent or lies after 2261 is none.  Zero is one (some loggers write it); a log record
+ * gets one nanosecond more then, because 0 on the wire asks for the time of receipt.  Keys that cannot be a
+ * metric's name are counted and reported.
  */
 #include "ingest/import/mllog.h"
 

@@ -3,6 +3,27 @@
  *
  * It does not go the way of the other formats, which hash a whole file before they send it: see
  * segment.h for how a file that grew is known again.
+ *
+ * As in TensorBoard each directory that has files with "tfevents" in their names is a run, and all of them
+ * are its samples; its id is its path below the directory that was named, with - for /, or that one's own
+ * name.  A file that is named itself is a run called like the file.  Floats, halves and bfloat16 travel and
+ * are kept as float32, integers over 2^53 are rounded to the nearest double.  The time is the exact value of
+ * the double wall_time, rounded to the nearest nanosecond, a half to even; the step is always there, as
+ * protobuf does not tell 0 from none.
+ *
+ * A run that died at step 900 and went on from step 500 logs these steps twice, behind a SessionLog START in
+ * the same or another file.  TensorBoard hides the first attempt; here every sample is kept, and times tell
+ * them apart.
+ *
+ * A file that ends within a record is still being written: what is before is imported, the exit status is 0,
+ * and a note says so.  A record with a wrong checksum, or with bytes that are no event, ends the import of
+ * that file: what is before it is kept, the place is told, the exit status is 2, other files and runs go on.
+ * The data of records over 16 MiB is passed over unread.
+ *
+ * --follow looks at files once a second; new files and directories are taken in.  A first signal ends it
+ * after a last look, and the runs become finished; a second one ends it at once, which loses nothing.  A
+ * packed file is read again when it is replaced by a longer one; a plain file that becomes shorter, and a run
+ * that is another one, is told once and left alone.
  */
 #include <inttypes.h>
 #include <limits.h>

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "store/base/bytes.h"
-#include "store/base/number.h"
+#include "store/base/digits.h"
 
 static int64_t read_clock(clockid_t id)
 {
@@ -49,7 +49,7 @@ static void civil_from_days(int64_t z, int64_t *ret_y, int *ret_m, int *ret_d)
 /* The last n of eight digits; writes all eight bytes of room. */
 static char *put_digits(char *p, uint32_t v, int n)
 {
-	put_le64((uint8_t *)p, number_eight(v) >> (64 - 8 * n));
+	put_le64((uint8_t *)p, eight_digits(v) >> (64 - 8 * n));
 	return p + n;
 }
 

@@ -25,6 +25,7 @@ GOALS = {"absent": ("a word that is nowhere", 25), "rare": ("a rare word", 5), "
          "digits alone": ("digits alone", 5), "common": ("a common word, printed", 1.5)}
 RUNS = "/v2/projects/default/runs"
 RECORDS = 30  # read one by one
+TRIES = 3
 SENDERS = 4
 
 
@@ -92,7 +93,7 @@ class Connection:
                 raise RuntimeError(f"{path}: the answer ends early: {tail[-300:]}")
             tail = tail[-4096:] + self.buffer[max(0, n - 4096):n]
             size += n
-        return tail.removesuffix(b"\r\n0\r\n\r\n").rstrip().rpartition(b"\n")[2]
+        return tail.removesuffix(b"\r\n0\r\n\r\n").rstrip().rpartition(b"\n")[2].lstrip()  # blanks say: still there
 
     def search(self, run, **parameters):
         """What the last line of the answer says, wall and CPU seconds to its end."""
@@ -126,8 +127,8 @@ class Logs:
              "*Ingest*: requests of 256 KiB, one after another, answered when they are durable; the server's CPU until it has "
              "been quiet for half a second, sealing counted. Searches go over HTTP to the end of the answer, all blocks but "
              "the youngest sealed and everything in the page cache; beside them `zstd -dc | rg` on the same bytes, printed "
-             "through a pipe. Ours is one thread, theirs are two processes; the counts of both must be equal. Rows of the "
-             "first table are those of the corpus that comes off worst.")
+             "through a pipe, for words the best of three tries of each. Ours is one thread, theirs are two processes; the counts "
+             "of both must be equal. Rows of the first table are those of the corpus that comes off worst.")
 
     def __init__(self, bench):
         self.bench = bench
@@ -170,12 +171,13 @@ class Logs:
         settled = server.settle(quiet_s=0.5)
         total, sealer = cpu_s(server.pid) - total, cpu_s(server.pid, "seal") - sealer
         sealed = server.metrics()["astraml_sealed_log_records_total"] - sealed
-        _, _, theirs = timed(lambda: their_output(f"zstd -3 --single-thread -q -f {corpus.path} -o {corpus.path}.zst"), children_s)
+        zstd = f"zstd -3 --single-thread -q -f {corpus.path} -o {corpus.path}.zst"
+        _, _, theirs = timed(lambda: their_output(zstd), children_s)
         return {"settled": settled, "rate": corpus.mb / total, "their_rate": corpus.mb / theirs,
                 "sealing": corpus.mb * sealed / corpus.lines / sealer if sealer else 0}
 
     def memory(self, server, idle):
-        """The most anonymous memory while logs come in as fast as they can, beside a heavy search, over that of a new server."""
+        """The most anonymous memory, over that of a new server, while logs come in as fast as they can beside a search."""
         corpus = self.corpora[0]
         senders = [threading.Thread(target=Connection(server).send, args=(f"memory-{i}", corpus.bodies[i::SENDERS]))
                    for i in range(SENDERS)]
@@ -195,19 +197,26 @@ class Logs:
         flags = "-a --no-unicode" + (" -F" if key == "grep" else "")
         quoted = "'" + theirs.replace("'", "'\\''") + "'"
         end, wall, cpu = connection.search(corpus.run, **{key: pattern})
-        out, their_wall, their_cpu = timed(lambda: their_output(f"zstd -dc {corpus.path}.zst | rg {flags} -e {quoted}"), children_s)
+        command = f"zstd -dc {corpus.path}.zst | rg {flags} -e {quoted}"
+        out, their_wall, their_cpu = timed(lambda: their_output(command), children_s)
         must_hold(connection.server, end["records"], out.count(b"\n"))
-        return {"pattern": pattern, "records": end["records"], "opened": end["read"]["opened_blocks"], "blocks": end["read"]["blocks"],
-                "ms": wall * 1e3, "their_ms": their_wall * 1e3, "cpu_ms": cpu * 1e3, "their_cpu_ms": their_cpu * 1e3}
+        return {"pattern": pattern, "records": end["records"],
+                "opened": end["read"]["opened_blocks"], "blocks": end["read"]["blocks"], "ms": wall * 1e3,
+                "their_ms": their_wall * 1e3, "cpu_ms": cpu * 1e3, "their_cpu_ms": their_cpu * 1e3}
+
+    def best_pair(self, connection, corpus, word):
+        """Of short searches the best of some tries of each side: what else runs may take longer than they do."""
+        tries = [self.pair(connection, corpus, "grep", word) for _ in range(TRIES)]
+        return tries[0] | {f: min(t[f] for t in tries) for f in ("ms", "their_ms", "cpu_ms", "their_cpu_ms")}
 
     def record(self, connection, corpus):
         """Milliseconds for one record, of another place each time: median."""
-        return statistics.median(connection.search(corpus.run, after_seq=corpus.lines * (2 * i + 1) // (2 * RECORDS + 1), limit=1)[1]
-                                 for i in range(RECORDS)) * 1e3
+        places = [corpus.lines * (2 * i + 1) // (2 * RECORDS + 1) for i in range(RECORDS)]
+        return statistics.median(connection.search(corpus.run, after_seq=seq, limit=1)[1] for seq in places) * 1e3
 
     def searches(self, connection, corpus):
         connection.search(corpus.run, grep="zq_absent_word")  # a new server's first
-        found = {kind: self.pair(connection, corpus, "grep", word) for kind, word in corpus.words}
+        found = {kind: self.best_pair(connection, corpus, word) for kind, word in corpus.words}
         found |= {f"regex {i}": self.pair(connection, corpus, "regex", regex) for i, regex in enumerate(REGEXES)}
         return found | {"record": self.record(connection, corpus)}
 
@@ -248,7 +257,8 @@ class Logs:
         slow = self.worst(lambda name: rates(name, "sealing"))
         dear = self.worst(lambda name: [a / b for a, b in zip(rates(name, "rate"), rates(name, "their_rate"))])
         return [reaches(f"sealing logs, {slow}: text a CPU-s", rates(slow, "sealing"), 100, "MB"),
-                at_least(f"logs durable and sealed, {dear}: MB a CPU-s; zstd -3", rates(dear, "rate"), rates(dear, "their_rate"), 0.3)]
+                at_least(f"logs durable and sealed, {dear}: MB a CPU-s; zstd -3", rates(dear, "rate"),
+                         rates(dear, "their_rate"), 0.3)]
 
     def search_goal(self, rounds, kind):
         def times(name, field):
@@ -271,8 +281,9 @@ class Logs:
                     zip(self.regex_means(rounds, name, "their_ms"), self.regex_means(rounds, name, "ms"))]
 
         name = self.worst(ratios)
-        return goal_row(f"search, twelve regexes, {name}, geometric mean: ms; zstd -dc \\| rg", self.regex_means(rounds, name, "ms"),
-                        self.regex_means(rounds, name, "their_ms"), ratios(name), ">= 3 x", lambda ratio: ratio >= 3)
+        ours, theirs = (self.regex_means(rounds, name, field) for field in ("ms", "their_ms"))
+        return goal_row(f"search, twelve regexes, {name}, geometric mean: ms; zstd -dc \\| rg", ours, theirs, ratios(name),
+                        ">= 3 x", lambda ratio: ratio >= 3)
 
     def goals(self, rounds):
         slow = self.worst(lambda name: figures(rounds, name, lambda r: -r["record"]))
@@ -291,20 +302,24 @@ class Logs:
 
             pattern = runs[0]["pattern"].replace("|", "\\|")
             wall, cpu = (statistics.median(run["their_" + f] / max(run[f], 1e-3) for run in runs) for f in ("ms", "cpu_ms"))
-            yield [name, f"`{pattern}`", f"{runs[0]['records']:,}", f"{median('ms'):.1f}", f"{median('their_ms'):.1f}", f"{wall:.1f} x",
-                   f"{median('cpu_ms'):.1f}", f"{median('their_cpu_ms'):.1f}", f"{cpu:.1f} x", f"{runs[0]['opened']}/{runs[0]['blocks']}"]
+            yield [name, f"`{pattern}`", f"{runs[0]['records']:,}", f"{median('ms'):.1f}", f"{median('their_ms'):.1f}",
+                   f"{wall:.1f} x", f"{median('cpu_ms'):.1f}", f"{median('their_cpu_ms'):.1f}", f"{cpu:.1f} x",
+                   f"{runs[0]['opened']}/{runs[0]['blocks']}"]
 
     def details(self, rounds):
         def rates(corpus):
-            return [spread(figures(rounds, corpus.name, lambda r, f=field: r[f]), ".0f") for field in ("rate", "their_rate", "sealing")]
+            return [spread(figures(rounds, corpus.name, lambda r, f=field: r[f]), ".0f")
+                    for field in ("rate", "their_rate", "sealing")]
 
-        sizes = [[c.name, f"{len(c.once) / 1e6:.1f}", f"{c.kept / 1e6:.2f}", f"{len(c.once) / c.kept:.1f}", f"{c.zstd[3] / c.kept:.2f} x",
-                  f"{c.zstd[19] / c.kept:.2f} x", f"{c.mb:.0f}", f"{c.lines:,}", *rates(c)] for c in self.corpora]
+        sizes = [[c.name, f"{len(c.once) / 1e6:.1f}", f"{c.kept / 1e6:.2f}", f"{len(c.once) / c.kept:.1f}",
+                  f"{c.zstd[3] / c.kept:.2f} x", f"{c.zstd[19] / c.kept:.2f} x", f"{c.mb:.0f}", f"{c.lines:,}", *rates(c)]
+                 for c in self.corpora]
         searches = [row for c in self.corpora for row in self.search_rows(rounds, c.name)]
         senders = spread(figures(rounds, "memory", lambda r: r["rate"]), ".0f")
         return table(["corpus", "MB once", "sealed, MB", "times smaller", "than zstd -3", "than zstd -19", "MB repeated", "lines",
                       "ingested and sealed, MB/CPU-s", "zstd -3, MB/CPU-s", "sealing alone, MB/CPU-s"], sizes) + [""] + \
-            table(["corpus", "search", "records", "ms", "zstd \\| rg, ms", "wall", "CPU ms", "theirs", "CPU", "blocks opened"], searches) + \
+            table(["corpus", "search", "records", "ms", "zstd \\| rg, ms", "wall", "CPU ms", "theirs", "CPU",
+                   "blocks opened"], searches) + \
             [f"\nMemory: {SENDERS} connections that send {senders} MB/s, and one search after another for `{HEAVY}`."]
 
     def charts(self, _):

@@ -3,6 +3,10 @@ import glob
 import json
 import os
 import random
+import shutil
+import subprocess
+import threading
+import time
 
 import harness
 import test_care as care
@@ -143,6 +147,39 @@ def test_a_damaged_raw_part_is_repaired():
         equal(stats(data)["quarantined"], len(lost), "set aside once")
 
 
+def killed_after(delay_s, clock, *arguments):
+    """Runs the program, and kills it unless it ends before; how long it ran."""
+    began = time.monotonic()
+    process = subprocess.Popen([harness.PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=harness.program_environment(**clock.environment))
+    try:
+        process.wait(delay_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return time.monotonic() - began
+
+
+def test_killed_while_it_is_set_aside():
+    """At any moment: in the end it is set aside once, and all else is there once."""
+    clock, damaged, path, whole, _, before = damage(2, *HURTS[1])
+    clock.move(1.1 * DAY)
+    took = killed_after(harness.DEADLINE_S, clock, "compact", "--data", shutil.copytree(damaged, os.path.join(harness.scratch(), "a")))
+    cut = 0
+    for i in range(16):
+        data = shutil.copytree(damaged, os.path.join(harness.scratch(), "data"))
+        for piece in (i / 16, (i * 7 % 16) / 16):
+            killed_after(took * piece, clock, "compact", "--data", data)
+        cut += stats(data)["raw_parts"] == 2
+        ok(clock, "compact", "--data", data)
+        equal((stats(data)["raw_parts"], stats(data)["quarantined"], verify_end(data)[::2]), (1, 2, (0, [])), "in the end")
+        equal((os.listdir(os.path.join(data, "quarantine")), os.listdir(os.path.join(data, "tmp"))), ([os.path.basename(path)], []),
+              "files")
+        equal(len(raw_files(data)), 1, "files in parts/")
+        equal(check_left(data, whole, HURTS[1][1]), before, "what was left before")
+    check(cut > 2, "killed before it was published", cut)
+
+
 def test_a_damaged_raw_part_loses_a_run():
     """It is made again without a run that is gone for good, and without what is damaged; nothing is missed of that run."""
     clock, data, path, whole = damage(1, *HURTS[0])[:4]
@@ -155,6 +192,55 @@ def test_a_damaged_raw_part_loses_a_run():
         wait_for(lambda: os.path.basename(path) not in map(os.path.basename, raw_files(data)), "its samples to go")
     equal((verify_end(data)[::2], stats(data)["quarantined"]), ((0, []), 0), "what nobody misses")
     equal(samples(data, "b"), ({"b0": whole["b0"]}, False), "the other run")
+
+
+class Pusher(threading.Thread):
+    """Small requests to a run, one after the other, until it is told to stop."""
+
+    def __init__(self, server, run):
+        super().__init__(daemon=True)
+        self.server, self.run_id, self.ended, self.trouble, self.n = server, run, threading.Event(), None, 0
+        self.start()
+
+    def run(self):
+        try:
+            while not self.ended.is_set():
+                push(self.server, self.run_id, f"m{self.n % 5}", 200, self.n)
+                self.n += 1
+        except Exception as e:
+            self.trouble = e
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+        check(self.trouble is None, self.trouble)
+
+
+def test_readers_and_backups_while_parts_are_merged():
+    """Samples of a run lie in parts that are made anew all the time: whoever reads has all of them, at any moment."""
+    place = harness.scratch()
+    with harness.Server(arguments=SEALS) as server:
+        for run in "ab":
+            server.client().create_run(run)
+        for i in range(12):
+            push(server, "a", f"a{i % 4}", 300, i)
+            wait_for(lambda: stats(server.data)["raw_batches"] + stats(server.data)["journal_batches"] == 0, "sealing")
+        whole = samples(server.data, "a"), windows(server.data, "a")
+        equal((sum(map(len, whole[0][0].values())), whole[0][1], whole[1][1]), (3600, False, False), "all is there")
+        pusher, seen = Pusher(server, "b"), set()
+        for i in range(60):
+            equal(samples(server.data, "a"), whole[0], f"look {i}")
+            seen.add(tuple(map(os.path.basename, raw_files(server.data))))
+            if i % 20 == 10:
+                equal(windows(server.data, "a"), whole[1], f"windows at look {i}")
+                care.ok("backup", os.path.join(place, "copy"), "--data", server.data)  # in place of the one before
+                care.ok("restore", os.path.join(place, "copy"), "--data", os.path.join(place, f"back-{i}"))
+                back = os.path.join(place, f"back-{i}")
+                equal((samples(back, "a"), windows(back, "a")), whole, f"restored at look {i}")
+                equal(verify_end(back)[::2], (0, []), "verify of what was restored")
+        pusher.stop()
+        check(len(seen) > 5 and pusher.n > 30, "parts came and went", len(seen), pusher.n)
+    equal((samples(server.data, "a"), windows(server.data, "a")), whole, "stopped")
 
 
 if __name__ == "__main__":

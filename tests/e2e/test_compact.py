@@ -56,6 +56,33 @@ def imported():
     return data
 
 
+def settled(answer):
+    """Without what moves with the clock."""
+    return {k: v for k, v in json.loads(answer).items() if k != "complete_until"}
+
+
+def test_points_are_as_wide_wherever_windows_lie():
+    """Seven windows are seven points: in memory, in blocks, in parts."""
+    start = 1_600_000_000 // 30 * 30
+    with harness.Server(arguments=("--flush-every", "1000m", "--compact-every", "1000m")) as server:
+        server.client().create_run("r")
+        batch = harness.Batch()
+        ref = batch.series("m")
+        for i in range(7):
+            batch.sample(ref, (start + 30 * i + 29) * harness.NS, float(i))
+        server.client().ingest("r", batch)
+    get = ("get", "r", "m", "--points", "7", "--json", "--data", server.data)
+    young = ok(*get)
+    equal(json.loads(young)["every_ms"], 30_000, "width in memory")
+    ok("compact", "--until", (start - 86400) * 1000, "--data", server.data)
+    stats = json.loads(ok("stats", "--json", "--data", server.data))["store"]
+    equal((stats["flushed_buckets"], stats["parts"]), (7, 0), "buckets in blocks")
+    equal(settled(ok(*get)), settled(young), "in blocks")
+    ok("compact", "--data", server.data)
+    check(len(parts(server.data)) > 1, "parts")
+    equal(settled(ok(*get)), settled(young), "in parts")
+
+
 def test_a_dry_run_tells_tiers():
     """One line for each, however many slots there are."""
     with harness.Server(arguments=("--flush-every", "50ms", "--grace", "1ms", "--compact-every", "1000m")) as server:

@@ -350,9 +350,29 @@ def test_many_series():
     check("484 more" in r.stdout.decode(), r.stdout.decode())
     for line in (text + r.stdout.decode()).splitlines():
         check(len(line) <= 80, line)
+    equal(cli("project", "create", "empty", "--data", s.data).returncode, 0, "project create")
     r = cli("runs", "--data", s.data, "--project", "empty")
-    equal((r.returncode, r.stdout), (0, b""), str(r))
-    check(b"no runs in project empty" in r.stderr and b"astraml push" in r.stderr, r.stderr)
+    equal((r.returncode, r.stdout), (3, b""), str(r))
+    check(b"there is no project empty" in r.stderr and b"first run" in r.stderr, r.stderr)
+
+
+def test_a_run_of_few_windows():
+    """Samples are drawn while they are kept: of a run of one window there is little else to see."""
+    with harness.Server() as s:
+        plot = lambda *runs: cli("plot", *runs, "m", "--x", "rel", "--data", s.data, "--no-color").stdout.decode()
+        for run, n in (("short", 25), ("long", 400)):
+            s.client().create_run(run)
+            batch = harness.Batch()
+            ref = batch.series("m")
+            for i in range(n):
+                batch.sample(ref, 1_700_000_000 * harness.NS + i * harness.NS, float("nan") if i == 7 else 0.9 ** i)
+            s.client().ingest(run, batch)
+        check("each sample by itself" in plot("short") and "24 samples" in plot("short") and "1 NaN" in plot("short"), plot("short"))
+        for runs in (("long",), ("short", "long"), ("long", "short")):
+            check("windows of 30s" in plot(*runs), plot(*runs))
+        sample = plot("short")
+        equal(cli("policy", "set", "raw_keep=0s", "--data", s.data).returncode, 0, "policy")
+        check("windows of 30s" in plot("short") and plot("short") != sample, "without samples", plot("short"))
 
 
 # ---- a server that is none ----

@@ -129,6 +129,55 @@ def test_shuffled_arrival():
     ok("verify", "--data", server.data)
 
 
+def aged_batch(oracle, chance, now_ns, since_ns, sequence):
+    """Of samples of any age, as many of the last days as of all before."""
+    batch = Batch(producer=b"of-all-the-ages!", sequence=sequence)
+    refs = {name: batch.series(name) for name in ("a", "b")}
+    for _ in range(40):
+        days = chance.choice((range(0, (now_ns - since_ns) // DAY, 60), range(0, 80, 20), range(10)))
+        t_ns, name = now_ns - chance.choice(days) * DAY - chance.randrange(60 * NS, DAY // 2), chance.choice("ab")
+        _, step, value = random_sample(chance, 1)
+        batch.sample(refs[name], t_ns, value, step=step)
+        oracle.series.setdefault(name, []).append((t_ns, step, value))
+    return batch
+
+
+def check_ages(oracle, query, what, now_ns):
+    """Each width of the time of which it is kept, whatever came of that time and when."""
+    day = now_ns // DAY * DAY
+    for widths, days in ((("30s", "5m"), 12), (("5m", "1h"), 85), (("1h", "1d"), 690)):
+        oracle.check_windows(query, f"{what}, {days} days", widths, day - days * DAY, day + DAY)
+    oracle.check_windows(query, f"{what}, all", ("1d",))
+
+
+def test_shuffled_arrival_over_the_whole_retention():
+    """Three years, in which every tier but the last is dropped, of samples of any age, every tenth batch sent twice."""
+    chance, oracle, clock, sent = random.Random(33), Oracle("ages"), Clock(-1200 * 86400), []
+    dropped = 0
+    since_ns = clock.now_ns()
+    server = harness.Server(env=clock.environment, arguments=("--compact-every", "1000m"))
+    server.client().create_run("ages")
+    for step in range(6):
+        clock.move(190 * 86400)
+        client, now_ns = server.client(), clock.now_ns()
+        for _ in range(6):
+            sent.append(aged_batch(oracle, chance, now_ns, since_ns, len(sent) + 1))
+            client.ingest("ages", sent[-1])
+            if chance.random() < 0.1 or len(sent) % 10 == 5:
+                equal(client.ingest("ages", chance.choice(sent[-50:])).duplicate, True, "sent twice")
+        check_ages(oracle, over_http(client), f"step {step}, served", now_ns)
+        server.stop()
+        for until in (now_ns - chance.randrange(100) * DAY, now_ns):
+            report = ok("compact", "--json", "--until", until // 1_000_000, "--data", server.data, env=clock.environment)
+            dropped += json.loads(report)["dropped"]
+            check_ages(oracle, from_directory(server.data), f"step {step}, compacted", now_ns)
+        oracle.check_totals(metrics_of("ages", server.data), f"step {step}")
+        server.start()
+    server.stop()
+    check(dropped > 50, "parts past their time", dropped)
+    ok("verify", "--data", server.data, env=clock.environment)
+
+
 def real_values():
     """Of two sensors, in the order in which they were recorded."""
     found = {}

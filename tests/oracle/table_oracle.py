@@ -1,6 +1,6 @@
 """What an import of a CSV file must leave behind, computed from the original bytes.
 
-Written from `astraml import csv --help` and ingest/import/README.md with Python's csv, datetime and
+Written from `astraml import csv --help` and the head of ingest/import/csv.c with Python's csv, datetime and
 decimal, sharing nothing with the program: samples() gives (metric, labels, time ns, step, value).
 """
 
