@@ -10,7 +10,7 @@
 #include "store/file.h"
 #include "store/rawmake.h"
 
-#define OPEN_MAX 64
+#define OPEN_MAX 128 /* a search may hold LOGPINS_MAX of them */
 
 struct handle {
 	void *file;          /* NULL: free */

@@ -1,5 +1,5 @@
 """kill -9 at random moments of compaction, while days become parts, these coarser ones, and what is past its time
-goes: nothing is lost or counted twice, and the next compaction ends what was begun."""
+goes, and logs go into parts: nothing is lost or counted twice, and the next compaction ends what was begun."""
 import glob
 import json
 import os
@@ -25,7 +25,9 @@ def answers(data, clock):
         answer = json.loads(r.stdout)
         answer.pop("complete_until", None)
         return answer
-    return ask("get", "r", "*", "--every", "1d", "--agg", AGGS), ask("metrics", "r")
+    log = harness.cli("logs", "r", "--raw", "--data", data, env=clock.environment)
+    equal(log.returncode, 0, log.stderr)
+    return ask("get", "r", "*", "--every", "1d", "--agg", AGGS), ask("metrics", "r"), log.stdout
 
 
 def send(server, chance, n):
@@ -36,6 +38,7 @@ def send(server, chance, n):
         for i in range(300):
             t = OLD + chance.randrange(DAYS * 86400) * NS
             batch.sample(chance.choice(refs), t, chance.choice((chance.gauss(0, 1), float("nan"), 1e300)), step=i)
+            batch.log(b"%d: %s\n" % (i, chance.randbytes(chance.randrange(60)).hex().encode()), t_ns=t)
         client.ingest("r", batch)
 
 
@@ -58,6 +61,7 @@ def test_kill_while_compacting():
     chance, clock, killed = random.Random(23), harness.Clock(), 0
     server = harness.Server(env=clock.environment, arguments=("--compact-every", "100m"))
     server.client().create_run("r")
+    equal(harness.cli("policy", "set", "log_keep=forever", "--data", server.data).returncode, 0)
     for round_ in range(ROUNDS):
         send(server, chance, 4)
         server.stop()
@@ -75,7 +79,8 @@ def test_kill_while_compacting():
     equal(verify.returncode, 0, f"verify: {verify.stdout} {verify.stderr}")
     stats = json.loads(harness.cli("stats", "--json", "--data", server.data, env=clock.environment).stdout)["store"]
     files = glob.glob(os.path.join(server.data, "parts", "*"))
-    equal((len(files), stats["flushed_buckets"]), (stats["parts"], 0), "files, blocks left")
+    equal((len(files), stats["flushed_buckets"], stats["log_blocks"]), (stats["parts"] + stats["log_parts"], 0, 0), "files, blocks left")
+    check(stats["log_part_records"] == ROUNDS * 1200, "log records in parts:", stats["log_part_records"])
     check(killed >= ROUNDS // 4, "killed only", killed)
     harness.diagnostics(f"{killed} kills")
 
