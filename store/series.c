@@ -219,7 +219,9 @@ static int table_clear(struct sid_table *t, size_t mask)
 	if (!slots)
 		return ERR_NOMEM;
 	free(t->slots);
-	*t = (struct sid_table){ slots, mask, 0 };
+	t->slots = slots;
+	t->mask = mask;
+	t->used = 0;
 	return 0;
 }
 
