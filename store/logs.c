@@ -180,7 +180,7 @@ static int tell_record(struct walk *w, size_t at, enum log_fit fit)
 {
 	struct log_record r;
 	bool textless = w->range->textless || (w->range->textless_fits && fit == LOG_FIT_SURE);
-	int err = (textless ? logblock_get_row : logblock_get)(w->desk->block, at, &r);
+	int err = textless ? logblock_get_row(w->desk->block, at, &r) : logblock_get(w->desk->block, at, &r);
 
 	if (err < 0)
 		return err;
