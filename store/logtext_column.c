@@ -46,7 +46,7 @@ static int read_places(struct logtext *x, struct span places, size_t *ret_runs)
 
 static int reserve_runs(struct logtext *x, size_t n)
 {
-	size_t values = x->runs_cap, digits = x->runs_cap;
+	size_t values = x->runs_cap, digits = values;
 	int err = logtext_reserve(&x->values, &values, n, sizeof *x->values);
 
 	if (err == 0)
