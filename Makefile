@@ -72,7 +72,7 @@ $(B)/gen/%.c.o: $(B)/gen/%.c
 	$(call say,CC,$<)$(CC) $(C_FLAGS) -w -MMD -MP -c -o $@ $<
 
 # Loops over columns gain from vectors.
-$(B)/store/column.c.o $(B)/store/scale.c.o $(B)/store/strip.c.o $(B)/store/strip_bucket.c.o: C_FLAGS += -O3
+$(addprefix $(B)/store/,column.c.o column_guess.c.o digits.c.o logtext_column.c.o scale.c.o strip.c.o strip_bucket.c.o strip_sheet.c.o): C_FLAGS += -O3
 # rounding is an instruction where nobody asks for errno
 $(B)/store/scale.c.o: C_FLAGS += -fno-math-errno
 

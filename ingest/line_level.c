@@ -2,7 +2,9 @@
 
 #include "ingest/line_chars.h"
 
-#define LEVEL_NEAR 4 /* words among which a level is looked for */
+#define LEVEL_NEAR    4   /* words among which a level is looked for */
+#define PLAIN_REACH   96  /* bytes of a line without a time that are looked at */
+#define WARNING_REACH 256 /* for one of Python's warnings */
 
 /* Where the search stands. */
 struct scan {
@@ -147,14 +149,15 @@ enum level level_of_library(struct span line)
 	return LEVEL_NONE;
 }
 
-/* "train.py:12: UserWarning: text", as Python's warnings are shown. */
+/* "train.py:12: UserWarning: text", as Python's warnings are shown; paths may be long. */
 static enum level warning_level(struct span line)
 {
-	const uint8_t *at = memmem(line.data, line.len, "Warning: ", 9), *word = at;
+	size_t reach = line.len < WARNING_REACH ? line.len : WARNING_REACH;
+	const uint8_t *at = memmem(line.data, reach, "Warning: ", 9), *word = at;
 
 	while (word && word > line.data && is_word(word[-1]))
 		word--;
-	return word && word - line.data > 3 && word < at && *word >= 'A' && *word <= 'Z' && word[-1] == ' ' &&
+	return word && word - line.data > 3 && *word >= 'A' && *word <= 'Z' && word[-1] == ' ' &&
 		       word[-2] == ':' && is_digit(word[-3]) &&
 		       !memchr(line.data, ' ', (size_t)(word - 1 - line.data))
 		   ? LEVEL_WARN
@@ -189,10 +192,38 @@ static enum level first_word_level(struct span line)
 	return word.data == line.data && (sign || blank) ? word_level(word) : LEVEL_NONE;
 }
 
-/* Without colours, and what srun and PyTorch put before lines: "3: ", "[rank3]: ". */
+static bool begins_with(struct span line, const char *what)
+{
+	size_t n = strlen(what);
+
+	return line.len >= n && memcmp(line.data, what, n) == 0;
+}
+
+/* "srun: error: node3: task 24: Killed": Slurm's own words, which are small. */
+static enum level slurm_level(struct span line)
+{
+	static const char *const names[] = { "srun: ", "slurmstepd: ", "sbatch: ", "salloc: " };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!begins_with(line, names[i]))
+			continue;
+		line = span_of(line.data + strlen(names[i]), line.len - strlen(names[i]));
+		return begins_with(line, "error: ")     ? LEVEL_ERROR
+		       : begins_with(line, "warning: ") ? LEVEL_WARN
+							: LEVEL_NONE;
+	}
+	return LEVEL_NONE;
+}
+
+/* Without colours, and what srun and PyTorch put before lines: "3: ", " 3: ", "[rank3]: ". */
 static struct span without_labels(struct span line)
 {
 	const uint8_t *p = line.data, *end = line.data + line.len, *before = NULL;
+
+	while (p < end && *p == ' ')
+		p++;
+	if (p == end || !is_digit(*p))
+		p = line.data;
 
 	while (p != before) {
 		const uint8_t *at = p;
@@ -217,8 +248,9 @@ static struct span without_labels(struct span line)
 enum level level_of_plain(struct span line)
 {
 	enum level level = level_of_priority(line);
+	struct span whole = without_labels(line);
 
-	line = without_labels(line);
+	line = span_of(whole.data, whole.len < PLAIN_REACH ? whole.len : PLAIN_REACH);
 	if (level == LEVEL_NONE)
 		level = cpp_level(line);
 	if (level == LEVEL_NONE)
@@ -226,6 +258,8 @@ enum level level_of_plain(struct span line)
 	if (level == LEVEL_NONE)
 		level = first_word_level(line);
 	if (level == LEVEL_NONE)
-		level = warning_level(line);
+		level = slurm_level(line);
+	if (level == LEVEL_NONE)
+		level = warning_level(whole);
 	return level == LEVEL_NONE ? level_of_library(line) : level;
 }

@@ -8,6 +8,7 @@
  *   WARNING:root:...  [INFO] ...  [HCTR][12:06:29][INFO]: ...    or at the start, set off
  *   host:17:93 [3] NCCL WARN ...                                 what follows NCCL, or UCX
  *   train.py:12: UserWarning: ...                                Python's warnings
+ *   srun: error: ...                                             Slurm's
  *   2025/03/06 12:06:29 [error] ...  <11>Mar  6 12:06:29 ...     nginx, syslog's priority
  *
  * A wrong level is worse than none.  So words are levels in capitals only (but in brackets behind a

@@ -406,5 +406,5 @@ void line_time_find(struct span line, const struct year_rule *years, struct line
 			ret->level = level_of_library(span_of(line.data, reach));
 		return;
 	}
-	ret->level = level_of_plain(span_of(line.data, reach));
+	ret->level = level_of_plain(line);
 }

@@ -15,13 +15,15 @@ unsigned agg_fields(enum agg a)
 		return WANT_COUNT;
 	case AGG_SUM:
 	case AGG_MEAN:
-		return WANT_VALUES | WANT_SUM;
+		return WANT_SUM;
 	case AGG_MIN:
+		return WANT_MIN;
 	case AGG_MAX:
-		return WANT_VALUES;
+		return WANT_MAX;
 	case AGG_FIRST:
+		return WANT_FIRST | WANT_TIMES | WANT_STEPS;
 	case AGG_LAST:
-		return WANT_VALUES | WANT_TIMES | WANT_STEPS;
+		return WANT_LAST | WANT_TIMES | WANT_STEPS;
 	case AGG_FIRST_TIME:
 	case AGG_LAST_TIME:
 	case AGG_FIRST_STEP:
@@ -250,6 +252,23 @@ bool ask_wants(const struct ask *a, const struct series_name *name)
 		}
 	}
 	return hit || !any;
+}
+
+size_t ask_metrics(const struct ask *a, struct span *ret)
+{
+	const struct params *p = a->params;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct span value = p->list[i].value;
+
+		if (!span_is(p->list[i].name, "metric"))
+			continue;
+		if (n == ASK_METRICS_MAX || (value.len && memchr(value.data, '*', value.len)))
+			return 0;
+		ret[n++] = value;
+	}
+	return n;
 }
 
 bool ask_wants_step(const struct ask *a, int64_t step)

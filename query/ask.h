@@ -83,6 +83,11 @@ int ask_parse(const struct params *p, int64_t now_ns, struct ask *ret, struct fa
  * is empty; the same K twice: either value). */
 bool ask_wants(const struct ask *a, const struct series_name *name);
 
+/* The metrics that are asked for, when all of these are said without a '*'; else 0.  Borrowed from the
+ * request; ret has room for ASK_METRICS_MAX. */
+#define ASK_METRICS_MAX 64
+size_t ask_metrics(const struct ask *a, struct span *ret);
+
 /* Whether a window with this step (STEP_NONE: with none) is in the answer. */
 bool ask_wants_step(const struct ask *a, int64_t step);
 

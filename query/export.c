@@ -45,7 +45,8 @@ struct export
 			     run's */
 	bool windows;     /* windows are asked for, of all time */
 	uint64_t buckets, samples, records;
-	size_t sliced; /* records of this slice */
+	size_t sliced;         /* records of this slice */
+	struct log_desk *desk; /* of its records */
 	bool partial;
 };
 
@@ -268,9 +269,11 @@ static int export_record(void *arg, const struct log_record *r)
 /* 1: there is more. */
 static int export_slice(struct export *e)
 {
-	struct log_range range = {
-		.from_seq = e->from_seq, .to_seq = e->to_seq, .from_ns = INT64_MIN, .to_ns = INT64_MAX
-	};
+	struct log_range range = { .from_seq = e->from_seq,
+				   .to_seq = e->to_seq,
+				   .from_ns = INT64_MIN,
+				   .to_ns = INT64_MAX,
+				   .desk = e->desk };
 	struct view *v;
 	int more;
 
@@ -352,10 +355,13 @@ int handle_export(struct ctx *c)
 	e.o.hold = true;
 	picked_init(&e.picked);
 	if (err == 0)
+		err = fault_default(c->f, log_desk_new(&e.desk));
+	if (err == 0)
 		err = plan(&e);
 	if (err == 0)
 		err = export_all(&e);
 	run_release(&e.run);
 	picked_release(&e.picked);
+	log_desk_free(e.desk);
 	return ctx_finish(&e.o, err);
 }

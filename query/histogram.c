@@ -197,9 +197,10 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 				   .least = h->ask->least,
 				   .hint = log_ask_hint(h->ask),
 				   .textless = !h->ask->grep.len && !h->ask->pattern,
+				   .textless_fits = !h->ask->grep.len || !h->ask->pattern,
 				   .block = block,
 				   .passed = note_passed };
-	int more = 1;
+	int more = log_desk_new(&range.desk) < 0 ? ERR_NOMEM : 1;
 
 	h->from_seq = 1;
 	while (more == 1 && h->err == 0 && h->from_seq < h->end_seq) {
@@ -213,6 +214,7 @@ static int read_all(struct histogram *h, struct ctx *c, uint32_t rid,
 		more = view_logs(v, rid, &range, count_record, h, ret_partial);
 		view_close(v);
 	}
+	log_desk_free(range.desk);
 	return h->err < 0 ? h->err : more < 0 ? more : 0;
 }
 
@@ -317,8 +319,8 @@ static int width_parse(const struct params *p, int64_t *ret_every_ns, uint64_t *
 
 int handle_histogram(struct ctx *c)
 {
-	static const char *const known[] = { "start", "end",   "level", "stream", "rank",
-					     "grep",  "regex", "every", "points", NULL };
+	static const char *const known[] = { "start", "end",   "level",  "stream", "rank",        "grep",
+					     "regex", "every", "points", "attr.",  "ignore_case", NULL };
 	struct log_ask ask;
 	struct histogram h = { .ask = &ask, .f = c->f };
 	uint64_t points = 0;
@@ -326,7 +328,7 @@ int handle_histogram(struct ctx *c)
 	uint32_t rid = 0;
 	int err = log_ask_parse_known(c->rq->query, known, clock_now_ns(), &ask, c->f);
 
-	h.by_prefix = !ask.has_rank && !ask.has_stream && ask.grep.len == 0 && !ask.pattern;
+	h.by_prefix = !ask.has_rank && !ask.has_stream && ask.grep.len == 0 && !ask.pattern && !ask.has_attrs;
 	if (err == 0)
 		err = width_parse(&ask.params, &h.every_ns, &points, c->f);
 	if (err == 0)

@@ -1,5 +1,6 @@
 #include "query/logask.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "query/shape.h"
@@ -79,7 +80,95 @@ const struct log_hint *log_ask_hint(const struct log_ask *a)
 	return log_hint_is_empty(&a->hint) ? NULL : &a->hint;
 }
 
+/* ---- attributes ---- */
+
+/* True: it is the name of a parameter attr.KEY. */
+static bool attr_name(struct span name, struct span *ret_key)
+{
+	if (name.len <= 5 || memcmp(name.data, "attr.", 5) != 0)
+		return false;
+	*ret_key = span_of(name.data + 5, name.len - 5);
+	return true;
+}
+
+/* Each attr.KEY that was given; one the record has not is empty, as a label is. */
+static bool attrs_wanted(const struct log_ask *a, const struct log_record *r)
+{
+	for (size_t i = 0; i < a->params.n; i++) {
+		struct span key, value = { 0 };
+
+		if (!attr_name(a->params.list[i].name, &key))
+			continue;
+		for (size_t k = 0; k < r->n_attrs; k++)
+			if (span_equal(r->attrs[k].key, key))
+				value = r->attrs[k].value;
+		if (!span_equal(value, a->params.list[i].value))
+			return false;
+	}
+	return true;
+}
+
 /* ---- the request ---- */
+
+/* "(?i)" and the expression, or the words with all that means something in one escaped. */
+static int caseless_add(struct buf *b, struct span s, bool words)
+{
+	int err = buf_addstr(b, "(?i)");
+
+	for (size_t i = 0; i < s.len && err == 0; i++) {
+		if (words && s.data[i] < 0x80 && !isalnum(s.data[i]))
+			err = buf_addstr(b, "\\");
+		if (err == 0)
+			err = buf_add(b, &s.data[i], 1);
+	}
+	return err;
+}
+
+static int caseless_pattern(struct log_ask *a, struct span s, bool words, struct fault *f)
+{
+	struct buf b;
+	int err;
+
+	buf_init(&b, 2 * PATTERN_BYTES_MAX);
+	err = caseless_add(&b, s, words);
+	if (err == 0)
+		err = pattern_new(buf_span(&b), &a->pattern, f);
+	else
+		err = fault_set(f, ERR_REFUSED, words ? "grep" : "regex",
+				"what is looked for has %zu bytes; without regard to case at most %d are",
+				s.len, PATTERN_BYTES_MAX);
+	if (err == 0)
+		hint_from_regex(a, buf_span(&b));
+	buf_release(&b);
+	return err;
+}
+
+static int search_parse(struct log_ask *a, struct fault *f)
+{
+	struct span regex = { 0 };
+
+	params_get(&a->params, "grep", 0, &a->grep);
+	params_get(&a->params, "regex", 0, &regex);
+	if (a->ignore_case && a->grep.len && regex.len)
+		return fault_set(f, ERR_REFUSED, "ignore_case",
+				 "ignore_case=true is of grep or of regex; leave one of these out");
+	if (a->ignore_case && a->grep.len) {
+		struct span words = a->grep;
+
+		a->grep = (struct span){ 0 };
+		return caseless_pattern(a, words, true, f);
+	}
+	a->hint.holds = a->grep;
+	a->hint.holds_is_all = regex.len == 0;
+	if (regex.len == 0)
+		return 0;
+	if (a->ignore_case)
+		return caseless_pattern(a, regex, false, f);
+	if (pattern_new(regex, &a->pattern, f) < 0)
+		return f->err;
+	hint_from_regex(a, regex);
+	return 0;
+}
 
 static int words_parse(struct log_ask *a, struct fault *f)
 {
@@ -102,13 +191,9 @@ static int words_parse(struct log_ask *a, struct fault *f)
 					 (int)(s.len < 40 ? s.len : 40), (const char *)s.data);
 		a->backward = span_is(s, "backward");
 	}
-	a->hint.holds = a->grep;
-	if (!params_get(&a->params, "regex", 0, &s) || s.len == 0)
-		return 0;
-	if (pattern_new(s, &a->pattern, f) < 0)
-		return f->err;
-	hint_from_regex(a, s);
-	return 0;
+	for (size_t i = 0; i < a->params.n; i++)
+		a->has_attrs = a->has_attrs || attr_name(a->params.list[i].name, &s);
+	return search_parse(a, f);
 }
 
 static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
@@ -125,7 +210,8 @@ static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
 	    (err = params_u64(p, "limit", 0, INT64_MAX, &a->limit, f)) < 0 ||
 	    (err = params_u64(p, "context", 0, LOG_CONTEXT_MAX, &a->context, f)) < 0 ||
 	    (err = params_bool(p, "follow", &a->follow, f)) < 0 ||
-	    (err = params_bool(p, "explain", &a->explain, f)) < 0)
+	    (err = params_bool(p, "explain", &a->explain, f)) < 0 ||
+	    (err = params_bool(p, "ignore_case", &a->ignore_case, f)) < 0)
 		return err;
 	a->rank = (int32_t)rank;
 	a->has_rank = params_get(p, "rank", 0, &s);
@@ -133,7 +219,6 @@ static int numbers_parse(struct log_ask *a, int64_t now_ns, struct fault *f)
 	a->has_after = params_get(p, "after_seq", 0, &s);
 	a->has_limit = params_get(p, "limit", 0, &s);
 	a->has_stream = params_get(p, "stream", 0, &s);
-	params_get(p, "grep", 0, &a->grep);
 	return 0;
 }
 
@@ -157,9 +242,10 @@ static int follow_check(const struct log_ask *a, struct fault *f)
 
 int log_ask_parse(struct span query, int64_t now_ns, struct log_ask *ret, struct fault *f)
 {
-	static const char *const known[] = { "start",     "end",    "level",   "stream", "rank",
-					     "grep",      "regex",  "context", "limit",  "direction",
-					     "after_seq", "follow", "explain", NULL };
+	static const char *const known[] = { "start",   "end",         "level",     "stream",
+					     "rank",    "grep",        "regex",     "context",
+					     "limit",   "direction",   "after_seq", "follow",
+					     "explain", "ignore_case", "attr.",     NULL };
 
 	return log_ask_parse_known(query, known, now_ns, ret, f);
 }
@@ -198,12 +284,12 @@ bool log_ask_selects(const struct log_ask *a, const struct log_record *r)
 
 int log_ask_finds(const struct log_ask *a, const struct log_record *r, bool *ret, struct fault *f)
 {
-	bool found = r->level >= a->least &&
-		     (a->grep.len == 0 || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
+	bool fits = r->flags & LOG_FITS, holds = a->grep.len == 0 || (fits && !a->pattern);
+	bool found = r->level >= a->least && (!a->has_attrs || attrs_wanted(a, r)) &&
+		     (holds || memmem(r->text.data, r->text.len, a->grep.data, a->grep.len));
 	int err;
 
-	if (found && a->pattern && !(r->flags & LOG_FITS) &&
-	    (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
+	if (found && a->pattern && !fits && (err = pattern_match(a->pattern, r->text, &found, f)) < 0)
 		return err;
 	*ret = found;
 	return 0;

@@ -1,8 +1,8 @@
 /*
  * logask.h - what a request for logs asks for: which records, which way, how many.
  *
- * stream, rank, start and end select the log that is looked at; level, grep and regex search it,
- * and context counts records around what they find.
+ * stream, rank, start and end select the log that is looked at; level, grep, regex and attr.KEY search
+ * it, and context counts records around what they find.
  */
 #ifndef QUERY_LOGASK_H
 #define QUERY_LOGASK_H
@@ -21,15 +21,15 @@ struct log_ask {
 	struct params params;   /* owned; spans below point into it */
 	int64_t from_ns, to_ns; /* INT64_MIN, INT64_MAX: no bound */
 	enum level least;
-	bool has_rank, has_stream, has_start, has_after, has_limit;
+	bool has_rank, has_stream, has_start, has_after, has_limit, has_attrs;
 	int32_t rank;
-	struct span grep;                   /* empty: none */
+	struct span grep;                   /* empty: none, or looked for by pattern */
 	struct pattern *pattern;            /* NULL: none */
 	struct literals literals;           /* what its matches hold */
 	struct log_shape *shape;            /* what shapes of texts match; NULL: nothing is known */
 	struct log_hint hint;               /* borrows from all of these */
 	uint64_t after_seq, limit, context; /* limit: UINT64_MAX where none was given */
-	bool backward, follow, explain;
+	bool backward, follow, explain, ignore_case;
 };
 
 /* ret is to be released whatever is returned. */

@@ -4,10 +4,12 @@
 
 #include "store/base/bytes.h"
 #include "store/base/clock.h"
+#include "store/base/digits.h"
 
 void out_init(struct out *o, const struct api_sink *sink)
 {
 	*o = (struct out){ .sink = sink };
+	out_memo_take(o->memo, 0); /* the place of 0, whose bits are those of an empty memo */
 	buf_init(&o->b, OUT_HOLD_MAX);
 }
 
@@ -63,26 +65,6 @@ void out_bytes(struct out *o, const void *data, size_t n)
 	}
 }
 
-/* Eight digits, leading zeros and all, side by side in a word: fields of four digits, of two, of one. */
-static void put_eight(uint8_t *p, uint32_t v)
-{
-	uint64_t four = v / 10000 | (uint64_t)(v % 10000) << 32;
-	uint64_t high = (four * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
-	uint64_t two = high + ((four - 100 * high) << 16);
-	uint64_t tens = (two * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
-
-	put_le64(p, UINT64_C(0x3030303030303030) + tens + ((two - 10 * tens) << 8));
-}
-
-static unsigned count_digits(uint32_t v)
-{
-	static const uint32_t powers[] = { 1,      10,      100,      1000,      10000,
-					   100000, 1000000, 10000000, 100000000, 1000000000 };
-	unsigned n = (32 - (unsigned)__builtin_clz(v | 1)) * 1233 >> 12; /* log10(2) * 4096 */
-
-	return v ? n + (v >= powers[n]) : 1;
-}
-
 /* Writes eight bytes at a time, the last of which may be left over. */
 uint8_t *out_put_u64(uint8_t *p, uint64_t v)
 {
@@ -91,11 +73,11 @@ uint8_t *out_put_u64(uint8_t *p, uint64_t v)
 
 	if (v >= 100000000) {
 		p = out_put_u64(p, v / 100000000);
-		put_eight(p, (uint32_t)(v % 100000000));
+		put_le64(p, eight_digits((uint32_t)(v % 100000000)));
 		return p + 8;
 	}
 	n = count_digits((uint32_t)v);
-	put_eight(text, (uint32_t)v);
+	put_le64(text, eight_digits((uint32_t)v));
 	memcpy(p, text + 8 - n, 8);
 	return p + n;
 }
@@ -123,37 +105,22 @@ void out_i64(struct out *o, int64_t v)
 		out_wrote(o, out_put_i64(p, v));
 }
 
-static const struct out_memo *memo_of(struct out *o, double v)
+void out_memo_take(struct out_memo *m, double v)
 {
-	uint64_t bits = double_bits(v);
-	struct out_memo *m = &o->memo[bits * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OUT_MEMO_BITS)];
-
-	if (m->bits == bits && m->len > 0)
-		return m;
-	m->bits = bits;
-	m->len = number_print(v, m->text);
-	if (v == 0 && signbit(v)) { /* "-0" is an integer to many readers, and loses its sign there */
-		memcpy(m->text, "-0.0", 4);
-		m->len = 4;
-	}
-	return m;
-}
-
-uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
-{
-	const char *text = isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-	const struct out_memo *m;
-
-	if (!isfinite(v))
-		return (uint8_t *)stpcpy((char *)p, text);
-	m = memo_of(o, v);
-	memcpy(p, m->text, NUMBER_TEXT_MAX);
-	return p + m->len;
+	m->bits = double_bits(v);
+	if (isnan(v))
+		m->len = (size_t)(stpcpy(m->text, "\"NaN\"") - m->text);
+	else if (isinf(v))
+		m->len = (size_t)(stpcpy(m->text, v > 0 ? "\"Infinity\"" : "\"-Infinity\"") - m->text);
+	else if (v == 0 && signbit(v)) /* "-0" is an integer to many readers, and loses its sign there */
+		m->len = (size_t)(stpcpy(m->text, "-0.0") - m->text);
+	else
+		m->len = number_print(v, m->text);
 }
 
 void out_double(struct out *o, double v)
 {
-	uint8_t *p = out_room(o, NUMBER_TEXT_MAX);
+	uint8_t *p = out_room(o, OUT_DOUBLE_BYTES);
 
 	if (p)
 		out_wrote(o, out_put_double(o, p, v));
@@ -182,51 +149,58 @@ size_t utf8_at(const uint8_t *s, size_t left, size_t *ret_bad)
 /* Bytes of a word that are 0 have their highest bit set; the lowest such bit is right. */
 static uint64_t zero_bytes(uint64_t x) { return (x - 0x0101010101010101) & ~x & 0x8080808080808080; }
 
-/* How many bytes stand for themselves in a JSON string: not below 0x20, not above 0x7f, no '"', no '\\'. */
-static size_t plain_bytes(const uint8_t *s, size_t n)
+/* Of eight bytes those that do not stand for themselves in a JSON string (below 0x20, above 0x7f, '"', '\\'):
+ * their highest bits; the lowest such bit is right. */
+static uint64_t odd_bytes(uint64_t x)
+{
+	return (x & 0x8080808080808080) | ((x - 0x2020202020202020) & ~x & 0x8080808080808080) |
+	       zero_bytes(x ^ 0x2222222222222222) | zero_bytes(x ^ 0x5c5c5c5c5c5c5c5c);
+}
+
+/* The bytes that stand for themselves before one that does not, or n of them; eight may be written. */
+static size_t put_plain(uint8_t *p, const uint8_t *s, size_t n)
 {
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		uint64_t x = get_le64(s + i), odd;
+		uint64_t x = get_le64(s + i), odd = odd_bytes(x);
 
-		odd = (x & 0x8080808080808080) | ((x - 0x2020202020202020) & ~x & 0x8080808080808080) |
-		      zero_bytes(x ^ 0x2222222222222222) | zero_bytes(x ^ 0x5c5c5c5c5c5c5c5c);
+		put_le64(p + i, x);
 		if (odd)
 			return i + (size_t)__builtin_ctzll(odd) / 8;
 	}
-	while (i < n && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\')
-		i++;
+	for (; i < n && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\'; i++)
+		p[i] = s[i];
 	return i;
 }
 
+#define ODD_MAX 6 /* bytes that one byte may take */
+
 /* One character that is not plain; returns how many bytes of s it took.  *ret_utf8 goes false where there is
  * none. */
-static size_t put_odd(struct out *o, const uint8_t *s, size_t left, bool *ret_utf8)
+static size_t put_odd(uint8_t **p, const uint8_t *s, size_t left, bool *ret_utf8)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char brief[] = "btn?fr??"; /* from 8; there is none for 11 */
-	char escape[6] = { '\\', 'u', '0', '0', hex[*s >> 4], hex[*s & 15] };
+	char escape[ODD_MAX] = { '\\', 'u', '0', '0', hex[*s >> 4], hex[*s & 15] };
+	bool has_brief = *s == '"' || *s == '\\' || (*s >= 8 && *s <= 13 && *s != 11);
 	size_t bad, n;
 
-	if (*s == '"' || *s == '\\' || (*s >= 8 && *s <= 13 && *s != 11)) {
+	if (has_brief)
 		escape[1] = (char)(*s >= 0x20 ? *s : (uint8_t)brief[(*s - 8) & 7]);
-		out_bytes(o, escape, 2);
-		return 1;
-	}
-	if (*s < 0x20) {
-		out_bytes(o, escape, 6);
+	if (has_brief || *s < 0x20) {
+		memcpy(*p, escape, sizeof escape);
+		*p += has_brief ? 2 : ODD_MAX;
 		return 1;
 	}
 	n = utf8_at(s, left, &bad);
-	if (n > 0) {
-		out_bytes(o, s, n);
-		return n;
-	}
-	out_raw(o, "\xef\xbf\xbd");
-	*ret_utf8 = false;
-	return bad;
+	*ret_utf8 &= n > 0;
+	memcpy(*p, n ? (const char *)s : "\xef\xbf\xbd", n ? n : 3);
+	*p += n ? n : 3;
+	return n ? n : bad;
 }
+
+#define STRING_PIECE 1024 /* bytes of a string for which room is made at once */
 
 bool out_string(struct out *o, struct span s)
 {
@@ -234,12 +208,20 @@ bool out_string(struct out *o, struct span s)
 
 	out_ch(o, '"');
 	for (size_t i = 0; i < s.len;) {
-		size_t n = plain_bytes(s.data + i, s.len - i);
+		size_t end = s.len - i < STRING_PIECE ? s.len : i + STRING_PIECE;
+		uint8_t *p = out_room(o, ODD_MAX * (end - i) + 8);
 
-		out_bytes(o, s.data + i, n);
-		i += n;
-		if (i < s.len)
-			i += put_odd(o, s.data + i, s.len - i, &utf8);
+		if (!p)
+			return utf8;
+		while (i < end) {
+			size_t n = put_plain(p, s.data + i, end - i);
+
+			i += n;
+			p += n;
+			if (i < end)
+				i += put_odd(&p, s.data + i, s.len - i, &utf8);
+		}
+		out_wrote(o, p);
 	}
 	out_ch(o, '"');
 	return utf8;

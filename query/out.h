@@ -1,7 +1,7 @@
 /*
  * out.h - JSON, written by hand into a buffer that empties into a sink.
  *
- * A row of numbers costs some 50 ns; that is why this is not a JSON library.  Errors stick: after
+ * A row of a number costs some 20 ns; that is why this is not a JSON library.  Errors stick: after
  * the first one all writes do nothing, and out_end returns it.  While `hold` is set nothing goes
  * to the sink and the buffer grows (up to OUT_HOLD_MAX): so a slow client never makes anyone wait
  * who holds a view of the store.  One thread.
@@ -20,9 +20,10 @@
 #define OUT_MEMO_BITS 4
 struct out_memo {
 	uint64_t bits;
-	size_t len; /* 0: none */
+	size_t len;
 	char text[NUMBER_TEXT_MAX];
 };
+#define OUT_DOUBLE_BYTES 24 /* no double is longer */
 
 struct out {
 	struct buf b;
@@ -78,10 +79,22 @@ void out_i64(struct out *o, int64_t v);
 /* Shortest round-trip; "NaN", "Infinity", "-Infinity" as strings. */
 void out_double(struct out *o, double v);
 
-/* The same where room for 21 or NUMBER_TEXT_MAX bytes is known to be; they return the end. */
+/* The same where room for 21 or OUT_DOUBLE_BYTES bytes is known to be; they return the end. */
 uint8_t *out_put_u64(uint8_t *p, uint64_t v);
 uint8_t *out_put_i64(uint8_t *p, int64_t v);
-uint8_t *out_put_double(struct out *o, uint8_t *p, double v);
+
+void out_memo_take(struct out_memo *m, double v);
+
+static inline uint8_t *out_put_double(struct out *o, uint8_t *p, double v)
+{
+	uint64_t bits = double_bits(v);
+	struct out_memo *m = &o->memo[bits * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OUT_MEMO_BITS)];
+
+	if (m->bits != bits)
+		out_memo_take(m, v);
+	memcpy(p, m->text, OUT_DOUBLE_BYTES);
+	return p + m->len;
+}
 
 /* A JSON string.  Bytes that are not UTF-8 become U+FFFD, one for each maximal broken part, and false is
  * returned. */

@@ -44,6 +44,13 @@ static int grow(struct picked *p)
 	return 0;
 }
 
+static bool is_wanted(void *arg, const struct series_name *name)
+{
+	const struct picking *k = arg;
+
+	return ask_wants(k->ask, name);
+}
+
 static int pick(void *arg, uint32_t sid, const struct series_name *name)
 {
 	struct picking *k = arg;
@@ -72,7 +79,9 @@ int picked_add(struct picked *p, struct view *v, uint32_t rid, const struct ask 
 	       void (*write)(struct out *o, const struct series_name *name), struct fault *f)
 {
 	struct picking k = { p, ask, write };
-	int err = view_series(v, rid, pick, &k);
+	struct span metrics[ASK_METRICS_MAX];
+	size_t n = ask ? ask_metrics(ask, metrics) : 0;
+	int err = n ? view_series_of(v, rid, metrics, n, is_wanted, pick, &k) : view_series(v, rid, pick, &k);
 
 	if (err == ERR_TOO_LARGE)
 		return fault_set(f, ERR_REFUSED, "metric",

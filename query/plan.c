@@ -334,6 +334,25 @@ static int walk_row(void *arg, size_t series, int64_t start_ns, const struct buc
 	return err == 0 ? w->t->row(w->t->arg, start_ns, b) : err;
 }
 
+static int walk_sheet(void *arg, size_t series, const struct sheet *s)
+{
+	struct walk *w = arg;
+	int err = open_until(w, w->run->first + series + 1);
+
+	return err == 0 ? w->t->sheet(w->t->arg, s) : err;
+}
+
+/* Whether a sheet has all that the rows show. */
+static bool may_be_sheets(const struct walk *w)
+{
+	const struct ask *a = &w->p->ask;
+
+	for (size_t i = 0; i < a->n_aggs; i++)
+		if (a->aggs[i] > AGG_LAST)
+			return false;
+	return w->t->sheet && !w->by_step && !w->ends;
+}
+
 static int walk_pause(void *arg)
 {
 	struct walk *w = arg;
@@ -397,6 +416,7 @@ static int window_rows(struct walk *w, struct store *store)
 	int err = 0;
 
 	s.row = walk_row;
+	s.sheet = may_be_sheets(w) ? walk_sheet : NULL;
 	s.pause = walk_pause;
 	s.arg = w;
 	if (w->p->ask.x_step)
@@ -452,6 +472,14 @@ static int count_row(void *arg, int64_t start_ns, const struct bucket *b)
 	return ++*n > limits.rows ? ERR_TOO_LARGE : 0;
 }
 
+static int count_sheet(void *arg, const struct sheet *s)
+{
+	uint64_t *n = arg;
+
+	*n += s->n;
+	return *n > limits.rows ? ERR_TOO_LARGE : 0;
+}
+
 /* Windows x series: at least as many as there will be rows. */
 static uint64_t rows_at_most(const struct plan *p, struct store *store)
 {
@@ -481,7 +509,7 @@ static bool may_be_many(const struct plan *p, struct store *store)
 int plan_check(struct plan *p, const struct ctx *c)
 {
 	uint64_t n = 0;
-	const struct row_taker t = { count_series, count_row, NULL, &n };
+	const struct row_taker t = { count_series, count_row, count_sheet, NULL, &n };
 	int err = exact_find(p, c->store);
 
 	if (err == 0 && may_be_many(p, c->store))

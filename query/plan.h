@@ -47,7 +47,8 @@ struct row_taker {
 	 * are called under a view and must not block. */
 	int (*series)(void *arg, const char *run_id, struct span name);
 	int (*row)(void *arg, int64_t start_ns, const struct bucket *b);
-	int (*pause)(void *arg); /* no view is open: what was written may be sent */
+	int (*sheet)(void *arg, const struct sheet *s); /* NULL, or several rows at once */
+	int (*pause)(void *arg);                        /* no view is open: what was written may be sent */
 	void *arg;
 };
 

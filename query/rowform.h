@@ -9,6 +9,7 @@
 
 #include "query/cell.h"
 #include "query/out.h"
+#include "store/read.h"
 
 /* What an answer says of itself. */
 struct answer_about {
@@ -39,6 +40,8 @@ struct row_form {
 	int (*begin)(struct row_writer *w);
 	void (*series)(struct row_writer *w, const char *run_id, struct span name);
 	void (*row)(struct row_writer *w, int64_t start_ns, const struct bucket *b);
+	/* Rows that have no columns but time_ms and count to last; NULL: they are written one by one. */
+	void (*sheet)(struct row_writer *w, const struct sheet *s);
 	/* The end of a complete answer.  An error breaks the answer off, with its sentence in f. */
 	int (*end)(struct row_writer *w, const struct answer_about *about, struct fault *f);
 	void (*release)(struct row_writer *w); /* NULL: nothing to release */

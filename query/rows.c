@@ -37,6 +37,15 @@ static int answer_row(void *arg, int64_t start_ns, const struct bucket *b)
 	return a->o.err;
 }
 
+static int answer_sheet(void *arg, const struct sheet *s)
+{
+	struct answer *a = arg;
+
+	a->form->sheet(&a->w, s);
+	a->w.row = true;
+	return a->o.err;
+}
+
 static int answer_pause(void *arg)
 {
 	struct answer *a = arg;
@@ -82,7 +91,8 @@ static int64_t samples_since(const struct plan *p)
 static int answer(struct ctx *c, struct plan *p, const struct row_form *form)
 {
 	struct answer a = { .form = form };
-	const struct row_taker t = { answer_series, answer_row, answer_pause, &a };
+	const struct row_taker t = { answer_series, answer_row, form->sheet ? answer_sheet : NULL,
+				     answer_pause, &a };
 	struct answer_about about = { .tier_ns = p->exact ? 0 : p->tier_ns,
 				      .every_ns = p->exact ? 0 : p->windows.every_ns,
 				      .samples_since_ns = samples_since(p),

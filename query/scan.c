@@ -26,6 +26,52 @@ static int row_out(struct walk *w)
 	return err;
 }
 
+static void walk_to(struct walk *w, uint32_t sid)
+{
+	while (w->series < w->s->n_sids && w->s->sids[w->series] != sid)
+		w->series++;
+}
+
+/* Whether the open row is the one of a window that starts then. */
+static bool row_has(const struct walk *w, int64_t start_ns)
+{
+	return w->open && w->acc_series == w->series && start_ns >= w->acc_start_ns &&
+	       start_ns - w->acc_start_ns < w->s->every_ns;
+}
+
+/* How many windows from `from` on go into the row that is open. */
+static size_t row_windows(const struct walk *w, const struct sheet *s, size_t from)
+{
+	size_t to = from;
+
+	while (to < s->n && row_has(w, s->start_ns[to]))
+		to++;
+	return to - from;
+}
+
+static int walk_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	struct walk *w = arg;
+	int err = 0;
+
+	walk_to(w, sid);
+	if (s->window_ns >= w->s->every_ns) {
+		err = row_out(w);
+		return err ? err : w->s->sheet(w->s->arg, w->series, s);
+	}
+	for (size_t i = 0, n; i < s->n && err == 0; i += n) {
+		n = row_windows(w, s, i);
+		err = n ? sheet_merge(s, i, i + n, &w->acc) : row_out(w);
+		if (n || err)
+			continue;
+		w->open = true;
+		w->acc_series = w->series;
+		w->acc_start_ns = window_start(s->start_ns[i], w->s->every_ns);
+		bucket_init(&w->acc);
+	}
+	return err;
+}
+
 static int walk_window(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
 {
 	struct walk *w = arg;
@@ -33,12 +79,10 @@ static int walk_window(void *arg, uint32_t sid, int64_t start_ns, const struct b
 	int64_t row_ns;
 	int err;
 
-	while (w->series < s->n_sids && s->sids[w->series] != sid)
-		w->series++;
-	if (s->every_ns == s->width_ns)
+	walk_to(w, sid);
+	if (s->every_ns == s->width_ns && !w->open)
 		return s->row(s->arg, w->series, start_ns, b);
-	if (w->open && w->acc_series == w->series && start_ns >= w->acc_start_ns &&
-	    start_ns - w->acc_start_ns < s->every_ns)
+	if (row_has(w, start_ns))
 		return bucket_merge_fields(&w->acc, b, s->fields ? s->fields : WANT_ALL);
 	row_ns = window_start(start_ns, s->every_ns);
 	err = row_out(w);
@@ -82,6 +126,7 @@ static int slot_run(struct walk *w, size_t first, size_t n, int64_t from_ns, int
 	view_bound(v, least ? SIZE_MAX : SLOT_BUCKETS_MAX, &found);
 	w->series = first;
 	view_fields(v, s->fields);
+	view_sheets(v, s->sheet ? walk_sheet : NULL);
 	err = view_windows(v, s->rid, s->sids + first, n, from_ns, to_ns, s->width_ns, walk_window, w,
 			   &partial);
 	view_close(v);

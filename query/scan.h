@@ -27,6 +27,9 @@ struct scan {
 	int64_t every_ns;       /* a multiple of width_ns; rows start at multiples of it */
 	unsigned fields;        /* of buckets that row looks at (bucket.h); 0: all */
 	int (*row)(void *arg, size_t series, int64_t start_ns, const struct bucket *b);
+	/* NULL, or told of rows that lie side by side in a part, instead of `row`; under the view too.  Then
+	 * `fields` has some of SHEET_FIELDS, and rows have these alone. */
+	int (*sheet)(void *arg, size_t series, const struct sheet *s);
 	int (*pause)(void *arg);
 	void *arg;
 };

@@ -12,18 +12,6 @@
 /* Columns of the answers below: step and first_step come first where x=step. */
 enum { AT_STEP, AT_FIRST_STEP, AT_TIME_MS, AT_FIRST_TIME, AT_LAST_TIME };
 
-static struct json_object *metrics_of(struct source *s, const struct target *t, const char *run,
-				      struct fault *f)
-{
-	struct json_object *o;
-	struct buf path;
-
-	verb_run_path(&path, t, run, "/metrics");
-	o = verb_tree(s, buf_cstr(&path), f);
-	buf_release(&path);
-	return o;
-}
-
 /* The metric with the most samples of those that have steps; NULL: none has. */
 static struct json_object *best_metric(struct json_object *list)
 {
@@ -128,7 +116,7 @@ static int look_closer(struct source *s, const struct target *t, const char *run
 int step_time(struct source *s, const struct target *t, const char *run, int64_t step, struct step_time *ret,
 	      struct fault *f)
 {
-	struct json_object *metrics = metrics_of(s, t, run, f), *metric, *coarse;
+	struct json_object *metrics = verb_run_tree(s, t, run, "/metrics", f), *metric, *coarse;
 	int err;
 
 	if (!metrics)

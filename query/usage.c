@@ -93,6 +93,8 @@ static void out_usage(struct out *o, const char *project, const struct policy *p
 	out_row(o, "logs", "young", policy->log_keep_ns, &u->young_logs);
 	out_ch(o, ',');
 	out_row(o, "logs", "sealed", policy->log_keep_ns, &u->sealed_logs);
+	out_ch(o, ',');
+	out_row(o, "logs", "parts", policy->log_keep_ns, &u->part_logs);
 	out_ch(o, ']');
 }
 

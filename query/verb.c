@@ -166,19 +166,33 @@ bool verb_number(const char *option, const char *text, uint64_t least, uint64_t 
 	return true;
 }
 
-bool verb_label(struct buf *path, const char *label)
+bool verb_pair(const char *option, const char *pair)
 {
-	char key[256 + 6];
-	const char *equals = label ? strchr(label, '=') : NULL;
+	size_t key = pair ? strcspn(pair, "=") : 1;
 
-	if (!label)
-		return true;
-	if (!equals || equals == label || equals - label > 250) {
-		fprintf(stderr, "astraml: --label %s is not KEY=VALUE\n", label);
+	if (pair && (key == 0 || key > 250 || !pair[key])) {
+		fprintf(stderr, "astraml: %s %s is not KEY=VALUE\n", option, pair);
 		return false;
 	}
-	snprintf(key, sizeof key, "label.%.*s", (int)(equals - label), label);
-	path_param(path, key, equals + 1);
+	return true;
+}
+
+void verb_pair_param(struct buf *path, const char *prefix, const char *pair)
+{
+	size_t n = pair ? strcspn(pair, "=") : 0;
+	char key[256 + 8];
+
+	if (!pair)
+		return;
+	snprintf(key, sizeof key, "%s.%.*s", prefix, (int)n, pair);
+	path_param(path, key, pair + n + 1);
+}
+
+bool verb_label(struct buf *path, const char *label)
+{
+	if (!verb_pair("--label", label))
+		return false;
+	verb_pair_param(path, "label", label);
 	return true;
 }
 
@@ -262,6 +276,18 @@ struct json_object *verb_tree(struct source *s, const char *path, struct fault *
 				  path);
 	}
 	buf_release(&text);
+	return o;
+}
+
+struct json_object *verb_run_tree(struct source *s, const struct target *t, const char *run, const char *rest,
+				  struct fault *f)
+{
+	struct json_object *o;
+	struct buf path;
+
+	verb_run_path(&path, t, run, rest);
+	o = verb_tree(s, buf_cstr(&path), f);
+	buf_release(&path);
 	return o;
 }
 

@@ -43,6 +43,10 @@ int verb_apart(const char *dir, int (*fn)(void *arg), void *arg);
 /* Whether text is a whole number from least to most; says so on stderr when it is not. */
 bool verb_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *ret);
 
+/* Whether an option's value (NULL: not given) is KEY=VALUE; told if it is not. */
+bool verb_pair(const char *option, const char *pair);
+void verb_pair_param(struct buf *path, const char *prefix, const char *pair); /* prefix.KEY=VALUE */
+
 /* Adds label.K=V of "K=V" (NULL: nothing), step_start and step_end of "A:B" (either may be missing).
  * False: told what is wrong. */
 bool verb_label(struct buf *path, const char *label);
@@ -60,6 +64,8 @@ struct json_object *tree_parse(struct span text);
 
 /* An answer as a tree, to be put; NULL: f is filled. */
 struct json_object *verb_tree(struct source *s, const char *path, struct fault *f);
+struct json_object *verb_run_tree(struct source *s, const struct target *t, const char *run, const char *rest,
+				  struct fault *f); /* of verb_run_path(run, rest) */
 
 /* ---- members of a tree; text and list are borrowed from it ---- */
 

@@ -55,6 +55,8 @@ static void print_json(const struct compact_report *r, const struct shrink_repor
 			{ "failed", r->failed },
 			{ "runs", r->runs },
 			{ "log_records", r->log_records },
+			{ "log_parts", r->log_parts },
+			{ "moved_records", r->moved_records },
 			{ "file_before_bytes", file->before_bytes },
 			{ "file_bytes", file->after_bytes } };
 
@@ -73,6 +75,9 @@ static void print_report(const struct compact_report *r, const struct shrink_rep
 	       (unsigned long long)r->parts, (unsigned long long)r->buckets, bytes,
 	       (unsigned long long)r->replaced, (unsigned long long)r->dropped,
 	       (unsigned long long)r->flushes);
+	if (r->log_parts)
+		printf("%llu log records moved into %llu log parts\n", (unsigned long long)r->moved_records,
+		       (unsigned long long)r->log_parts);
 	if (r->runs || r->log_records)
 		printf("%llu deleted runs are gone for good, and %llu log records older than log_keep\n",
 		       (unsigned long long)r->runs, (unsigned long long)r->log_records);

@@ -50,18 +50,6 @@ struct comparison {
 
 /* ---- fetching ---- */
 
-static struct json_object *fetch_tree(struct source *s, const struct target *t, const char *run,
-				      const char *rest, struct fault *f)
-{
-	struct json_object *o;
-	struct buf path;
-
-	verb_run_path(&path, t, run, rest);
-	o = verb_tree(s, buf_cstr(&path), f);
-	buf_release(&path);
-	return o;
-}
-
 /* Adds each value under o as path -> text. */
 static void flatten(struct json_object *ret, const char *prefix, struct json_object *o)
 {
@@ -118,8 +106,8 @@ static struct json_object *index_of(struct json_object *metrics, const char *glo
 
 static int fetch(struct comparison *c, struct source *s, struct compared *r, struct fault *f)
 {
-	r->run = fetch_tree(s, c->t, r->id, "", f);
-	r->metrics = r->run ? fetch_tree(s, c->t, r->id, "/metrics", f) : NULL;
+	r->run = verb_run_tree(s, c->t, r->id, "", f);
+	r->metrics = r->run ? verb_run_tree(s, c->t, r->id, "/metrics", f) : NULL;
 	if (!r->metrics)
 		return f->err;
 	r->params = params_of(r->run);

@@ -25,16 +25,18 @@
 #define TAIL_RECORDS   20     /* of an event, where the last ones are looked for; if it is not enough, more */
 
 static const char help[] =
-    "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--grep S | --regex RE] [-C N]\n"
-    "                    [--events] [--tail N] [--since T] [--until T] [--around-step N]\n"
-    "                    [--raw] [--explain] [--histogram [--every W]] [--json]\n"
+    "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--attr K=V]\n"
+    "                    [--grep S | --regex RE] [-i] [-C N] [--events] [--tail N] [--since T] [--until T]\n"
+    "                    [--around-step N] [--raw] [--explain] [--histogram [--every W]] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
     "  --stream S      only this stream: stdout, stderr, console ...\n"
     "  --rank N        only this rank\n"
+    "  --attr K=V      records with this attribute\n"
     "  --grep S        records that contain S\n"
-    "  --regex RE      records that fit a regular expression (PCRE2; (?i) ignores case)\n"
+    "  --regex RE      records that fit a regular expression (PCRE2)\n"
+    "  -i              upper and lower case are the same\n"
     "  -C, --context N with N records around each, and tracebacks whole; -- marks what is left out\n"
     "  --events        whole events: a record with the lines that go on from it (tracebacks, stack\n"
     "                  traces, lines that are set in); -C and --tail count events then\n"
@@ -54,12 +56,12 @@ static const char help[] =
     "example: astraml logs bert-lr3e5 --events --grep OutOfMemory --tail 1\n";
 
 struct log_options {
-	const char *level, *stream, *rank, *grep, *regex, *context, *tail, *since, *until, *around_step,
-	    *every;
-	bool follow, raw, explain, events, histogram;
+	const char *level, *stream, *rank, *attr, *grep, *regex, *context, *tail, *since, *until,
+	    *around_step, *every;
+	bool ignore_case, follow, raw, explain, events, histogram;
 };
 
-static bool has_search(const struct log_options *o) { return o->level || o->grep || o->regex; }
+static bool has_search(const struct log_options *o) { return o->level || o->grep || o->regex || o->attr; }
 
 static uint64_t context_of(const struct log_options *o)
 {
@@ -111,6 +113,8 @@ static void add_choice(struct buf *path, const struct log_options *o)
 	path_param(path, "rank", o->rank);
 	path_param(path, "grep", o->grep);
 	path_param(path, "regex", o->regex);
+	path_param(path, "ignore_case", o->ignore_case ? "true" : NULL);
+	verb_pair_param(path, "attr", o->attr);
 	path_param_since(path, "start", o->since);
 	path_param_since(path, "end", o->until);
 }
@@ -311,6 +315,7 @@ int verb_logs(const struct target *t, int argc, char **argv)
 		{ "--follow", 'f', NULL, &o.follow },   { "--level", 0, &o.level, NULL },
 		{ "--stream", 0, &o.stream, NULL },     { "--rank", 0, &o.rank, NULL },
 		{ "--grep", 0, &o.grep, NULL },         { "--regex", 0, &o.regex, NULL },
+		{ "--attr", 0, &o.attr, NULL },         { "--ignore-case", 'i', NULL, &o.ignore_case },
 		{ "--context", 'C', &o.context, NULL }, { "--tail", 0, &o.tail, NULL },
 		{ "--since", 0, &o.since, NULL },       { "--until", 0, &o.until, NULL },
 		{ "--events", 0, NULL, &o.events },     { "--histogram", 0, NULL, &o.histogram },
@@ -328,6 +333,8 @@ int verb_logs(const struct target *t, int argc, char **argv)
 	if (!verb_parse(&args, argc, argv, &status))
 		return status;
 	if (!(run = verb_run_id(&args, "logs", 1)))
+		return EXIT_USAGE;
+	if (!verb_pair("--attr", o.attr))
 		return EXIT_USAGE;
 	if (o.follow && o.until) {
 		fprintf(stderr, "astraml logs: -f goes on for ever; leave out -f or --until\n");

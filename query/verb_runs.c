@@ -47,22 +47,11 @@ static void print_head(const struct target *t)
 	       "STATE", "AGE", "STEP", "METRIC", "LAST", "TREND", color_end(t->color, COLOR_BOLD));
 }
 
-static struct json_object *run_metrics(struct source *s, const struct target *t, const char *run,
-				       struct fault *f)
-{
-	struct json_object *o;
-	struct buf path;
-
-	verb_run_path(&path, t, run, "/metrics");
-	o = verb_tree(s, buf_cstr(&path), f);
-	buf_release(&path);
-	return o;
-}
-
 /* The columns that tell of the metrics. */
 static int print_course(struct source *s, const struct target *t, const char *run, struct fault *f)
 {
-	struct json_object *metrics = run_metrics(s, t, run, f), *best, *trend = NULL, *last = NULL;
+	struct json_object *metrics = verb_run_tree(s, t, run, "/metrics", f), *best, *trend = NULL,
+			   *last = NULL;
 	const char *name;
 	char text[SHORT_TEXT_MAX] = "-";
 	int64_t step;

@@ -348,23 +348,11 @@ static int print_complete(struct source *s, const struct target *t, const char *
 	return fault_default(f, err);
 }
 
-static struct json_object *run_tree(struct source *s, const struct target *t, const char *run,
-				    const char *rest, struct fault *f)
-{
-	struct json_object *o;
-	struct buf path;
-
-	verb_run_path(&path, t, run, rest);
-	o = verb_tree(s, buf_cstr(&path), f);
-	buf_release(&path);
-	return o;
-}
-
 static int show(struct source *s, const struct target *t, const char *run)
 {
 	struct fault f = { 0 };
-	struct json_object *o = run_tree(s, t, run, "", &f);
-	struct json_object *metrics = o ? run_tree(s, t, run, "/metrics", &f) : NULL;
+	struct json_object *o = verb_run_tree(s, t, run, "", &f);
+	struct json_object *metrics = o ? verb_run_tree(s, t, run, "/metrics", &f) : NULL;
 	struct json_object *list = tree_list(metrics, "metrics");
 	int err = metrics ? 0 : f.err;
 

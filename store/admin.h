@@ -6,8 +6,9 @@
  *   DIR/owner.token    the owner's token (0600), written once
  *   DIR/BACKUP         in a backup only, and DIR/SHA256SUMS (copy.h)
  *   DIR/hot/           the LMDB environment (data.mdb, lock.mdb)
- *   DIR/parts/         sealed parts, of buckets (part.h) and of samples one by one (rawpart.h); files that
- *                      no row names (manifest.h, rawrow.h) are swept at the start
+ *   DIR/parts/         sealed parts, of buckets (part.h), of samples one by one (rawpart.h) and of logs
+ *                      (logpart.h); files that no row names (manifest.h, rawrow.h, logparts.h) are swept at
+ *                      the start
  *   DIR/tmp/           files in the making; swept at the start
  *   DIR/quarantine/    what was damaged, for a person to look at (quarantine.h)
  *
@@ -106,12 +107,13 @@ int64_t store_grace(const struct store *s, const struct policy *p);
 /* ---- compaction ---- */
 
 struct compact_report {
-	uint64_t parts, buckets, bytes; /* made */
-	uint64_t replaced;              /* parts taken into these */
-	uint64_t dropped;               /* parts past their time */
-	uint64_t flushes;               /* whose blocks went */
-	uint64_t failed;                /* slots that could not be sealed; the log says why */
-	uint64_t runs, log_records;     /* deleted runs that are gone; records older than log_keep */
+	uint64_t parts, buckets, bytes;    /* made */
+	uint64_t replaced;                 /* parts taken into these */
+	uint64_t dropped;                  /* parts past their time */
+	uint64_t flushes;                  /* whose blocks went */
+	uint64_t failed;                   /* slots that could not be sealed; the log says why */
+	uint64_t runs, log_records;        /* deleted runs that are gone; records older than log_keep */
+	uint64_t log_parts, moved_records; /* log parts made of the log database, and what they hold */
 	uint64_t raw_parts, raw_samples, raw_bytes; /* of samples one by one, made of the journal */
 };
 
@@ -146,7 +148,9 @@ struct store_stats {
 	uint64_t raw_parts, raw_samples, raw_bytes; /* samples one by one */
 	uint64_t raw_batches;                       /* flushed, but in the journal still */
 	uint64_t quarantined; /* pieces set aside: of blocks and parts one for each run; batches of samples */
-	uint64_t log_blocks, log_block_bytes, sealed_log_records; /* sealed since the process started */
+	uint64_t log_blocks, log_block_bytes; /* in the data file */
+	uint64_t log_parts, log_part_records, log_part_bytes;
+	uint64_t sealed_log_records; /* since the process started */
 	uint64_t file_bytes, free_bytes, free_pages, map_bytes, disk_free_bytes;
 	uint64_t commits, commit_ns_total, fold_ns_total, flush_ns_total;
 	uint64_t queue_batches;
@@ -166,8 +170,9 @@ struct usage {
 	uint64_t runs, deleted_runs, series;
 	struct usage_row tiers[USAGE_TIERS_MAX]; /* of metrics, by width */
 	size_t n_tiers;
-	struct usage_row samples; /* one by one */
-	struct usage_row young_logs, sealed_logs;
+	struct usage_row samples;                 /* one by one */
+	struct usage_row young_logs, sealed_logs; /* blocks in the data file */
+	struct usage_row part_logs;               /* blocks in log parts */
 };
 int store_usage(struct store *s, const char *project, struct usage *ret);
 

@@ -105,7 +105,9 @@ static uint64_t bytes_of(struct store *s)
 {
 	struct store_stats stats;
 
-	return store_stats(s, &stats) < 0 ? 0 : stats.file_bytes + stats.part_bytes + stats.raw_bytes;
+	return store_stats(s, &stats) < 0
+		   ? 0
+		   : stats.file_bytes + stats.part_bytes + stats.raw_bytes + stats.log_part_bytes;
 }
 
 static int copy_once(struct copy *c, struct store *s, const char *earlier, uint64_t bytes,

@@ -46,9 +46,14 @@ struct bucket {
 /* What a reader wants of buckets, beside their counts; 0 stands for all of it.  Of those that are merged the
  * others mean nothing; first and last are wanted with their times and steps, by which they are ordered. */
 enum {
-	WANT_TIMES = 1,  /* of first and last */
-	WANT_STEPS = 2,  /* of first and last; least and greatest */
-	WANT_VALUES = 4, /* min, max; those of first and last */
+	WANT_TIMES = 1, /* of first and last */
+	WANT_STEPS = 2, /* of first and last; least and greatest */
+	WANT_LAST =
+	    4, /* the values of first and last, min, max: a bucket has all of them where one is wanted, */
+	WANT_FIRST = 64, /* a sheet (sheet.h) may have that alone */
+	WANT_MIN = 128,
+	WANT_MAX = 256,
+	WANT_VALUES = WANT_LAST | WANT_FIRST | WANT_MIN | WANT_MAX,
 	WANT_SUM = 8,
 	WANT_RARE = 16,
 	WANT_COUNT = 32, /* nothing but that */

@@ -1,220 +1,22 @@
-#include "store/column.h"
-
 #include <assert.h>
 
-enum packing { PACK_SAME, PACK_BITS, PACK_LEAST, PACK_ZIGZAG };
-enum plane { PLANE_DENSE, PLANE_LOOSE, PLANE_SAME, PLANE_FORMS };
+#include "store/column_guess.h"
+#include "store/distinct.h"
 
-#define ORDERS 3
-#define UNITS  4
+_Static_assert(COLUMN_MAX == DISTINCT_OF_MAX, "a table is of a column");
 
-/* Below that the planes of a column cost more to describe than they save. */
-#define PLANES_LEAST 32
+#define TABLE 3 /* in place of an order */
 
 /* As many bits can be had of eight bytes wherever they begin. */
 #define WORD_WIDTH 57
 
-/* A plane that an entropy coder makes smaller by less than this part of it is not worth its time. */
-#define LOOSE_GAIN 32
-
-/* Columns that may follow a habit before all is tried again. */
-#define HABIT_LASTS 16
-
-/* A column has cost what it should by habit when it is no further off than that part of it. */
-#define HABIT_NEAR 8
-
-static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
-
-/* Modulo 2^64, without the overflow that C does not define. */
-static inline int64_t minus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
-static inline int64_t plus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
-
-static size_t varint_len(uint64_t v) { return (size_t)(70 - __builtin_clzll(v | 1)) / 7; }
-
-static unsigned bits_of(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(v) : 0; }
-
-/* ---- what is left over ---- */
-
-/* How a column is foretold, and what that leaves. */
-struct guess {
-	enum packing packing;
-	unsigned order, ref, unit;
-	uint8_t forms[8]; /* of the planes */
-	size_t cost;      /* about, in bytes */
-};
-
-static bool divides(int64_t v, unsigned unit)
-{
-	switch (unit) { /* by constants: no division is needed */
-	case 3:
-		return v % INT64_C(1000000000) == 0;
-	case 2:
-		return v % 1000000 == 0;
-	default:
-		return v % 1000 == 0;
-	}
-}
-
-/* The coarsest unit that divides all. */
-static unsigned unit_of(const int64_t *v, size_t n)
-{
-	unsigned unit = UNITS - 1;
-
-	for (size_t i = 0; i < n && unit; i++)
-		while (unit && !divides(v[i], unit))
-			unit--;
-	return unit;
-}
-
-static void take_reference(const int64_t *v, size_t n, const int64_t *ref, int64_t *ret)
-{
-	for (size_t i = 0; i < n; i++)
-		ret[i] = ref ? minus(v[i], ref[i]) : v[i];
-}
-
-/* Differences in place. */
-static void differ(int64_t *v, size_t n)
-{
-	for (size_t i = n; i-- > 1;)
-		v[i] = minus(v[i], v[i - 1]);
-}
-
-struct limits_of {
-	int64_t least, greatest;
-};
-
-static struct limits_of limits_of(const int64_t *v, size_t n)
-{
-	struct limits_of l = { v[0], v[0] };
-
-	for (size_t i = 1; i < n; i++) {
-		l.least = v[i] < l.least ? v[i] : l.least;
-		l.greatest = v[i] > l.greatest ? v[i] : l.greatest;
-	}
-	return l;
-}
-
-static size_t cost_run(struct limits_of l, size_t n)
-{
-	return varint_len(zigzag(l.least)) + 1 + (n * bits_of((uint64_t)minus(l.greatest, l.least)) + 7) / 8;
-}
-
-/* As PACK_BITS; and the limits of all. */
-static size_t cost_bits(const int64_t *v, size_t n, struct limits_of *ret)
-{
-	size_t cost = 0;
-
-	*ret = (struct limits_of){ v[0], v[0] };
-	for (size_t i = 0; i < n; i += COLUMN_RUN) {
-		size_t m = n - i < COLUMN_RUN ? n - i : COLUMN_RUN;
-		struct limits_of l = limits_of(v + i, m);
-
-		ret->least = l.least < ret->least ? l.least : ret->least;
-		ret->greatest = l.greatest > ret->greatest ? l.greatest : ret->greatest;
-		cost += cost_run(l, m);
-	}
-	return cost;
-}
+/* A table is not looked for among fewer numbers, nor where they take fewer bits each; and has to save that
+ * part. */
+#define TABLE_LEAST 256
+#define TABLE_BITS  3
+#define TABLE_GAIN  32
 
 /* ---- planes ---- */
-
-static void plain_all(const int64_t *v, size_t n, int64_t least, bool zigzagged, uint64_t *ret)
-{
-	for (size_t i = 0; i < n && zigzagged; i++)
-		ret[i] = zigzag(v[i]);
-	for (size_t i = 0; i < n && !zigzagged; i++)
-		ret[i] = (uint64_t)minus(v[i], least);
-}
-
-static unsigned planes_of(const uint64_t *u, size_t n)
-{
-	uint64_t any = 0;
-
-	for (size_t i = 0; i < n; i++)
-		any |= u[i];
-	return (bits_of(any) + 7) / 8;
-}
-
-/* The bits in which numbers differ. */
-static uint64_t differing(const uint64_t *u, size_t n)
-{
-	uint64_t any = 0;
-
-	for (size_t i = 0; i < n; i++)
-		any |= u[i] ^ u[0];
-	return any;
-}
-
-/* log2 * 256, to a part in a hundred: the exponent and the first bits of a float are one, nearly.  Without
- * branches, so that many are made at a time. */
-static inline uint32_t log2_256(float v)
-{
-	uint32_t bits, log, f;
-
-	memcpy(&bits, &v, sizeof(bits));
-	log = (bits >> 15) - (127 << 8);
-	f = log & 255;
-	return log + (f * (256 - f) * 88 >> 16);
-}
-
-/* 0 for 0; c <= COLUMN_MAX. */
-static inline uint32_t weighted_log2(uint32_t c) { return c * log2_256((float)c); }
-
-/* Noise, told by how often two numbers have the same byte: if all bytes were as common as that says, an
- * entropy coder would save nothing; and where they are not, there are more of them, and longer codes. */
-static bool is_noise(const uint16_t count[256], size_t n)
-{
-	uint32_t pairs = 0;
-	float common;
-
-	for (int i = 0; i < 256; i++)
-		pairs += (uint32_t)(count[i] * count[i]);
-	common = (float)(n * n) / (float)pairs;
-	return (float)(n * log2_256(common)) / 2048 + common / 2 > (float)(n - n / LOOSE_GAIN);
-}
-
-/* What an entropy coder makes of a plane, in bytes, and how it is to be kept. */
-static size_t cost_plane(const uint16_t count[256], size_t n, enum plane *ret)
-{
-	uint32_t bits = weighted_log2((uint32_t)n), less = 0, distinct = 0;
-	size_t loose;
-
-	*ret = PLANE_DENSE;
-	if (is_noise(count, n))
-		return n;
-	for (int i = 0; i < 256; i++) {
-		distinct += count[i] != 0;
-		less += weighted_log2(count[i]);
-	}
-	bits -= less < bits ? less : bits;
-	loose = (bits >> 11) + distinct / 2 + 1;
-	if (loose > n - n / LOOSE_GAIN)
-		return n;
-	*ret = PLANE_LOOSE;
-	return loose;
-}
-
-static size_t cost_planes(const uint64_t *u, size_t n, uint8_t forms[8])
-{
-	unsigned planes = planes_of(u, n);
-	uint64_t differ = differing(u, n);
-	size_t cost = 2 + planes / 4;
-
-	for (unsigned p = 0; p < planes; p++) {
-		uint16_t count[256] = { 0 };
-		enum plane form = PLANE_SAME;
-
-		if (differ >> 8 * p & 255) {
-			for (size_t i = 0; i < n; i++)
-				count[u[i] >> 8 * p & 255]++;
-			cost += cost_plane(count, n, &form);
-		} else {
-			cost++;
-		}
-		forms[p] = (uint8_t)form;
-	}
-	return cost;
-}
 
 static int put_u8(struct buf *b, unsigned v) { return buf_addch(b, (char)v); }
 
@@ -350,199 +152,7 @@ static int get_run(struct column_in *in, int64_t *ret, size_t n)
 	return 0;
 }
 
-/* ---- columns ---- */
-
-/* The cheapest packing without planes. */
-static void guess_packing(const int64_t *v, size_t n, struct guess *g)
-{
-	struct limits_of l;
-	size_t bits = cost_bits(v, n, &l);
-
-	g->packing = l.least == l.greatest ? PACK_SAME : PACK_BITS;
-	g->cost += g->packing == PACK_SAME ? varint_len(zigzag(l.least)) : bits;
-}
-
-static void guess_plane_packing(const int64_t *v, size_t n, enum packing packing, size_t begin_cost,
-				struct guess *g)
-{
-	int64_t least = packing == PACK_LEAST ? limits_of(v, n).least : 0;
-	uint64_t u[COLUMN_MAX];
-	uint8_t forms[8] = { 0 };
-	size_t cost = begin_cost + (packing == PACK_LEAST ? varint_len(zigzag(least)) : 0);
-
-	plain_all(v, n, least, packing == PACK_ZIGZAG, u);
-	cost += cost_planes(u, n, forms);
-	if (cost >= g->cost)
-		return;
-	g->cost = cost;
-	g->packing = packing;
-	memcpy(g->forms, forms, sizeof(forms));
-}
-
-/* Zigzag is for numbers about 0. */
-static void guess_planes(const int64_t *v, size_t n, size_t begin_cost, struct guess *g)
-{
-	struct limits_of l = limits_of(v, n);
-
-	guess_plane_packing(v, n, PACK_LEAST, begin_cost, g);
-	if (l.least < 0 && l.greatest > 0)
-		guess_plane_packing(v, n, PACK_ZIGZAG, begin_cost, g);
-}
-
-/* Leaves in v what the guess's reference, unit and order leave; what begins the column stays in front. */
-static void reduce(const int64_t *from, size_t n, const int64_t *const *refs, const struct guess *g,
-		   int64_t *v)
-{
-	take_reference(from, n, g->ref ? refs[g->ref - 1] : NULL, v);
-	for (size_t i = 0; i < n && g->unit; i++)
-		v[i] /= units[g->unit];
-	if (g->order > 0)
-		differ(v, n);
-	if (g->order > 1)
-		differ(v + 1, n - 1);
-}
-
-static size_t begin_cost(const int64_t *v, unsigned order)
-{
-	size_t cost = 1;
-
-	for (unsigned i = 0; i < order; i++)
-		cost += varint_len(zigzag(v[i]));
-	return cost;
-}
-
-/* The guesses of one reference, by rising order, up to one that leaves nothing to pack; returns how many. */
-static size_t guess_orders(int64_t *v, size_t n, unsigned ref, struct guess *ret)
-{
-	unsigned unit = unit_of(v, n), order = 0;
-
-	for (size_t i = 0; i < n && unit; i++)
-		v[i] /= units[unit];
-	for (; order < ORDERS && order < n; order++) {
-		struct guess *g = &ret[order];
-
-		if (order > 0)
-			differ(v + order - 1, n - order + 1);
-		*g = (struct guess){ .order = order, .ref = ref, .unit = unit, .cost = begin_cost(v, order) };
-		guess_packing(v + order, n - order, g);
-		if (g->packing == PACK_SAME)
-			return order + 1;
-	}
-	return order;
-}
-
-/* The best of all.  Planes are tried for the two guesses whose bits are fewest: they take long. */
-static struct guess choose(const int64_t *from, size_t n, const int64_t *const *refs, size_t n_refs)
-{
-	struct guess guesses[ORDERS * (COLUMN_REFS_MAX + 1)];
-	int64_t v[COLUMN_MAX];
-	size_t found = 0, best[2] = { 0, 0 };
-
-	for (unsigned ref = 0; ref <= n_refs; ref++) {
-		take_reference(from, n, ref ? refs[ref - 1] : NULL, v);
-		found += guess_orders(v, n, ref, guesses + found);
-		if (guesses[found - 1].packing == PACK_SAME)
-			return guesses[found - 1];
-	}
-	for (size_t i = 1; i < found; i++)
-		if (guesses[i].cost < guesses[best[0]].cost)
-			best[0] = i;
-	best[1] = best[0] == 0 && found > 1 ? 1 : 0;
-	for (size_t i = 0; i < found; i++)
-		if (i != best[0] && guesses[i].cost < guesses[best[1]].cost)
-			best[1] = i;
-	for (int i = 0; i < 2 && n >= PLANES_LEAST && guesses[best[i]].packing != PACK_SAME; i++) {
-		struct guess *g = &guesses[best[i]];
-
-		reduce(from, n, refs, g, v);
-		guess_planes(v + g->order, n - g->order, begin_cost(v, g->order), g);
-	}
-	return guesses[best[1]].cost < guesses[best[0]].cost ? guesses[best[1]] : guesses[best[0]];
-}
-
-/* ---- habits ---- */
-
-/* Bits that a run in the middle takes, by order. */
-static void widths_of(const int64_t *from, size_t n, const int64_t *ref, unsigned widths[ORDERS])
-{
-	size_t m = n < COLUMN_RUN ? n : COLUMN_RUN, at = (n - m) / 2;
-	int64_t v[COLUMN_RUN];
-
-	take_reference(from + at, m, ref ? ref + at : NULL, v);
-	for (unsigned order = 0; order < ORDERS; order++) {
-		struct limits_of l = limits_of(v + order, m - order);
-
-		widths[order] = bits_of((uint64_t)minus(l.greatest, l.least));
-		differ(v + order, m - order);
-	}
-}
-
-/* Whether no other order has gained on the habit's. */
-static bool widths_agree(const struct column_habit *h, const unsigned widths[ORDERS])
-{
-	for (unsigned i = 0; i < ORDERS; i++)
-		if (widths[i] + 1 + h->widths[h->order] < h->widths[i] + widths[h->order])
-			return false;
-	return true;
-}
-
-/* Whether the habit serves this column as it did the one it comes from. */
-static bool guess_by_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
-			   size_t n_refs, struct guess *ret)
-{
-	unsigned widths[ORDERS];
-	int64_t v[COLUMN_MAX];
-	size_t cost;
-
-	if (!h->left || h->ref > n_refs)
-		return false;
-	h->left--;
-	widths_of(from, n, h->ref ? refs[h->ref - 1] : NULL, widths);
-	if (!widths_agree(h, widths))
-		return false;
-	take_reference(from, n, h->ref ? refs[h->ref - 1] : NULL, v);
-	if (unit_of(v, n) != h->unit)
-		return false;
-	*ret = (struct guess){ .order = h->order, .ref = h->ref, .unit = h->unit, .cost = SIZE_MAX };
-	reduce(from, n, refs, ret, v);
-	guess_plane_packing(v + h->order, n - h->order, (enum packing)h->packing, begin_cost(v, h->order),
-			    ret);
-	cost = ret->cost * h->n;
-	return cost < (h->cost + h->cost / HABIT_NEAR) * n && cost > (h->cost - h->cost / HABIT_NEAR) * n;
-}
-
-/* Bits are quick to try; planes are not. */
-static void take_habit(struct column_habit *h, const int64_t *from, size_t n, const int64_t *const *refs,
-		       const struct guess *g)
-{
-	*h = (struct column_habit){ .packing = g->packing,
-				    .order = g->order,
-				    .ref = g->ref,
-				    .unit = g->unit,
-				    .cost = g->cost,
-				    .n = n };
-	h->left = g->packing == PACK_LEAST || g->packing == PACK_ZIGZAG ? HABIT_LASTS : 0;
-	widths_of(from, n, g->ref ? refs[g->ref - 1] : NULL, h->widths);
-}
-
-static struct guess choose_by_habit(struct column_habit *h, const int64_t *v, size_t n,
-				    const int64_t *const *refs, size_t n_refs)
-{
-	struct guess g;
-
-	if (n < PLANES_LEAST || !h)
-		return choose(v, n, refs, n_refs);
-	if (guess_by_habit(h, v, n, refs, n_refs, &g))
-		return g;
-	g = choose(v, n, refs, n_refs);
-	if (g.packing != PACK_SAME)
-		take_habit(h, v, n, refs, &g);
-	return g;
-}
-
 /* ---- columns, written ---- */
-
-size_t column_cost(const int64_t *v, size_t n) { return n ? choose(v, n, NULL, 0).cost : 0; }
 
 static int put_packed(struct column_out *o, const int64_t *v, size_t n, const struct guess *g)
 {
@@ -565,21 +175,60 @@ static int put_packed(struct column_out *o, const int64_t *v, size_t n, const st
 	}
 }
 
-int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+/* ref: the one of the guess, or NULL. */
+static int put_guessed(struct column_out *o, const int64_t *v, size_t n, const int64_t *ref,
+		       const struct guess *g)
 {
 	int64_t left[COLUMN_MAX];
+	int err = put_u8(&o->loose, g->packing | g->order << 2 | g->ref << 4 | g->unit << 6);
+
+	take_reference(v, n, ref, left);
+	reduce(g, left, n);
+	for (unsigned i = 0; i < g->order && err == 0; i++)
+		err = put_zigzag(&o->loose, left[i]);
+	return err < 0 ? err : put_packed(o, left + g->order, n - g->order, g);
+}
+
+/* The different numbers, and which of them each is. */
+struct table {
+	struct distinct of;
+	struct guess numbers, places;
+};
+
+/* Whether a table takes less than that. */
+static bool choose_table(const int64_t *v, size_t n, size_t cost, struct table *ret)
+{
+	if (n < TABLE_LEAST || 8 * cost < TABLE_BITS * n || !distinct_may_be_few(v, n) ||
+	    !distinct_find(v, n, &ret->of))
+		return false;
+	ret->numbers = column_guess(ret->of.numbers, ret->of.n, NULL, 0);
+	ret->places = column_guess(ret->of.places, n, NULL, 0);
+	return ret->numbers.cost + ret->places.cost + 3 < cost - cost / TABLE_GAIN;
+}
+
+static int put_table(struct column_out *o, const struct table *t, size_t n)
+{
+	int err = put_u8(&o->loose, TABLE << 2);
+
+	if (err == 0)
+		err = buf_add_varint(&o->loose, t->of.n);
+	if (err == 0)
+		err = put_guessed(o, t->of.numbers, t->of.n, NULL, &t->numbers);
+	return err < 0 ? err : put_guessed(o, t->of.places, n, NULL, &t->places);
+}
+
+int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	struct table table;
 	struct guess g;
-	int err;
 
 	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
 	if (n == 0)
 		return 0;
-	g = choose_by_habit(o->habit, v, n, refs, n_refs);
-	reduce(v, n, refs, &g, left);
-	err = put_u8(&o->loose, g.packing | g.order << 2 | g.ref << 4 | g.unit << 6);
-	for (unsigned i = 0; i < g.order && err == 0; i++)
-		err = put_zigzag(&o->loose, left[i]);
-	return err < 0 ? err : put_packed(o, left + g.order, n - g.order, &g);
+	g = column_guess(v, n, refs, n_refs);
+	if (choose_table(v, n, g.cost, &table))
+		return put_table(o, &table, n);
+	return put_guessed(o, v, n, g.ref ? refs[g.ref - 1] : NULL, &g);
 }
 
 static int get_packed(struct column_in *in, int64_t *ret, size_t n, enum packing packing)
@@ -639,20 +288,49 @@ static void skip_packed(struct column_in *in, size_t n, enum packing packing)
 	}
 }
 
-int column_skip(struct column_in *in, size_t n)
+static int skip_plain(struct column_in *in, size_t n, unsigned head)
 {
-	unsigned head, order;
+	unsigned order = head >> 2 & 3;
 
-	if (n == 0)
-		return 0;
-	head = read_u8(&in->loose);
-	order = head >> 2 & 3;
 	if (order >= ORDERS || order >= n)
 		return ERR_CORRUPT;
 	for (unsigned i = 0; i < order; i++)
 		read_varint(&in->loose);
 	skip_packed(in, n - order, (enum packing)(head & 3));
 	return in->loose.bad || in->dense.bad ? ERR_CORRUPT : 0;
+}
+
+unsigned column_reference(struct column_in in) { return read_u8(&in.loose) >> 4 & 3; }
+
+/* How many different numbers a table has, of which there are n; 0: it is none that was made. */
+static size_t read_table_len(struct column_in *in, unsigned head, size_t n)
+{
+	uint64_t len = head == TABLE << 2 ? read_varint(&in->loose) : 0;
+
+	return len <= n / 2 ? (size_t)len : 0;
+}
+
+int column_skip(struct column_in *in, size_t n)
+{
+	unsigned head;
+	size_t len;
+	int err;
+
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	if ((head >> 2 & 3) != TABLE)
+		return skip_plain(in, n, head);
+	len = read_table_len(in, head, n);
+	err = len ? skip_plain(in, len, read_u8(&in->loose)) : ERR_CORRUPT;
+	return err < 0 ? err : skip_plain(in, n, read_u8(&in->loose));
+}
+
+const char *column_form(uint8_t head)
+{
+	static const char *const forms[] = { "same", "bits", "least", "zigzag" };
+
+	return (head >> 2 & 3) == TABLE ? "table" : forms[head & 3];
 }
 
 static void add_up(int64_t *v, size_t n)
@@ -663,18 +341,14 @@ static void add_up(int64_t *v, size_t n)
 		v[i] = sum = plus(v[i], sum);
 }
 
-int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
+static const int64_t units[UNITS] = { 1, 1000, 1000000, 1000000000 };
+
+static int get_plain(struct column_in *in, unsigned head, int64_t *ret, size_t n, const int64_t *const *refs,
+		     size_t n_refs)
 {
-	unsigned head, order, ref, unit;
+	unsigned order = head >> 2 & 3, ref = head >> 4 & 3, unit = head >> 6;
 	int err;
 
-	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
-	if (n == 0)
-		return 0;
-	head = read_u8(&in->loose);
-	order = head >> 2 & 3;
-	ref = head >> 4 & 3;
-	unit = head >> 6;
 	if (order >= ORDERS || order >= n || ref > n_refs)
 		return ERR_CORRUPT;
 	for (unsigned i = 0; i < order; i++)
@@ -691,4 +365,36 @@ int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *cons
 	for (size_t i = 0; i < n && ref; i++)
 		ret[i] = plus(ret[i], refs[ref - 1][i]);
 	return 0;
+}
+
+static int get_table(struct column_in *in, unsigned head, int64_t *ret, size_t n)
+{
+	int64_t numbers[DISTINCT_MAX];
+	size_t len = read_table_len(in, head, n);
+	uint64_t highest = 0;
+	int err = len ? get_plain(in, read_u8(&in->loose), numbers, len, NULL, 0) : ERR_CORRUPT;
+
+	if (err == 0)
+		err = get_plain(in, read_u8(&in->loose), ret, n, NULL, 0);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		highest = (uint64_t)ret[i] > highest ? (uint64_t)ret[i] : highest;
+	if (highest >= len)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < n; i++)
+		ret[i] = numbers[ret[i]];
+	return 0;
+}
+
+int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs)
+{
+	unsigned head;
+
+	assert(n <= COLUMN_MAX && n_refs <= COLUMN_REFS_MAX);
+	if (n == 0)
+		return 0;
+	head = read_u8(&in->loose);
+	return (head >> 2 & 3) == TABLE ? get_table(in, head, ret, n)
+					: get_plain(in, head, ret, n, refs, n_refs);
 }

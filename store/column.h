@@ -3,7 +3,8 @@
  *
  * A column is foretold, and what is left over is packed.  It is foretold by nothing, or by another
  * column that the reader has already (a reference), and then by nothing, by the number before, or
- * by the line through the two before.  The encoder tries all of that and keeps the smallest.
+ * by the line through the two before; or it is a table of the different numbers that it has, and of places
+ * in that.  The encoder tries all of that and keeps the smallest, as 512 numbers of a longer column say.
  *
  * The bytes go into two streams: `dense` holds bits that nothing can shorten (packed integers, noisy
  * bytes of floats), `loose` holds what an entropy coder still shortens (headers, exponents).  Whoever
@@ -21,6 +22,9 @@
  *   planes loose: u8 how many; u8 of two bits each, four planes a byte, low plane first: 0 dense, 1 loose,
  *          2 one byte for all (loose).  Then each plane: n bytes, one of each number.
  *
+ *   or     u8 3 << 2; v how many different numbers; a column of these, rising, and one of the place among
+ *          them of each number; neither is such a table
+ *
  * With a unit (0: 1, 1: 1000, 2: 10^6, 3: 10^9) all left over from the reference is divided by it.
  * Sums and differences are modulo 2^64, so every column has a form, never more than 8 n + 16 bytes.
  * Pure; any thread.
@@ -34,18 +38,8 @@
 #define COLUMN_RUN      128
 #define COLUMN_REFS_MAX 3
 
-/* What served a column.  Where many alike follow each other, whoever puts them keeps one for each kind: then
- * a column that looks like the one before is not tried in every way again.  Zeroed: nothing yet. */
-struct column_habit {
-	unsigned left; /* columns until all is tried again */
-	unsigned packing, order, ref, unit;
-	unsigned widths[3]; /* bits that some numbers took, by order */
-	size_t cost, n;
-};
-
 struct column_out {
 	struct buf dense, loose;
-	struct column_habit *habit; /* NULL: none */
 };
 
 struct column_in {
@@ -58,8 +52,16 @@ int column_put(struct column_out *o, const int64_t *v, size_t n, const int64_t *
 /* About what column_put would take, without references. */
 size_t column_cost(const int64_t *v, size_t n);
 
-/* Reads n numbers; the same references.  ERR_CORRUPT for bytes no encoder made, with ret overwritten. */
+/* Reads n numbers; the same references, of which column_reference alone need be there.  ERR_CORRUPT for bytes
+ * no encoder made, with ret overwritten. */
 int column_get(struct column_in *in, int64_t *ret, size_t n, const int64_t *const *refs, size_t n_refs);
+
+/* Which of the references the next column is foretold by, counted from 1; 0: by none. */
+unsigned column_reference(struct column_in in);
+
+/* How a column is kept that begins with this byte of the loose stream: "same", "bits", "least", "zigzag" or
+ * "table". */
+const char *column_form(uint8_t head);
 
 /* Passes over them at a fraction of the cost. */
 int column_skip(struct column_in *in, size_t n);

@@ -208,7 +208,29 @@ static int compact_all(struct compactor *c, const struct task *task)
 		err = compact_drop_folded(c, task, ps.all, ps.n);
 	if (err == 0 && c->look_for_gone)
 		err = find_gone(c, &c->look_for_gone);
+	for (size_t i = 0; i < ps.n && err == 0; i++)
+		err = compact_logs(c, task, &ps.all[i]);
+	if (err == 0 && !task->dry_run)
+		compact_logs_done(c, task);
 	free(ps.all);
+	return err;
+}
+
+/* The oldest logs are in parts. */
+static int expire_logs(struct compactor *c, const struct task *task)
+{
+	uint64_t before = task->report->log_records;
+	struct projects ps = { 0 };
+	int err = find_projects(c->store, &ps);
+
+	for (size_t i = 0; i < ps.n && err == 0; i++)
+		err = compact_expire_logs(c, task, &ps.all[i]);
+	free(ps.all);
+	if (err == 0)
+		err = logkeep_sweep(c->store, &c->stop, &task->report->log_records);
+	if (task->report->log_records > before)
+		log_info("log_keep: %llu records were old and are gone",
+			 (unsigned long long)(task->report->log_records - before));
 	return err;
 }
 
@@ -220,7 +242,7 @@ static int tidy(struct compactor *c, const struct task *task)
 	int err = purge_runs(c->store, &c->stop, &task->report->runs);
 
 	if (task->report->runs > runs) {
-		c->look_for_gone = true;
+		c->look_for_gone = c->look_for_gone_logs = true;
 		rawcare_runs_went(c->raw);
 		if (err == 0)
 			err = flushes_learn_again(&c->flushes, c->store);
@@ -228,7 +250,7 @@ static int tidy(struct compactor *c, const struct task *task)
 	if (err < 0 || (task->by_clock && now_ns >= c->swept_ns && now_ns - c->swept_ns < SWEEP_EVERY_NS))
 		return err;
 	c->swept_ns = now_ns;
-	return logkeep_sweep(c->store, &c->stop, &task->report->log_records);
+	return expire_logs(c, task);
 }
 
 static int compact(struct compactor *c, const struct task *task)
@@ -305,7 +327,8 @@ int compactor_new(struct store *s, struct compactor **ret)
 	if (!c)
 		return ERR_NOMEM;
 	c->store = s;
-	c->look_for_gone = true; /* a process before may have purged and sealed nothing */
+	c->look_for_gone = c->look_for_gone_logs =
+	    true; /* a process before may have purged and sealed nothing */
 	if (rawcare_new(s, &c->raw) < 0) {
 		free(c);
 		return ERR_NOMEM;
@@ -350,6 +373,7 @@ void compactor_free(struct compactor *c)
 		return;
 	flushes_release(&c->flushes);
 	free(c->bad);
+	free(c->bad_logs);
 	rawcare_free(c->raw);
 	free(c);
 }

@@ -342,8 +342,8 @@ static int set_part_block_aside(struct damage *d, const struct part *part, size_
 	d->block = part_block(part, i);
 	d->before = 0;
 	d->row.offset = d->block.offset;
-	d->row.least_start = d->block.least_start;
-	d->row.greatest_start = d->block.greatest_start;
+	d->row.least_start = d->block.least_ns;
+	d->row.greatest_start = d->block.greatest_ns;
 	err = keep_block(d, part, i, room);
 	if (err == 0)
 		err = part_series(part, add_block_series, d);

@@ -110,7 +110,7 @@ int compact_seal(struct compactor *c, const struct task *task, const struct proj
 	if (err < 0)
 		return err;
 	err = agenda_jobs(&picture.state, &rules, p->pid, task->until_ns, &jobs, &n);
-	progress_start(task->progress, 2 * SLOT_WALK_STEPS * n, 0); /* written, and compared */
+	progress_start(task->progress, SLOT_WALK_STEPS * n, 0);
 	if (err == 0 && task->dry_run)
 		tell_jobs(task, p, jobs, n);
 	for (size_t i = 0; i < n && err == 0 && !task->dry_run; i++)

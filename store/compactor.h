@@ -7,6 +7,7 @@
  *   compact_seal.c  parts made and published
  *   compact_drop.c  blocks that are folded, and parts that no longer serve
  *   compact_quarantine.c   what is damaged, set aside
+ *   compact_logs.c  logs into parts, and what becomes of these
  */
 #ifndef STORE_COMPACTOR_H
 #define STORE_COMPACTOR_H
@@ -28,8 +29,12 @@ struct compactor {
 	struct flushes flushes;
 	struct agenda_slot *bad;
 	size_t n_bad;
-	int64_t swept_ns;   /* when logs were looked at last */
-	bool look_for_gone; /* parts may hold runs that are gone */
+	int64_t swept_ns;      /* when logs were looked at last */
+	bool look_for_gone;    /* parts may hold runs that are gone */
+	int64_t logs_until_ns; /* logs that arrived before are in parts */
+	bool look_for_gone_logs;
+	uint64_t *bad_logs; /* numbers of log parts that cannot be read */
+	size_t n_bad_logs;
 };
 
 /* What one round is to do, and did. */
@@ -64,6 +69,11 @@ int compact_expire(struct compactor *c, const struct task *task, const struct pr
 int compact_totals(struct compactor *c, const struct task *task, const struct project *p);
 int compact_drop_folded(struct compactor *c, const struct task *task, const struct project *projects,
 			size_t n_projects);
+
+/* compact_logs.c: what is due in a project; once it was done in all of them; parts of it past their time. */
+int compact_logs(struct compactor *c, const struct task *task, const struct project *p);
+void compact_logs_done(struct compactor *c, const struct task *task);
+int compact_expire_logs(struct compactor *c, const struct task *task, const struct project *p);
 
 /* compact_quarantine.c: damaged blocks of flushes leave the hot store, and their flushes are forgotten, to be
  * looked at again.  Of the parts that one of that slot is made of, of its tier and finer ones (totals: and

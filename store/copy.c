@@ -165,19 +165,22 @@ static int copy_data(struct copy *c, struct kv *kv)
 	return err;
 }
 
-/* A part of either kind, as a row of the copied snapshot names it. */
+/* A part of any kind, as a row of the copied snapshot names it. */
 struct named {
 	const struct part_row *part; /* or */
-	const struct raw_row *raw;
+	const struct raw_row *raw;   /* or */
+	const struct logpart_row *logs;
 };
 
 static uint64_t named_bytes(const struct named *n)
 {
-	return n->part ? n->part->summary.bytes : n->raw->summary.bytes;
+	return n->part ? n->part->summary.bytes : n->raw ? n->raw->summary.bytes : n->logs->summary.bytes;
 }
 
 static int named_path(const struct named *n, const char *dir, char *ret)
 {
+	if (n->logs)
+		return parts_log_file(dir, &n->logs->id, ret);
 	return n->part ? parts_file(dir, &n->part->id, ret) : raw_path(dir, &n->raw->id, ret);
 }
 
@@ -185,6 +188,7 @@ static int named_path(const struct named *n, const char *dir, char *ret)
 static bool named_fits(const struct named *n, const char *dir, const char *path)
 {
 	struct rawpart *raw;
+	struct logpart *logs;
 	struct part *part;
 	bool fits = false;
 
@@ -195,6 +199,10 @@ static bool named_fits(const struct named *n, const char *dir, const char *path)
 	if (n->part && part_open(path, &part) == 0) {
 		fits = parts_fits(part, n->part);
 		part_close(part);
+	}
+	if (n->logs && logpart_open(path, &logs) == 0) {
+		fits = parts_log_fits(logs, n->logs);
+		logpart_close(logs);
 	}
 	return fits;
 }
@@ -248,6 +256,7 @@ static int copy_part(struct copy *c, const struct named *n, const char *from, co
 static int copy_parts(struct copy *c, const char *from, const char *earlier, bool link)
 {
 	char path[FILE_PATH_MAX];
+	struct logpart_rows logs = { 0 };
 	struct raw_rows raw = { 0 };
 	struct manifest m = { 0 };
 	struct kv *kv;
@@ -261,6 +270,8 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 	err = parts_rows(kv, &m);
 	if (err == 0)
 		err = parts_raw_rows(kv, &raw);
+	if (err == 0)
+		err = logpart_rows_now(kv, 0, &logs);
 	for (size_t i = 0; i < m.n && err == 0; i++) {
 		err = copy_part(c, &(struct named){ .part = &m.rows[i] }, from, earlier, link);
 		if (err == ERR_GONE && is_lost(kv, &m.rows[i]))
@@ -268,12 +279,15 @@ static int copy_parts(struct copy *c, const char *from, const char *earlier, boo
 	}
 	for (size_t i = 0; i < raw.n && err == 0; i++)
 		err = copy_part(c, &(struct named){ .raw = &raw.rows[i] }, from, earlier, link);
+	for (size_t i = 0; i < logs.n && err == 0; i++)
+		err = copy_part(c, &(struct named){ .logs = &logs.rows[i] }, from, earlier, link);
 	if (err == 0)
 		err = parts_sweep(kv, c->made, NULL);
 	if (err == 0 && file_path(c->made, "parts", path) == 0)
 		err = file_sync_path(path);
 	manifest_release(&m);
 	raw_rows_release(&raw);
+	logpart_rows_release(&logs);
 	kv_close(kv);
 	return err == ERR_GONE ? err : fault_default(c->f, err);
 }

@@ -122,6 +122,26 @@ int flush_row_decode(struct span key, struct span value, struct flush_row *ret)
 	return 0;
 }
 
+int flush_rows(struct kv_txn *t, uint64_t last, flush_row_fn fn, void *arg)
+{
+	struct span key, value;
+	struct kv_cursor *c;
+	int err = kv_cursor_open(t, KV_FLUSH, &c), moved;
+
+	if (err < 0)
+		return err;
+	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
+		struct flush_row row;
+
+		err = flush_row_decode(key, value, &row);
+		if (err < 0 || row.number > last)
+			break;
+		err = fn(arg, &row);
+	}
+	kv_cursor_close(c);
+	return err;
+}
+
 bool flush_row_run(const struct flush_row *row, uint32_t rid, int64_t *ret_least, int64_t *ret_greatest)
 {
 	struct reader r = reader_of(row->runs);

@@ -49,6 +49,11 @@ struct flush_row {
 
 int flush_row_decode(struct span key, struct span value, struct flush_row *ret);
 
+/* Tells fn the rows of flushes <= last, by rising number, until it returns other than 0, which is returned.
+ */
+typedef int (*flush_row_fn)(void *arg, const struct flush_row *row);
+int flush_rows(struct kv_txn *t, uint64_t last, flush_row_fn fn, void *arg);
+
 /* Whether the flush holds buckets of the run, and of which starts (to the second, outwards). */
 bool flush_row_run(const struct flush_row *row, uint32_t rid, int64_t *ret_least, int64_t *ret_greatest);
 

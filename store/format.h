@@ -1,7 +1,7 @@
 // clang-format off
 /*
  * format.h - what lies in hot/, byte for byte.  Format 1.1, in which the journal may hold buckets
- * (journal.h); files in parts/ are part.h's and rawpart.h's.
+ * (journal.h); files in parts/ are partfile.h's.
  *
  * Integers in values are little-endian, in keys big-endian (signed ones with the sign bit flipped),
  * so that byte order is key order.  "v" is a varint, "z" a zigzag varint, "s" a varint length and
@@ -22,7 +22,7 @@
  *
  *   database  key                                     value (kind)
  *   meta      "state"                                 STATE: see store.h, struct state
- *   meta      "parts", "raw"                          STATE: number u64 of the newest part, raw part
+ *   meta      "parts", "raw", "logs"                  STATE: number u64 of the newest part, raw part, log part
  *   project   name                                    PROJECT: see project.h
  *   run       rid u32                                 RUN: see run.h
  *   runid     project, 0x00, id                       RUNID: rid u32
@@ -40,6 +40,7 @@
  *   log       rid u32, first sequence u64             LOG: records from that sequence on (logblock.h)
  *   logseq    rid u32                                 LOGSEQ: next sequence u64
  *   logseal   rid u32                                 LOGSEAL: see seal.h
+ *   logpart   pid u32, first u64                      LOG_PART: see logparts.h
  *   token     hash [32]                               TOKEN: role u8, created i64, project s
  *   part      pid u32, tier u64, from i64             PART: see manifest.h
  *   raw       pid u32, first batch u64                RAW: see rawrow.h
@@ -63,6 +64,8 @@
  *  8. The samples of batches <= state.sealed are in raw parts, or their project kept none, or they grew too
  *     old; those of later batches are in the journal.  state.sealed <= state.trimmed.  Raw parts of a
  *     project are of ranges of batches that do not meet.
+ *  9. A run's records are in its project's log parts, in the order of these, then in the log database: no
+ *     sequence is twice, and a transaction that puts the row of a part deletes what that holds.
  *
  * Sizes follow LMDB's page economics: a value over about 2 KB goes to overflow pages of 4096 bytes
  * with one header of 16 for all, so 4096 * k - 16 wastes nothing.
@@ -102,10 +105,10 @@ enum kind {
 	KIND_RAW,
 	KIND_RAW_GONE,
 	KIND_QUARANTINE,
+	KIND_LOG_PART,
 	KIND_PART_BLOCK = 64, /* in files: partblock.h */
-	KIND_PART_INDEX,      /* in files: part.h */
+	KIND_PART_INDEX,      /* in files: partfile.h */
 	KIND_RAW_BLOCK,       /* in files: rawblock.h */
-	KIND_RAW_INDEX,       /* in files: rawpart.h */
 };
 
 enum codec { CODEC_PLAIN, CODEC_ZSTD, CODEC_SEALED };

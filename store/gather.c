@@ -283,7 +283,7 @@ static int count_piece(void *arg, const struct part_row *row, int64_t from_ns, i
 
 	p->n++;
 	p->windows += p->g->found.n_sids * ((uint64_t)(to_ns - from_ns) / (uint64_t)tier_ns + 1);
-	p->as_asked &= p->g->width_ns == TIER_RECORDED || tier_ns == p->g->width_ns;
+	p->as_asked &= p->g->width_ns == TIER_RECORDED || tier_ns == p->g->width_ns || p->g->as_sheets;
 	return 0;
 }
 
@@ -329,6 +329,7 @@ static void let_go(struct gather *g)
 struct telling {
 	struct part_walk walk;
 	block_fn fn;
+	sheet_fn sheet;
 	void *arg;
 	int said;
 };
@@ -340,14 +341,31 @@ static int tell_one(void *arg, struct block_key key, const struct bucket *b)
 	return in_range(t->walk.g, key.start_ns) ? t->said = t->fn(t->arg, key, b) : 0;
 }
 
+static int tell_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	struct telling *t = arg;
+	const struct gather *g = t->walk.g;
+	struct sheet clipped = sheet_clip(s, g->from_ns, g->to_ns);
+
+	return clipped.n ? t->said = t->sheet(t->arg, sid, &clipped) : 0;
+}
+
+static int tell_block(struct telling *t, const struct part *part, size_t i, const struct block_want *want)
+{
+	if (t->walk.g->as_sheets)
+		return part_sheets(part, i, t->walk.reader, &t->walk.block, want, tell_sheet, t);
+	return part_read(part, i, t->walk.reader, &t->walk.block, want, tell_one, t);
+}
+
 static int tell_held(struct telling *t, const struct gather_held *h)
 {
 	struct gather *g = t->walk.g;
 	const struct found *f = &g->found;
-	const struct block_want want = { f->sids, f->n_sids, h->from_ns, h->to_ns, g->fields };
+	const struct block_want want = { f->sids, f->n_sids, h->from_ns, h->to_ns,
+					 g->as_sheets ? g->fields & SHEET_FIELDS : g->fields };
 
 	for (size_t i = 0; part_find(h->part, f->sids, f->n_sids, h->from_ns, h->to_ns, &i); i++) {
-		int err = part_read(h->part, i, t->walk.reader, &t->walk.block, &want, tell_one, t);
+		int err = tell_block(t, h->part, i, &want);
 
 		if (t->said || (err < 0 && err != ERR_CORRUPT && err != ERR_IO))
 			return err;
@@ -356,9 +374,9 @@ static int tell_held(struct telling *t, const struct gather_held *h)
 	return 0;
 }
 
-int gather_tell(struct gather *g, block_fn fn, void *arg)
+int gather_tell(struct gather *g, block_fn fn, sheet_fn sheet, void *arg)
 {
-	struct telling t = { .fn = fn, .arg = arg };
+	struct telling t = { .fn = fn, .sheet = sheet, .arg = arg };
 	int err;
 
 	if (!g->n_held)

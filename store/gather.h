@@ -23,7 +23,8 @@ struct gather {
 	uint64_t upto;          /* flushes up to here; 0: all that are done */
 	bool sealing;           /* for a part: what is in quarantine is left out, and that is no damage */
 	unsigned fields;        /* of buckets in parts (bucket.h); 0: all */
-	bool may_hold;          /* gather_tell tells what is found, nobody else looks at it */
+	bool may_hold;          /* gather_tell tells what is found, nobody else looks at it; */
+	bool as_sheets;         /* as sheets of these fields, where it can */
 	int64_t recorded_ns;    /* width of the run's windows, for may_hold */
 	struct found found;
 	/* answered */
@@ -47,8 +48,9 @@ int gather_snapshot(struct store *s, struct kv_txn *t, struct gather *g);
 void gather_again(struct gather *g);
 
 /* Tells what was found, as found_tell.  What parts alone hold, in order and in windows of the width that
- * was asked for, is read only now, and need not be kept, sorted and merged. */
-int gather_tell(struct gather *g, block_fn fn, void *arg);
+ * was asked for, is read only now, and need not be kept, sorted and merged.  With as_sheets it is told to
+ * `sheet` instead, and its windows may be narrower. */
+int gather_tell(struct gather *g, block_fn fn, sheet_fn sheet, void *arg);
 
 /* Finds what these parts hold, and no more. */
 int gather_rows(struct store *s, struct kv_txn *t, struct gather *g, const struct part_row *rows, size_t n);

@@ -27,9 +27,9 @@ struct kv_txn {
 };
 
 static const char *const names[KV_DBS] = {
-	"meta",    "project", "run",     "runid",   "series", "producer", "reject",
-	"idem",    "idemage", "journal", "flush",   "block",  "log",      "logseq",
-	"logseal", "token",   "part",    "deleted", "raw",    "rawgone",  "quarantine",
+	"meta",    "project", "run",   "runid",   "series",     "producer", "reject",  "idem",
+	"idemage", "journal", "flush", "block",   "log",        "logseq",   "logseal", "token",
+	"part",    "deleted", "raw",   "rawgone", "quarantine", "logpart",
 };
 
 const char *kv_db_name(enum kv_db db) { return names[db]; }

@@ -39,6 +39,7 @@ enum kv_db {
 	KV_RAW,
 	KV_RAWGONE,
 	KV_QUARANTINE,
+	KV_LOGPART,
 	KV_DBS,
 };
 

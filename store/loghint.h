@@ -15,12 +15,13 @@
 enum log_fit {
 	LOG_FIT_NO,    /* no text of that shape is wanted */
 	LOG_FIT_MAYBE, /* the text must be looked at */
-	LOG_FIT_SURE,  /* each text of that shape fits */
+	LOG_FIT_SURE,  /* each text of that shape fits; of a text: it does */
 };
 
 /* An empty struct says nothing: every text may be wanted. */
 struct log_hint {
 	struct span holds; /* bytes that the text holds; empty: none are known */
+	bool holds_is_all; /* a text that holds them is wanted */
 	/* The text, with A to Z as a to z, holds one of these.  n_any 0: nothing is known. */
 	struct span any[LOG_ANY_MAX];
 	size_t n_any;

@@ -1,7 +1,6 @@
 #include "store/logkeep.h"
 
 #include "store/base/bytes.h"
-#include "store/base/log.h"
 #include "store/logblock.h"
 #include "store/logs.h"
 #include "store/project.h"
@@ -32,11 +31,18 @@ static uint64_t end_of(struct span key, struct span value)
 /* Blocks before *ret_end are old; *ret_end 0: none.  Looks at LOOK_BLOCKS at most. */
 static int find_end(struct kv_txn *t, uint32_t rid, int64_t before_ns, uint64_t *ret_end)
 {
+	uint64_t first, database;
 	struct span key, value;
 	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_LOG, &c), moved;
+	int err = logs_first_seq(t, rid, &first), moved;
 
 	*ret_end = 0;
+	if (err == 0)
+		err = logs_first_in_database(t, rid, &database);
+	if (err == 0 && first < database)
+		return 0; /* what is in parts goes before */
+	if (err == 0)
+		err = kv_cursor_open(t, KV_LOG, &c);
 	if (err < 0)
 		return err;
 	moved = logs_seek(c, rid, 0, &key, &value);
@@ -151,7 +157,6 @@ static int next_run(struct store *s, uint32_t after, int64_t now_ns, uint32_t *r
 int logkeep_sweep(struct store *s, const atomic_bool *stop, uint64_t *records)
 {
 	int64_t now_ns = clock_now_ns(), before_ns;
-	uint64_t before = *records;
 	uint32_t rid = 0;
 	int err;
 
@@ -160,8 +165,5 @@ int logkeep_sweep(struct store *s, const atomic_bool *stop, uint64_t *records)
 		if (err == 0 && rid && before_ns != INT64_MIN)
 			err = keep_run(s, rid, before_ns, stop, records);
 	} while (err == 0 && rid && !atomic_load(stop));
-	if (*records > before)
-		log_info("log_keep: %llu records were old and are gone",
-			 (unsigned long long)(*records - before));
 	return err;
 }

@@ -1,6 +1,7 @@
 /*
- * logkeep.h - log blocks that are older than their project keeps logs go.
+ * logkeep.h - blocks of the log database that are older than their project keeps logs go.
  *
+ * Log parts go first (compact_logs.c): as long as one has something of a run, the run's blocks here stay.
  * A block's age counts from the latest of its records' times and of when they were observed; both are in
  * its prefix (logblock.h), so the walk opens none.  Blocks go from the front of a run's log, in the order
  * of their sequences, and in small errands of the writer: what is left always is one unbroken rest, and

@@ -1,5 +1,5 @@
 /*
- * logs.h - log records in LMDB: appended by the writer, walked by readers and by verify.
+ * logs.h - log records: appended to the log database by the writer, walked by readers there and in parts.
  */
 #ifndef STORE_LOGS_H
 #define STORE_LOGS_H
@@ -15,9 +15,10 @@ int logs_put(struct kv_txn *t, struct batch *b);
 /* The run's next sequence; 1 when it has no log yet. */
 int logs_next_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret);
 
-/* See view_logs. */
-int logs_read(struct kv_txn *t, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,
-	      bool *ret_partial);
+/* As view_logs (logwalk.c).  *ret_again: a part went away meanwhile, and what is left of *range is to be read
+ * under a new snapshot. */
+int logs_read(struct kv_txn *t, struct store *s, uint32_t rid, struct log_range *range, log_fn fn, void *arg,
+	      bool *ret_partial, bool *ret_again);
 
 /* ---- for sealing (seal.h) ---- */
 
@@ -29,11 +30,18 @@ int logs_put_sealed_seq(struct kv_txn *t, uint32_t rid, uint64_t seq);
 int logs_seek(struct kv_cursor *c, uint32_t rid, uint64_t seq, struct span *ret_key, struct span *ret_value);
 int logs_next(struct kv_cursor *c, uint32_t rid, struct span *ret_key, struct span *ret_value);
 
-/* The first sequence that is still there; the next one to be given where none is. */
+/* The first sequence that is still there, and the first in the log database, which those in parts come
+ * before; the next one to be given where there is none. */
 int logs_first_seq(struct kv_txn *t, uint32_t rid, uint64_t *ret);
+int logs_first_in_database(struct kv_txn *t, uint32_t rid, uint64_t *ret);
 
-/* Puts one block in the place of those of [first, end), which are `blocks`.  ERR_GONE: they are not all there
- * any more; nothing was changed. */
+/* Whether the blocks of [first, end) are there, as many as `blocks`: retention, purges and sealing change
+ * them at any time. */
+bool logs_all_there(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks);
+
+/* Deletes these blocks, or puts one in their place.  ERR_GONE: they are not all there any more; nothing was
+ * changed. */
+int logs_take_out(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks);
 int logs_replace(struct kv_txn *t, uint32_t rid, uint64_t first, uint64_t end, size_t blocks,
 		 const struct stored *by);
 

@@ -86,13 +86,38 @@ static int grow_runs(struct pack *p)
 static const uint8_t *take_run(struct pack *p, const uint8_t *at, const uint8_t *end)
 {
 	const uint8_t *from = at;
-	uint64_t value = 0;
+	uint64_t value = 0, x, others;
 
+	if (end - at >= 8 && (others = ~digit_bytes(x = get_le64(at)) & 0x8080808080808080)) {
+		unsigned shift =
+		    64 - (unsigned)__builtin_ctzll(others) / 8 * 8; /* not 64: it begins with one */
+
+		value = join_digits((x - EIGHT_ZEROS) << shift);
+		at += 8 - shift / 8;
+		end = at;
+	}
 	while (at < end && is_digit(*at) && at - from < RUN_DIGITS_MAX)
 		value = value * 10 + (uint64_t)(*at++ - '0');
 	p->values[p->n_runs] = value;
 	p->digits[p->n_runs++] = (uint8_t)(at - from);
 	return at;
+}
+
+/* Copies what is before a digit, or all; returns how much. */
+static size_t copy_until_digit(uint8_t *out, const uint8_t *from, const uint8_t *end)
+{
+	const uint8_t *at = from;
+
+	for (; end - at >= 8; at += 8, out += 8) {
+		uint64_t x = get_le64(at), digits = digit_bytes(x);
+
+		put_le64(out, x);
+		if (digits)
+			return (size_t)(at - from) + (size_t)__builtin_ctzll(digits) / 8;
+	}
+	while (at < end && !is_digit(*at))
+		*out++ = *at++;
+	return (size_t)(at - from);
 }
 
 /* Appends the segment's template to bytes, and its runs to the runs. */
@@ -107,10 +132,12 @@ static int take_apart(struct pack *p, struct span segment, uint32_t *ret_slots)
 		return err;
 	out = p->bytes.data + p->bytes.len;
 	while (at < end) {
-		if (!is_digit(*at)) {
-			*out++ = *at++;
-			continue;
-		}
+		size_t n = copy_until_digit(out, at, end);
+
+		at += n;
+		out += n;
+		if (at == end)
+			break;
 		if (p->n_runs == p->runs_cap && grow_runs(p) < 0)
 			return ERR_NOMEM;
 		at = take_run(p, at, end);

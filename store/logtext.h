@@ -55,8 +55,9 @@ int logtext_open(struct logtext *x, struct span packed, size_t n, size_t raw_len
 bool logtext_may_fit(const struct logtext *x, const struct log_hint *hint);
 
 /* Which texts are wanted as far as templates and numbers tell: an enum log_fit each, LOG_FIT_SURE where
- * hint->fit says so and nothing else in the hint speaks against it.  *ret_any false: none of them, and
- * fits[] is untouched.  Decodes the least that tells.  ERR_CORRUPT, ERR_NOMEM. */
+ * hint->fit says so and nothing else in the hint speaks against it, or where hint->holds_is_all and it holds
+ * them outside of numbers.  *ret_any false: none of them, and fits[] is untouched.  Decodes the least that
+ * tells.  ERR_CORRUPT, ERR_NOMEM. */
 int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, bool *ret_any);
 
 /* Appends text i (of n) to out.  ERR_CORRUPT, ERR_FULL, ERR_NOMEM. */

@@ -117,23 +117,33 @@ static uint64_t join_sevens(uint64_t x, unsigned n)
 	return (x & 0x000000000fffffff) | (x & 0x0fffffff00000000) >> 4;
 }
 
-/* n varints in a row: as read_varint, without a branch for each of their bytes. */
+/* n varints in a row: as read_varint, eight that are a byte each in one go, others without a branch for each
+ * of their bytes. */
 static void read_varints(struct reader *r, uint64_t *to, size_t n)
 {
+	const uint8_t *p = r->p;
 	size_t i = 0;
 
-	for (; i < n && !r->bad && r->end - r->p >= 8; i++) {
-		uint64_t x = get_le64(r->p), ends = ~x & 0x8080808080808080;
+	while (i < n && !r->bad && r->end - p >= 8) {
+		uint64_t x = get_le64(p), ends = ~x & 0x8080808080808080;
 		unsigned bytes;
 
-		if (!ends)
-			to[i] = read_varint(r);
-		if (!ends)
-			continue;
-		bytes = (unsigned)__builtin_ctzll(ends) / 8 + 1;
-		to[i] = join_sevens(x, bytes);
-		r->p += bytes;
+		if (ends == 0x8080808080808080 && n - i >= 8) {
+			for (int j = 0; j < 8; j++)
+				to[i + j] = p[j];
+			i += 8;
+			p += 8;
+		} else if (ends) {
+			bytes = (unsigned)__builtin_ctzll(ends) / 8 + 1;
+			to[i++] = join_sevens(x, bytes);
+			p += bytes;
+		} else {
+			r->p = p;
+			to[i++] = read_varint(r);
+			p = r->p;
+		}
 	}
+	r->p = p;
 	for (; i < n; i++)
 		to[i] = read_varint(r);
 }
@@ -154,53 +164,50 @@ static int read_values(struct reader *r, enum column_kind kind, uint64_t *values
 	return set_digits(values, digits, n, width);
 }
 
-/* Eight digits at once, the first one lowest in x; false where one is none. */
-static bool join_digits(uint64_t x, uint64_t *ret)
+static uint64_t number_of(struct span text)
 {
-	const uint64_t high = 0xf0f0f0f0f0f0f0f0, zeros = 0x3030303030303030;
-
-	if ((x & high) != zeros || ((x + 0x0606060606060606) & high) != zeros)
-		return false;
-	x -= zeros;
-	x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ff;
-	x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffff;
-	*ret = (x * 10000 + (x >> 32)) & 0xffffffff;
-	return true;
-}
-
-static bool number_of(struct span text, uint64_t *ret)
-{
-	uint64_t v = 0, eight;
+	uint64_t v = 0;
 	size_t i = 0;
 
-	for (; i + 8 <= text.len; i += 8) {
-		if (!join_digits(get_le64(text.data + i), &eight))
-			return false;
-		v = v * 100000000 + eight;
-	}
-	for (; i < text.len; i++) {
-		if (!is_digit(text.data[i]))
-			return false;
+	for (; i + 8 <= text.len; i += 8)
+		v = v * 100000000 + join_digits(get_le64(text.data + i) - EIGHT_ZEROS);
+	for (; i < text.len; i++)
 		v = v * 10 + (uint64_t)(text.data[i] - '0');
-	}
-	*ret = v;
-	return true;
+	return v;
 }
 
+/* n lengths and the digits of all. */
+static int read_text(struct reader *r, size_t n, struct span *ret_lengths, struct span *ret_text)
+{
+	struct span lengths = read_bytes(r, n), text;
+	bool bad = lengths.len == 0;
+	size_t len = 0;
+
+	for (size_t i = 0; i < lengths.len; i++) {
+		len += lengths.data[i];
+		bad |= lengths.data[i] == 0 || lengths.data[i] > RUN_DIGITS_MAX;
+	}
+	text = read_bytes(r, len);
+	for (size_t i = 0; i < text.len; i++)
+		bad |= !is_digit(text.data[i]);
+	*ret_lengths = lengths;
+	*ret_text = text;
+	return r->bad || bad ? ERR_CORRUPT : 0;
+}
+
+/* Where each run is. */
 static int read_digits(struct reader *r, uint64_t *values, uint8_t *digits, size_t n)
 {
-	struct span lengths = read_bytes(r, n);
+	struct span lengths, text;
+	const uint8_t *at;
+	int err = read_text(r, n, &lengths, &text);
 
-	if (lengths.len != n)
-		return ERR_CORRUPT;
-	for (size_t i = 0; i < n; i++) {
-		struct span text = read_bytes(r, lengths.data[i]);
-
-		if (text.len == 0 || text.len > RUN_DIGITS_MAX || !number_of(text, &values[i]))
-			return ERR_CORRUPT;
-		digits[i] = lengths.data[i];
-	}
-	return 0;
+	at = text.data;
+	for (size_t i = 0; i < n && err == 0; at += lengths.data[i++])
+		values[i] = (uintptr_t)at;
+	if (err == 0)
+		memcpy(digits, lengths.data, n);
+	return err;
 }
 
 static int read_column(struct logtext *x, struct reader *r, const struct template *t, uint32_t slot)
@@ -210,6 +217,7 @@ static int read_column(struct logtext *x, struct reader *r, const struct templat
 
 	if (r->bad || t->count == 0)
 		return ERR_CORRUPT;
+	x->columns[t->first_column + slot].as_text = kind == COLUMN_DIGITS;
 	if (kind == COLUMN_DIGITS)
 		return read_digits(r, x->values + at, x->digits + at, t->count);
 	if (kind < COLUMN_SAME || kind > COLUMN_DELTA)
@@ -217,7 +225,7 @@ static int read_column(struct logtext *x, struct reader *r, const struct templat
 	return read_values(r, kind, x->values + at, x->digits + at, t->count);
 }
 
-int logtext_need_column(struct logtext *x, struct template *t, uint32_t slot)
+static int need_column(struct logtext *x, struct template *t, uint32_t slot)
 {
 	bool few = t->count < FEW_SEGMENTS;
 	int err = need_places(x);
@@ -241,24 +249,134 @@ int logtext_need_column(struct logtext *x, struct template *t, uint32_t slot)
 	return err;
 }
 
+int logtext_need_numbers(struct logtext *x, struct template *t, uint32_t slot)
+{
+	int err = need_column(x, t, slot);
+	struct column *c;
+	size_t run;
+
+	if (err < 0 || !x->columns[t->first_column + slot].as_text)
+		return err;
+	c = &x->columns[t->first_column + slot];
+	run = t->first_run + (size_t)slot * t->count;
+	for (size_t i = run; i < run + t->count; i++)
+		x->values[i] = number_of(span_of((const uint8_t *)(uintptr_t)x->values[i], x->digits[i]));
+	c->as_text = false;
+	return 0;
+}
+
+static void measure_pieces(struct logtext *x, const struct template *t)
+{
+	const uint8_t *at = t->text.data;
+
+	for (uint32_t slot = 0; slot < t->slots; slot++) {
+		const uint8_t *next = memchr(at, SLOT, (size_t)(t->text.data + t->text.len - at));
+
+		x->columns[t->first_column + slot].before = (uint32_t)(next - at);
+		at = next + 1;
+	}
+}
+
 int logtext_need_columns(struct logtext *x, struct template *t)
 {
 	int err = 0;
 
-	for (uint32_t slot = 0; slot < t->slots && !t->decoded && err == 0; slot++)
-		err = logtext_need_column(x, t, slot);
+	for (uint32_t slot = 0; slot < t->slots && err == 0; slot++)
+		err = need_column(x, t, slot);
+	if (err == 0)
+		measure_pieces(x, t);
 	t->decoded = err == 0;
+	return err;
+}
+
+/* ---- digits in them ---- */
+
+static unsigned most_digits(const struct column *c)
+{
+	return c->class == CLASS_FEW ? RUN_DIGITS_MAX : class_digits[c->class];
+}
+
+static int mark_same(struct reader *r, size_t n, const struct wanted *w, uint8_t *marks)
+{
+	unsigned width = read_u8(r);
+	uint64_t v = read_varint(r);
+
+	if (width > RUN_DIGITS_MAX)
+		return ERR_CORRUPT;
+	if (digits_hold(v, width ? width : digits_of(v), w))
+		memset(marks, true, n);
+	return 0;
+}
+
+/* As text. */
+static int mark_text(struct reader *r, size_t n, const struct wanted *w, uint8_t *marks)
+{
+	struct span lengths, text;
+	uint8_t wanted[RUN_DIGITS_MAX];
+	const uint8_t *hit;
+	size_t i = 0, end;
+	int err = read_text(r, n, &lengths, &text);
+
+	if (err < 0)
+		return err;
+	print_run(wanted, w->value, w->digits);
+	end = lengths.data[0];
+	for (size_t at = 0; (hit = memmem(text.data + at, text.len - at, wanted, w->digits)); at++) {
+		at = (size_t)(hit - text.data);
+		while (end <= at)
+			end += lengths.data[++i];
+		if (at + w->digits > end) /* goes on in the next one */
+			continue;
+		marks[i] = true;
+		at = end - 1;
+	}
+	return 0;
+}
+
+static int mark_column(struct logtext *x, struct reader *r, const struct template *t, uint32_t slot,
+		       unsigned most, const struct wanted *w, uint8_t *marks)
+{
+	size_t at = t->first_run + (size_t)slot * t->count;
+	uint8_t kind = r->p < r->end ? *r->p : 0;
+	int err;
+
+	if (kind == COLUMN_SAME || kind == COLUMN_DIGITS) {
+		read_u8(r);
+		return t->count ? (kind == COLUMN_SAME ? mark_same : mark_text)(r, t->count, w, marks)
+				: ERR_CORRUPT;
+	}
+	err = read_column(x, r, t, slot);
+	if (err == 0)
+		digits_mark(x->values + at, x->digits + at, t->count, most, w, marks);
 	return err;
 }
 
 int logtext_most_digits(struct logtext *x, const struct template *t, uint32_t slot, unsigned *ret)
 {
 	int err = need_places(x);
-	unsigned class;
 
-	if (err < 0)
-		return err;
-	class = column_of(x, t, slot)->class;
-	*ret = class == CLASS_FEW ? RUN_DIGITS_MAX : class_digits[class];
-	return 0;
+	if (err == 0)
+		*ret = most_digits(column_of(x, t, slot));
+	return err;
+}
+
+int logtext_mark_digits(struct logtext *x, struct template *t, const struct wanted *w, uint8_t *marks)
+{
+	uint32_t pieces = t->count < FEW_SEGMENTS ? 1 : t->slots, slots = t->slots / pieces;
+	int err = need_places(x);
+
+	for (uint32_t i = 0; i < pieces && err == 0; i++) {
+		struct column *c = column_of(x, t, i);
+		struct reader r;
+
+		if (most_digits(c) < w->digits)
+			continue;
+		err = need_bytes(x, c);
+		r = reader_of(c->bytes);
+		for (uint32_t s = i, end = i + slots; s < end && err == 0; s++)
+			err = mark_column(x, &r, t, s, most_digits(c), w, marks);
+		if (err == 0 && (r.bad || reader_left(&r)))
+			err = ERR_CORRUPT;
+	}
+	return err;
 }

@@ -14,23 +14,6 @@
 
 #define NEEDLE_MAX 512
 
-/* v / 10^n for v < 2^60 by a multiplication: 2^64 * 2^shift / 10^n, rounded up, is off by less than
- * 2^(shift + 1) / 10^n, which v makes no more than an eighth of a whole. */
-struct divisor {
-	uint64_t power, factor;
-	unsigned shift;
-};
-
-/* Where a needle's run lies in it decides what it may be of a text's run. */
-enum place { PLACE_INSIDE, PLACE_FIRST, PLACE_LAST, PLACE_ALONE };
-
-struct wanted {
-	uint64_t value;
-	unsigned digits;
-	enum place place;
-	struct divisor divisor; /* by 10^digits; when numbers are looked at */
-};
-
 struct needle {
 	bool hard;
 	uint8_t text[NEEDLE_MAX]; /* its template */
@@ -114,91 +97,6 @@ static bool has_odd_texts(const struct logtext *x)
 
 /* ---- numbers ---- */
 
-static struct divisor divisor_of(unsigned n)
-{
-	struct divisor d = { .power = powers_of_ten[n] };
-
-	d.shift = 63 - (unsigned)__builtin_clzll(d.power);
-	d.factor = (uint64_t)(((unsigned __int128)1 << (64 + d.shift)) / d.power + 1);
-	return d;
-}
-
-static uint64_t remainder_of(uint64_t v, const struct divisor *d)
-{
-	uint64_t high = (uint64_t)((unsigned __int128)v * d->factor >> 64);
-
-	return v - (high >> d->shift) * d->power;
-}
-
-/* Whether one of the places at the end of a run, `places` of them and where it is long enough, has it. */
-static bool run_holds(uint64_t v, unsigned digits, const struct wanted *w, unsigned places)
-{
-	for (; digits >= w->digits && places; digits--, places--, v /= 10)
-		if (remainder_of(v, &w->divisor) == w->value)
-			return true;
-	return false;
-}
-
-/* What runs in a row have in common but for this many digits, as times have, is looked through once. */
-#define SHARED_DIGITS 3
-
-static void keep_holding(const uint64_t *values, const uint8_t *digits, size_t n, const struct wanted *w,
-			 uint8_t *marks)
-{
-	uint64_t upper = 0;
-	unsigned upper_digits = 0; /* none yet */
-	bool held = false;
-
-	for (size_t i = 0; i < n; i++) {
-		uint64_t v = values[i];
-
-		if (!marks[i] || digits[i] < w->digits) {
-			marks[i] = false;
-			continue;
-		}
-		marks[i] = run_holds(v, digits[i], w, SHARED_DIGITS);
-		if (marks[i] || digits[i] < w->digits + SHARED_DIGITS)
-			continue;
-		v /= 1000;
-		if (v != upper || digits[i] != upper_digits + SHARED_DIGITS) {
-			upper = v;
-			upper_digits = digits[i] - (unsigned)SHARED_DIGITS;
-			held = run_holds(upper, upper_digits, w, RUN_DIGITS_MAX);
-		}
-		marks[i] = held;
-	}
-}
-
-static bool begins_with(uint64_t v, unsigned digits, const struct wanted *w)
-{
-	uint64_t rest = powers_of_ten[digits - w->digits];
-
-	return v - w->value * rest < rest;
-}
-
-/* Keeps the marks of runs, one each, that may hold what is wanted of them. */
-static void keep_fitting(const uint64_t *values, const uint8_t *digits, size_t n, const struct wanted *w,
-			 uint8_t *marks)
-{
-	switch (w->place) {
-	case PLACE_INSIDE:
-		for (size_t i = 0; i < n; i++)
-			marks[i] &= values[i] == w->value && digits[i] == w->digits;
-		break;
-	case PLACE_FIRST: /* the end of a run */
-		for (size_t i = 0; i < n; i++)
-			marks[i] &=
-			    digits[i] >= w->digits && remainder_of(values[i], &w->divisor) == w->value;
-		break;
-	case PLACE_LAST: /* the beginning of a run */
-		for (size_t i = 0; i < n; i++)
-			marks[i] &= digits[i] >= w->digits && begins_with(values[i], digits[i], w);
-		break;
-	case PLACE_ALONE:
-		keep_holding(values, digits, n, w, marks);
-	}
-}
-
 /* Keeps in fits[] which of the template's segments may have in this slot what is wanted; *ret_any: some. */
 static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
 		     uint8_t *fits, bool *ret_any)
@@ -210,46 +108,43 @@ static int keep_slot(struct logtext *x, struct template *t, uint32_t slot, const
 	*ret_any = err == 0 && most >= w->digits;
 	if (!*ret_any)
 		return err;
-	err = logtext_need_column(x, t, slot);
+	err = logtext_need_numbers(x, t, slot);
 	if (err < 0)
 		return err;
 	run = t->first_run + (size_t)slot * t->count;
-	keep_fitting(x->values + run, x->digits + run, t->count, w, fits);
-	*ret_any = memchr(fits, true, t->count);
+	digits_keep(x->values + run, x->digits + run, t->count, w, fits);
+	*ret_any = memchr(fits, 1, t->count);
 	return 0;
-}
-
-/* Whether the last `left` of the wanted digits begin a run and those before end the one before it. */
-static bool joins(uint64_t before, uint64_t v, unsigned digits, const struct wanted *w, unsigned left)
-{
-	return left <= digits && before % powers_of_ten[w->digits - left] == w->value / powers_of_ten[left] &&
-	       v / powers_of_ten[digits - left] == w->value % powers_of_ten[left];
 }
 
 /* As keep_slot, of a slot that goes on where the slot before ended: what is wanted may lie in both. */
 static int keep_joined(struct logtext *x, struct template *t, uint32_t slot, const struct wanted *w,
 		       uint8_t *fits, bool *ret_any)
 {
-	int err = logtext_need_column(x, t, slot - 1);
+	int err = logtext_need_numbers(x, t, slot - 1);
 	size_t before, run;
 
 	if (err == 0)
-		err = logtext_need_column(x, t, slot);
+		err = logtext_need_numbers(x, t, slot);
 	*ret_any = err == 0;
 	before = t->first_run + (size_t)(slot - 1) * t->count;
 	run = before + t->count;
 	for (uint32_t i = 0; i < t->count && err == 0; i++) {
 		uint64_t v = x->values[run + i];
 		unsigned digits = x->digits[run + i], least = w->place == PLACE_FIRST ? digits : 1;
-		bool held = digits >= w->digits &&
-			    (w->place == PLACE_FIRST ? remainder_of(v, &w->divisor) == w->value
-						     : run_holds(v, digits, w, RUN_DIGITS_MAX));
+		bool held = (w->place == PLACE_FIRST ? digits_end_with : digits_hold)(v, digits, w);
 
 		for (unsigned left = least; left < w->digits && left <= digits && !held; left++)
-			held = joins(x->values[before + i], v, digits, w, left);
+			held = digits_join(x->values[before + i], v, digits, w, left);
 		fits[i] &= held;
 	}
 	return err;
+}
+
+/* Whether a run of the template goes on in the slot beside. */
+static bool has_joined_slots(const struct template *t)
+{
+	return t->text.len > 1 && memmem(t->text.data, t->text.len, (const uint8_t[]){ SLOT, SLOT }, 2);
 }
 
 /* Marks the template's segments that may hold the needle at `at` of the template, whose first slot from
@@ -277,6 +172,8 @@ static int mark_template(struct logtext *x, struct template *t, const struct nee
 	uint32_t slot = 0;
 	int err = 0;
 
+	if (hit && n->runs[0].place == PLACE_ALONE && n->n_runs == 1 && !has_joined_slots(t))
+		return logtext_mark_digits(x, t, &n->runs[0], marks);
 	while (hit && err == 0) {
 		for (; at < hit; at++)
 			slot += *at == SLOT;
@@ -297,7 +194,7 @@ static int mark_segments(struct logtext *x, struct needle *n)
 		return err;
 	memset(x->marks, 0, x->n_segments);
 	for (size_t i = 0; i < n->n_runs; i++)
-		n->runs[i].divisor = divisor_of(n->runs[i].digits);
+		wanted_init(&n->runs[i]);
 	for (size_t i = 0; i < x->n_templates && err == 0; i++)
 		if (x->verdicts[i].holds && (odd || x->verdicts[i].fit != LOG_FIT_NO))
 			err = mark_template(x, &x->templates[i], n, x->marks + x->templates[i].first);
@@ -327,9 +224,13 @@ static void judge_bytes(struct logtext *x, const struct needle *n)
 	}
 }
 
-static enum log_fit fit_of(const struct log_hint *hint, struct span shape)
+/* Of a shape that may hold the needle: what the hint says of it, or, of bytes without digits, that it does.
+ */
+static enum log_fit fit_of(const struct log_hint *hint, const struct needle *n, struct span shape)
 {
-	return hint->fit ? hint->fit(hint->fit_arg, shape) : LOG_FIT_MAYBE;
+	if (hint->fit)
+		return hint->fit(hint->fit_arg, shape);
+	return hint->holds_is_all && n->len && !n->n_runs && !n->hard ? LOG_FIT_SURE : LOG_FIT_MAYBE;
 }
 
 /* *ret_any: some template may have a text that is wanted. */
@@ -348,7 +249,7 @@ static int judge_templates(struct logtext *x, const struct log_hint *hint, const
 	for (size_t i = 0; i < x->n_templates; i++) {
 		struct verdict *v = &x->verdicts[i];
 
-		v->fit = v->holds ? (uint8_t)fit_of(hint, x->templates[i].text) : LOG_FIT_NO;
+		v->fit = v->holds ? (uint8_t)fit_of(hint, n, x->templates[i].text) : LOG_FIT_NO;
 		*ret_any |= v->fit != LOG_FIT_NO;
 	}
 	return 0;
@@ -379,7 +280,7 @@ static int fit_odd_text(struct logtext *x, size_t i, const struct log_hint *hint
 	}
 	if (err < 0)
 		return err == ERR_FULL ? ERR_CORRUPT : err;
-	*ret = holds ? (uint8_t)fit_of(hint, buf_span(&x->shape)) : LOG_FIT_NO;
+	*ret = holds ? (uint8_t)fit_of(hint, n, buf_span(&x->shape)) : LOG_FIT_NO;
 	return 0;
 }
 
@@ -414,7 +315,9 @@ int logtext_find(struct logtext *x, const struct log_hint *hint, uint8_t *fits, 
 	if (err < 0 || !*ret_any)
 		return err;
 	err = logtext_need_segments(x);
-	if (err == 0 && n.n_runs && !n.hard)
+	if (err == 0 && n.n_runs && !n.hard) {
 		err = mark_segments(x, &n);
-	return err < 0 ? err : fit_texts(x, hint, &n, fits);
+		*ret_any = err == 0 && memchr(x->marks, 1, x->n_segments);
+	}
+	return err < 0 || !*ret_any ? err : fit_texts(x, hint, &n, fits);
 }

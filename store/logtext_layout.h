@@ -5,9 +5,9 @@
 #define STORE_LOGTEXT_LAYOUT_H
 
 #include "store/base/bytes.h"
+#include "store/digits.h"
 
-#define SLOT           '0' /* stands in a template for a run of digits */
-#define RUN_DIGITS_MAX 18  /* so that a run fits 63 bits */
+#define SLOT '0' /* stands in a template for a run of digits */
 
 #define FEW_SEGMENTS 8 /* a template with less has its columns in FEW, all together */
 #define CLASSES      8 /* of columns, by their longest run */
@@ -20,6 +20,23 @@ static const unsigned class_digits[CLASSES] = { 2, 4, 6, 8, 10, 13, 16, RUN_DIGI
 enum column_kind { COLUMN_SAME = 1, COLUMN_PLAIN, COLUMN_DELTA, COLUMN_DIGITS };
 
 static inline bool is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
+
+#define EIGHT_ZEROS UINT64_C(0x3030303030303030) /* '0' */
+
+/* Of eight bytes those that are digits: their highest bits. */
+static inline uint64_t digit_bytes(uint64_t x)
+{
+	x ^= EIGHT_ZEROS;
+	return ~(((x & 0x7f7f7f7f7f7f7f7f) + 0x7676767676767676) | x) & 0x8080808080808080;
+}
+
+/* The number of eight digits, 0 to 9, the first one lowest in x. */
+static inline uint64_t join_digits(uint64_t x)
+{
+	x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ff;
+	x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffff;
+	return (x * 10000 + (x >> 32)) & 0xffffffff;
+}
 
 static const uint64_t powers_of_ten[RUN_DIGITS_MAX + 1] = {
 	1,

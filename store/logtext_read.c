@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "store/base/compress.h"
+#include "store/base/digits.h"
 #include "store/logtext_read.h"
 
 int logtext_new(struct logtext **ret)
@@ -254,11 +255,12 @@ int logtext_need_segments(struct logtext *x)
 /* ---- texts ---- */
 
 #define ROUGH_MAX (64 * 1024) /* bytes that may be reserved in vain */
+#define SLACK     16          /* bytes that may be written behind the end, and then over */
 
 /* At least the bytes of a segment: exactly where the most would be many. */
 static size_t room_of(const struct logtext *x, const struct template *t, uint32_t nth)
 {
-	size_t len = t->text.len - t->slots;
+	size_t len = t->text.len - t->slots + SLACK;
 
 	if (t->text.len <= ROUGH_MAX / RUN_DIGITS_MAX)
 		return len + (size_t)t->slots * RUN_DIGITS_MAX;
@@ -267,11 +269,67 @@ static size_t room_of(const struct logtext *x, const struct template *t, uint32_
 	return len;
 }
 
+/* A few bytes from a template: sixteen at once where so many are there. */
+static void copy_piece(uint8_t *to, const uint8_t *from, size_t len, const uint8_t *end)
+{
+	if (len <= 16 && end - from >= 16)
+		memcpy(to, from, 16);
+	else
+		memcpy(to, from, len);
+}
+
+/* 1 to 18 digits that are text, in pieces that lie over each other. */
+static void copy_digits(uint8_t *to, const uint8_t *from, size_t n)
+{
+	if (n >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + n / 2 - 4, from + n / 2 - 4, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
+}
+
+/* Writes eight bytes at a time, up to SLACK of them behind the run. */
+static void put_digits(uint8_t *to, uint64_t v, unsigned digits)
+{
+	uint64_t low;
+
+	if (digits <= 2) { /* most of them */
+		uint32_t two = (uint32_t)(v % 100);
+
+		to[0] = (uint8_t)('0' + two / 10);
+		to[digits - 1] = (uint8_t)('0' + two % 10);
+		return;
+	}
+	low = eight_digits((uint32_t)(v % 100000000));
+	if (digits <= 8) {
+		put_le64(to, low >> (64 - 8 * digits));
+		return;
+	}
+	put_digits(to, v / 100000000, digits - 8);
+	put_le64(to + digits - 8, low);
+}
+
+static void add_run(const struct logtext *x, const struct column *c, size_t run, uint8_t *to)
+{
+	if (c->as_text)
+		copy_digits(to, (const uint8_t *)(uintptr_t)x->values[run], x->digits[run]);
+	else
+		put_digits(to, x->values[run], x->digits[run]);
+}
+
 static int add_segment(struct logtext *x, const struct segment *s, struct buf *out)
 {
 	struct template *t = &x->templates[s->template];
-	const uint8_t *at = t->text.data, *end = at + t->text.len;
+	const uint8_t *at = t->text.data, *end = at + t->text.len, *last = x->bytes.data + x->bytes.len;
 	int err = t->decoded ? 0 : logtext_need_columns(x, t);
+	const struct column *c;
 	uint8_t *to;
 	size_t run;
 
@@ -280,12 +338,14 @@ static int add_segment(struct logtext *x, const struct segment *s, struct buf *o
 	if (err < 0)
 		return err;
 	to = out->data + out->len;
+	c = t->slots ? &x->columns[t->first_column] : NULL;
 	run = t->first_run + s->nth; /* known with the columns */
-	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, at++) {
-		while (*at != SLOT)
-			*to++ = *at++;
-		print_run(to, x->values[run], x->digits[run]);
+	for (uint32_t slot = 0; slot < t->slots; slot++, run += t->count, c++) {
+		copy_piece(to, at, c->before, last);
+		to += c->before;
+		add_run(x, c, run, to);
 		to += x->digits[run];
+		at += c->before + 1;
 	}
 	memcpy(to, at, (size_t)(end - at));
 	out->len = (size_t)(to + (end - at) - out->data);

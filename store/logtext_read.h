@@ -20,15 +20,17 @@ struct template
 	uint32_t first;        /* how many segments have templates before it */
 	uint32_t first_column; /* in columns */
 	size_t first_run;      /* its column 0 in values and digits; column s begins s * count after it */
-	bool decoded;          /* all its columns */
+	bool decoded;          /* all its columns, and what is before them */
 };
 
-/* Of a template of few segments the first is all of them. */
+/* Of a template of few segments the first is all of them, but for as_text and before. */
 struct column {
 	struct span bytes; /* data is set when its frame is decompressed */
 	size_t at;         /* in its frame */
 	uint8_t class;
 	bool decoded;
+	bool as_text;    /* its values are addresses of digits in the frame, not numbers */
+	uint32_t before; /* bytes of the template before the slot, behind the slot before; once decoded is */
 };
 
 /* What is known of a template's segments. */
@@ -83,9 +85,16 @@ int logtext_need_lines(struct logtext *x);
 /* Which template each segment has. */
 int logtext_need_segments(struct logtext *x);
 
-/* The runs of one slot of a template, or of all; after logtext_need_segments. */
-int logtext_need_column(struct logtext *x, struct template *t, uint32_t slot);
+/* The runs of one slot of a template as numbers; after logtext_need_segments. */
+int logtext_need_numbers(struct logtext *x, struct template *t, uint32_t slot);
+
+/* The runs of all slots, as numbers or text, and what is before each; likewise. */
 int logtext_need_columns(struct logtext *x, struct template *t);
+
+/* Sets the marks of the template's segments that hold these digits anywhere in a run, of a template whose
+ * slots do not lie side by side; after logtext_need_segments.  Of most columns no numbers are made for that.
+ */
+int logtext_mark_digits(struct logtext *x, struct template *t, const struct wanted *w, uint8_t *marks);
 
 /* The most digits that a run of the slot may have; after logtext_need_segments. */
 int logtext_most_digits(struct logtext *x, const struct template *t, uint32_t slot, unsigned *ret);

@@ -107,7 +107,7 @@ struct series_name {
 
 enum log_flags {
 	LOG_CONTINUES = 1, /* a line over LOG_TEXT_MAX was split here; the next record goes on with it */
-	LOG_FITS = 2,      /* not stored: the hint's fit is sure of it (read.h) */
+	LOG_FITS = 2,      /* not stored: the text is sure to be what the hint is about (read.h) */
 };
 
 struct log_record {

@@ -2,33 +2,15 @@
  * part.h - sealed parts: immutable files of buckets, series-major.
  *
  * A part holds the buckets of a project, a tier and a slot of time [from, to) that flushes up to one
- * have brought, each window once.  It is made aside, synced, compared with what it was made from, and
- * never changes; the manifest (manifest.h) says which parts count.
- *
- *   header   "ASTRPART", u8 FORMAT_MAJOR, u8 PART_METRICS, u16 0, u32 pid, i64 tier (tier.h), i64 from,
- *            i64 to, u64 number, u32 CRC-32C of all that
- *   blocks   by rising (sid, start), see partblock.h
- *   index    u8 STORED_MAGIC, u8 KIND_PART_INDEX, u8 FORMAT_MAJOR, u8 codec, u32 length decoded, u32 length
- *            as stored, u32 CRC-32C of these 12 bytes, the index's offset (le64) and the body; body:
- *              v blocks; each: v bytes, v buckets, v first sid - first sid before, v last sid - first
- *              sid, z least start - that before, v greatest - least start
- *              v runs; in the order of their first series: v rid, project s, id s, z least start, v
- *              greatest - least
- *              v series; by rising sid: v sid - before, v place of its run, v buckets, s row (series.h)
- *   footer   u64 offset of the index, u64 buckets, u32 blocks, u32 CRC-32C of the header and these 20 bytes,
- *            "ASTRPEND"
- *
- * So a part tells by itself what it holds, should the hot store be lost.
+ * have brought, each window once; the manifest (manifest.h) says which parts count.  The file is as
+ * partfile.h says, of kind PART_METRICS, with the tier (tier.h) and the slot in its header; its blocks are
+ * partblock.h's, by rising (sid, start); its index is partindex.h's, of buckets and starts of windows.
  */
 #ifndef STORE_PART_H
 #define STORE_PART_H
 
-#include "store/model.h"
 #include "store/partblock.h"
-
-#define PART_METRICS      1
-#define PART_HEADER_BYTES 52
-#define PART_FOOTER_BYTES 32
+#include "store/partindex.h"
 
 struct part_id {
 	uint32_t pid;    /* of the project whose runs it holds */
@@ -47,14 +29,7 @@ struct part_summary {
 
 struct part_writer; /* part_write.c */
 
-/* The names of a series, asked for once, at its first bucket: its run, and its row's body appended. */
-struct part_name {
-	uint32_t rid;
-	char project[ID_MAX + 1], id[ID_MAX + 1];
-};
-typedef int (*part_name_fn)(void *arg, uint32_t sid, struct part_name *ret, struct buf *row);
-
-/* Makes the file, which must not be there. */
+/* Makes the file, which must not be there.  Names are asked for once per series, at its first bucket. */
 int part_create(const char *path, struct part_id id, part_name_fn names, void *arg, struct part_writer **ret);
 
 /* Keys rise by (sid, start) and lie in the slot. */
@@ -82,11 +57,6 @@ bool part_find(const struct part *p, const uint32_t *sids, size_t n_sids, int64_
 	       size_t *i);
 
 /* Where a block is in the file, and what the index says of it. */
-struct part_block {
-	uint64_t offset;
-	uint32_t bytes, first_sid, last_sid;
-	int64_t least_start, greatest_start;
-};
 struct part_block part_block(const struct part *p, size_t i);
 
 /* A block's bytes, as they are, into room. */
@@ -97,19 +67,11 @@ int part_bytes(const struct part *p, size_t i, struct buf *room);
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 	      const struct block_want *want, block_fn fn, void *arg);
 
-/* Its runs and series.  Spans are borrowed from p. */
-struct part_run {
-	uint32_t rid;
-	struct span project, id;
-	int64_t least_start, greatest_start;
-};
-struct part_series {
-	uint32_t sid, rid;
-	uint64_t buckets;
-	struct span row;
-};
-typedef int (*part_run_fn)(void *arg, const struct part_run *r);
-typedef int (*part_series_fn)(void *arg, const struct part_series *s);
+/* The same as sheets (partblock_sheets). */
+int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
+		const struct block_want *want, sheet_fn fn, void *arg);
+
+/* Its runs and series (partindex.h). */
 int part_runs(const struct part *p, part_run_fn fn, void *arg);
 int part_series(const struct part *p, part_series_fn fn, void *arg);
 

@@ -8,7 +8,7 @@
 #include "store/format.h"
 #include "store/strip.h"
 
-#define LEVEL 9
+#define LEVEL 5
 
 const struct block_want block_want_all = { NULL, 0, INT64_MIN, INT64_MAX, WANT_ALL };
 
@@ -19,9 +19,7 @@ struct head {
 
 struct partblock_writer {
 	size_t n;
-	size_t compared; /* while the block is read back */
 	struct strip *strip;
-	struct partblock_reader *reader;
 	struct column_out out;
 	struct buf directory, packed;
 	struct strip_bucket buckets[PARTBLOCK_BUCKETS_MAX];
@@ -57,15 +55,11 @@ int partblock_writer_new(struct partblock_writer **ret)
 		return ERR_NOMEM;
 	w->n = 0;
 	w->strip = NULL;
-	w->reader = NULL;
 	buf_init(&w->out.dense, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->out.loose, PARTBLOCK_BYTES_MAX / 2);
-	w->out.habit = NULL;
 	buf_init(&w->directory, PARTBLOCK_BYTES_MAX / 2);
 	buf_init(&w->packed, PARTBLOCK_BYTES_MAX);
 	err = strip_new(&w->strip);
-	if (err == 0)
-		err = partblock_reader_new(&w->reader);
 	if (err < 0) {
 		partblock_writer_free(w);
 		return err;
@@ -86,7 +80,6 @@ void partblock_writer_free(struct partblock_writer *w)
 		return;
 	writer_clear(w);
 	strip_free(w->strip);
-	partblock_reader_free(w->reader);
 	buf_release(&w->out.dense);
 	buf_release(&w->out.loose);
 	buf_release(&w->directory);
@@ -188,33 +181,13 @@ static int put_block(struct partblock_writer *w, uint64_t offset, struct buf *ou
 	return err;
 }
 
-static int compare(void *arg, struct block_key key, const struct bucket *b)
-{
-	struct partblock_writer *w = arg;
-	const struct strip_bucket *was = &w->buckets[w->compared];
-
-	if (w->compared++ == w->n)
-		return ERR_CORRUPT;
-	return key.sid == was->key.sid && key.start_ns == was->key.start_ns &&
-		       key.window_ns == was->key.window_ns
-		   ? bucket_differs(b, &was->bucket)
-		   : ERR_CORRUPT;
-}
-
 int partblock_writer_finish(struct partblock_writer *w, uint64_t offset, struct buf *out)
 {
-	size_t at = out->len;
 	int err = put_strips(w);
 
 	assert(w->n > 0);
 	if (err == 0)
 		err = put_block(w, offset, out);
-	w->compared = 0;
-	if (err == 0)
-		err = partblock_read(w->reader, span_of(out->data + at, out->len - at), offset,
-				     &block_want_all, compare, w);
-	if (err == 0 && w->compared != w->n)
-		err = ERR_CORRUPT;
 	writer_clear(w);
 	return err;
 }
@@ -341,21 +314,46 @@ static bool is_wanted(const struct block_want *want, uint32_t sid)
 	return !want->sids || bsearch(&sid, want->sids, want->n_sids, sizeof(sid), compare_sid);
 }
 
-/* A strip whose streams hold more than its buckets is damaged. */
-static int read_strip(struct partblock_reader *r, struct strip_entry *e, const struct block_want *want,
-		      block_fn fn, void *arg)
-{
-	int err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, want, fn, arg);
+/* How a strip is told. */
+struct telling {
+	const struct block_want *want;
+	block_fn bucket; /* NULL: as sheets */
+	sheet_fn sheet;
+	void *arg;
+};
 
-	if (err)
-		return err;
+/* A strip whose streams hold more than its buckets is damaged. */
+static int check_end(const struct strip_entry *e)
+{
 	return e->in.dense.bad || e->in.loose.bad || reader_left(&e->in.dense) || reader_left(&e->in.loose)
 		   ? ERR_CORRUPT
 		   : 0;
 }
 
-int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
-		   const struct block_want *want, block_fn fn, void *arg)
+static int tell_sheet(struct partblock_reader *r, struct strip_entry *e, const struct telling *t)
+{
+	struct sheet all, wanted;
+	int err = strip_sheet(r->strip, &e->in, e->window_ns, e->n, t->want->fields, &all);
+
+	if (err == 0)
+		err = check_end(e);
+	if (err < 0)
+		return err;
+	wanted = sheet_clip(&all, t->want->from_ns, t->want->to_ns);
+	return wanted.n ? t->sheet(t->arg, e->sid, &wanted) : 0;
+}
+
+static int read_strip(struct partblock_reader *r, struct strip_entry *e, const struct telling *t)
+{
+	int err;
+
+	if (!t->bucket)
+		return tell_sheet(r, e, t);
+	err = strip_get(r->strip, &e->in, e->sid, e->window_ns, e->n, t->want, t->bucket, t->arg);
+	return err ? err : check_end(e);
+}
+
+static int read_block(struct partblock_reader *r, struct span block, uint64_t offset, const struct telling *t)
 {
 	struct strip_entry e = { 0 };
 	struct reader all, directory, dense, loose;
@@ -380,8 +378,8 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 		buckets += err == 0 ? e.n : 0;
 		if (err == 0 && buckets > h.count)
 			err = ERR_CORRUPT;
-		if (err == 0 && is_wanted(want, e.sid))
-			err = read_strip(r, &e, want, fn, arg);
+		if (err == 0 && is_wanted(t->want, e.sid))
+			err = read_strip(r, &e, t);
 		if (err)
 			return err;
 	}
@@ -390,4 +388,16 @@ int partblock_read(struct partblock_reader *r, struct span block, uint64_t offse
 	if (r->watch)
 		tell_rest(r, &h);
 	return 0;
+}
+
+int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
+		   const struct block_want *want, block_fn fn, void *arg)
+{
+	return read_block(r, block, offset, &(struct telling){ .want = want, .bucket = fn, .arg = arg });
+}
+
+int partblock_sheets(struct partblock_reader *r, struct span block, uint64_t offset,
+		     const struct block_want *want, sheet_fn fn, void *arg)
+{
+	return read_block(r, block, offset, &(struct telling){ .want = want, .sheet = fn, .arg = arg });
 }

@@ -21,6 +21,7 @@
 #define STORE_PARTBLOCK_H
 
 #include "store/block.h"
+#include "store/sheet.h"
 
 #define PARTBLOCK_HEADER_BYTES 28
 #define PARTBLOCK_BUCKETS_MAX  4096
@@ -37,9 +38,8 @@ void partblock_writer_free(struct partblock_writer *w); /* NULL is fine */
 int partblock_writer_add(struct partblock_writer *w, struct block_key key, const struct bucket *b);
 size_t partblock_writer_count(const struct partblock_writer *w);
 
-/* Appends the block, which will lie at offset, to out, and makes the writer empty again.  The block is
- * read back and compared with what was added: ERR_CORRUPT when they differ, which only an error of
- * this program or of the machine can bring about. */
+/* Appends the block, which will lie at offset, to out, and makes the writer empty again.  What was made is
+ * not read back: that is done once, from the file (partcheck.h). */
 int partblock_writer_finish(struct partblock_writer *w, uint64_t offset, struct buf *out);
 
 /* ---- reading ---- */
@@ -60,5 +60,9 @@ void partblock_watch(struct partblock_reader *r, partblock_column_fn fn, void *a
  * ERR_CORRUPT, ERR_VERSION. */
 int partblock_read(struct partblock_reader *r, struct span block, uint64_t offset,
 		   const struct block_want *want, block_fn fn, void *arg);
+
+/* The same as sheets of the wanted fields (of SHEET_FIELDS), without windows that are not wanted. */
+int partblock_sheets(struct partblock_reader *r, struct span block, uint64_t offset,
+		     const struct block_want *want, sheet_fn fn, void *arg);
 
 #endif

@@ -5,6 +5,65 @@
 #include "store/base/err.h"
 #include "store/strip.h"
 
+/* ---- by digest ---- */
+
+struct digest_walk {
+	struct part_block at;    /* the block at hand */
+	struct block_key before; /* sid 0: none yet */
+	struct bucket_digest found;
+};
+
+static int add_found(void *arg, struct block_key key, const struct bucket *b)
+{
+	struct digest_walk *w = arg;
+
+	if (key.sid < w->before.sid || (key.sid == w->before.sid && key.start_ns <= w->before.start_ns) ||
+	    key.sid < w->at.first_sid || key.sid > w->at.last_sid || key.start_ns < w->at.least_ns ||
+	    key.start_ns > w->at.greatest_ns)
+		return ERR_CORRUPT;
+	w->before = key;
+	bucket_digest_add(&w->found, key, b);
+	return 0;
+}
+
+static int walk_part(const struct part *part, atomic_bool *stop, struct digest_walk *w)
+{
+	struct partblock_reader *reader;
+	struct buf room;
+	int err = partblock_reader_new(&reader);
+
+	if (err < 0)
+		return err;
+	buf_init(&room, PARTBLOCK_BYTES_MAX);
+	for (size_t i = 0; i < part_summary(part).blocks && err == 0; i++) {
+		w->at = part_block(part, i);
+		err = stop && atomic_load(stop)
+			  ? ERR_GONE
+			  : part_read(part, i, reader, &room, &block_want_all, add_found, w);
+	}
+	buf_release(&room);
+	partblock_reader_free(reader);
+	return err;
+}
+
+int partcheck_digest(const char *path, const struct bucket_digest *digest, atomic_bool *stop)
+{
+	struct digest_walk w = { 0 };
+	struct part *part;
+	int err = part_open(path, &part);
+
+	if (err < 0)
+		return err;
+	err = walk_part(part, stop, &w);
+	if (err == 0 && (w.found.buckets != digest->buckets || w.found.sum != digest->sum ||
+			 w.found.buckets != part_summary(part).buckets))
+		err = ERR_CORRUPT;
+	part_close(part);
+	return err;
+}
+
+/* ---- bucket by bucket ---- */
+
 struct partcheck {
 	struct part *part;
 	struct partblock_reader *reader;

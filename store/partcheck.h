@@ -1,10 +1,20 @@
 /*
- * partcheck.h - whether a part holds exactly these buckets: it is walked while they are told.
+ * partcheck.h - whether a part holds exactly these buckets: by their digest, or as they are told.
  */
 #ifndef STORE_PARTCHECK_H
 #define STORE_PARTCHECK_H
 
+#include <stdatomic.h>
+
+#include "store/bucket_digest.h"
 #include "store/part.h"
+
+/* Reads all of the file: ERR_CORRUPT when its buckets are not those of the digest, or do not rise by (sid,
+ * start), or lie in a block whose place in the index says otherwise.  ERR_GONE: *stop, which may be NULL,
+ * was set.  Errors of part_open; ERR_NOMEM. */
+int partcheck_digest(const char *path, const struct bucket_digest *digest, atomic_bool *stop);
+
+/* ---- bucket by bucket ---- */
 
 struct partcheck; /* partcheck.c */
 

@@ -13,9 +13,11 @@
 #define OPEN_MAX 64
 
 struct handle {
-	struct part *part; /* NULL: free */
+	void *file;          /* NULL: free */
+	enum part_kind kind; /* what it is: struct part, struct logpart */
 	uint64_t number, used;
 	unsigned held;
+	bool gone; /* it is closed as soon as nobody holds it */
 };
 
 struct parts {
@@ -37,12 +39,20 @@ int parts_new(const char *dir, struct parts **ret)
 	return 0;
 }
 
+static void close_file(enum part_kind kind, void *file)
+{
+	if (kind == PART_LOGS)
+		logpart_close(file);
+	else
+		part_close(file);
+}
+
 void parts_free(struct parts *p)
 {
 	if (!p)
 		return;
 	for (size_t i = 0; i < OPEN_MAX; i++)
-		part_close(p->handles[i].part);
+		close_file(p->handles[i].kind, p->handles[i].file);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -58,6 +68,14 @@ int parts_file(const char *dir, const struct part_id *id, char *ret)
 int parts_path(const struct parts *p, const struct part_id *id, char *ret)
 {
 	return parts_file(p->dir, id, ret);
+}
+
+int parts_log_file(const char *dir, const struct logpart_id *id, char *ret)
+{
+	char name[LOGPART_FILE_MAX + sizeof("parts/")] = "parts/";
+
+	logpart_file(id, name + strlen(name));
+	return file_path(dir, name, ret);
 }
 
 bool parts_fits(const struct part *part, const struct part_row *row)
@@ -88,11 +106,43 @@ static int open_row(struct parts *p, const struct part_row *row, struct part **r
 	return 0;
 }
 
-static struct handle *find(struct parts *p, uint64_t number)
+bool parts_log_fits(const struct logpart *part, const struct logpart_row *row)
 {
-	for (size_t i = 0; i < OPEN_MAX; i++)
-		if (p->handles[i].part && p->handles[i].number == number)
-			return &p->handles[i];
+	struct logpart_id id = logpart_id(part);
+	struct logpart_summary sum = logpart_summary(part);
+
+	return id.pid == row->id.pid && id.first == row->id.first && id.upto == row->id.upto &&
+	       id.number == row->id.number && sum.crc == row->summary.crc && sum.bytes == row->summary.bytes;
+}
+
+static int open_log_row(struct parts *p, const struct logpart_row *row, struct logpart **ret)
+{
+	char path[FILE_PATH_MAX];
+	struct logpart *part;
+	int err = parts_log_file(p->dir, &row->id, path);
+
+	if (err == 0)
+		err = logpart_open(path, &part);
+	if (err < 0)
+		return err;
+	if (!parts_log_fits(part, row)) {
+		logpart_close(part);
+		return ERR_CORRUPT;
+	}
+	*ret = part;
+	return 0;
+}
+
+/* ---- handles ---- */
+
+static struct handle *find(struct parts *p, enum part_kind kind, uint64_t number)
+{
+	for (size_t i = 0; i < OPEN_MAX; i++) {
+		struct handle *h = &p->handles[i];
+
+		if (h->file && h->kind == kind && h->number == number && !h->gone)
+			return h;
+	}
 	return NULL;
 }
 
@@ -104,71 +154,124 @@ static struct handle *oldest(struct parts *p)
 	for (size_t i = 0; i < OPEN_MAX; i++) {
 		struct handle *h = &p->handles[i];
 
-		if (!h->held && (!best || !h->part || (best->part && h->used < best->used)))
+		if (!h->held && (!best || !h->file || (best->file && h->used < best->used)))
 			best = h;
 	}
 	return best;
 }
 
-static struct part *hold(struct parts *p, struct handle *h)
+static void *hold(struct parts *p, struct handle *h)
 {
 	h->held++;
 	h->used = ++p->clock;
-	return h->part;
+	return h->file;
 }
 
-/* Keeps a part just opened, when there is room; another thread may have been faster. */
-static struct part *keep(struct parts *p, struct part *part, uint64_t number)
-{
-	struct handle *h = find(p, number);
-
-	if (h) {
-		part_close(part);
-		return hold(p, h);
-	}
-	h = oldest(p);
-	if (!h)
-		return part; /* parts_put closes it */
-	part_close(h->part);
-	*h = (struct handle){ .part = part, .number = number };
-	return hold(p, h);
-}
-
-int parts_get(struct parts *p, const struct part_row *row, struct part **ret)
+/* NULL: it is not open. */
+static void *get_open(struct parts *p, enum part_kind kind, uint64_t number)
 {
 	struct handle *h;
-	struct part *part;
-	int err;
+	void *file;
 
 	pthread_mutex_lock(&p->lock);
-	h = find(p, row->id.number);
-	part = h ? hold(p, h) : NULL;
+	h = find(p, kind, number);
+	file = h ? hold(p, h) : NULL;
 	pthread_mutex_unlock(&p->lock);
-	if (!part) {
-		err = open_row(p, row, &part);
-		if (err < 0)
-			return err;
-		pthread_mutex_lock(&p->lock);
-		part = keep(p, part, row->id.number);
-		pthread_mutex_unlock(&p->lock);
-	}
-	*ret = part;
-	return 0;
+	return file;
 }
 
-void parts_put(struct parts *p, struct part *part)
+/* Keeps a file just opened, when there is room; another thread may have been faster. */
+static void *keep(struct parts *p, enum part_kind kind, uint64_t number, void *file)
+{
+	struct handle *h;
+	void *kept = file;
+
+	pthread_mutex_lock(&p->lock);
+	h = find(p, kind, number);
+	if (h) {
+		close_file(kind, file);
+		kept = hold(p, h);
+	} else if ((h = oldest(p))) { /* else put_back closes it */
+		close_file(h->kind, h->file);
+		*h = (struct handle){ .file = file, .kind = kind, .number = number };
+		hold(p, h);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return kept;
+}
+
+static void put_back(struct parts *p, enum part_kind kind, void *file)
 {
 	bool kept = false;
 
 	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; i < OPEN_MAX && !kept; i++)
-		if (p->handles[i].part == part) {
-			p->handles[i].held--;
-			kept = true;
-		}
+	for (size_t i = 0; i < OPEN_MAX && !kept; i++) {
+		struct handle *h = &p->handles[i];
+
+		if (h->file != file)
+			continue;
+		kept = --h->held > 0 || !h->gone;
+		if (!kept)
+			*h = (struct handle){ 0 };
+		break;
+	}
 	pthread_mutex_unlock(&p->lock);
 	if (!kept)
-		part_close(part);
+		close_file(kind, file);
+}
+
+int parts_get(struct parts *p, const struct part_row *row, struct part **ret)
+{
+	struct part *part = get_open(p, PART_METRICS, row->id.number);
+	int err = 0;
+
+	if (!part) {
+		err = open_row(p, row, &part);
+		if (err == 0)
+			part = keep(p, PART_METRICS, row->id.number, part);
+	}
+	if (err == 0)
+		*ret = part;
+	return err;
+}
+
+void parts_put(struct parts *p, struct part *part) { put_back(p, PART_METRICS, part); }
+
+int parts_get_log(struct parts *p, const struct logpart_row *row, struct logpart **ret)
+{
+	struct logpart *part = get_open(p, PART_LOGS, row->id.number);
+	int err = 0;
+
+	if (!part) {
+		err = open_log_row(p, row, &part);
+		if (err == 0)
+			part = keep(p, PART_LOGS, row->id.number, part);
+	}
+	if (err == 0)
+		*ret = part;
+	return err;
+}
+
+void parts_put_log(struct parts *p, struct logpart *part) { put_back(p, PART_LOGS, part); }
+
+void parts_remove_log(struct parts *p, const struct logpart_id *id)
+{
+	char path[FILE_PATH_MAX];
+	void *file = NULL;
+	struct handle *h;
+
+	pthread_mutex_lock(&p->lock);
+	h = find(p, PART_LOGS, id->number);
+	if (h && h->held) {
+		h->gone = true;
+	} else if (h) {
+		file = h->file;
+		*h = (struct handle){ 0 };
+	}
+	pthread_mutex_unlock(&p->lock);
+	logpart_close(file);
+	if (parts_log_file(p->dir, id, path) == 0)
+		unlink(path);
 }
 
 /* ---- files ---- */
@@ -205,6 +308,7 @@ int parts_raw_rows(struct kv *kv, struct raw_rows *ret)
 struct named {
 	struct manifest metrics;
 	struct raw_rows raw;
+	struct logpart_rows logs;
 };
 
 static bool is_named(const struct named *n, const char *name)
@@ -218,6 +322,11 @@ static bool is_named(const struct named *n, const char *name)
 	}
 	for (size_t i = 0; i < n->raw.n; i++) {
 		raw_file(&n->raw.rows[i].id, file);
+		if (strcmp(file, name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < n->logs.n; i++) {
+		logpart_file(&n->logs.rows[i].id, file);
 		if (strcmp(file, name) == 0)
 			return true;
 	}
@@ -254,12 +363,15 @@ int parts_sweep(struct kv *kv, const char *dir, uint64_t *ret_n)
 
 	if (err == 0 && kv)
 		err = parts_raw_rows(kv, &named.raw);
+	if (err == 0 && kv)
+		err = logpart_rows_now(kv, 0, &named.logs);
 	if (err == 0)
 		err = sweep_directory(dir, "parts", &named, &n);
 	if (err == 0)
 		err = sweep_directory(dir, "tmp", &none, &n);
 	manifest_release(&named.metrics);
 	raw_rows_release(&named.raw);
+	logpart_rows_release(&named.logs);
 	if (ret_n)
 		*ret_n = n;
 	return err;

@@ -101,7 +101,7 @@ struct damage {
 	struct kv_txn *txn;
 	struct quarantine *lost;
 	struct quarantined row; /* what is the same for all runs */
-	struct rawpart_block block;
+	struct part_block block;
 	uint32_t before; /* run */
 };
 
@@ -126,7 +126,7 @@ static int add_run(void *arg, const struct run_range *r)
 	return add_row(d);
 }
 
-static int add_series(void *arg, const struct rawpart_series *s)
+static int add_series(void *arg, const struct part_series *s)
 {
 	struct damage *d = arg;
 

@@ -38,7 +38,6 @@ struct owner {
 struct rawblock_writer {
 	size_t n, n_series;
 	struct column_out out;
-	struct column_habit axes, values; /* for the next strip */
 	struct scale_habit scale;
 	struct buf directory; /* and, once they are made, the loose stream behind it */
 	struct buf packed;
@@ -83,7 +82,6 @@ int rawblock_writer_new(struct rawblock_writer **ret)
 	if (!w)
 		return ERR_NOMEM;
 	w->n = w->n_series = 0;
-	w->axes = w->values = (struct column_habit){ 0 };
 	w->scale = (struct scale_habit){ .left = 0 };
 	buf_init(&w->out.dense, RAWBLOCK_BYTES_MAX);
 	buf_init(&w->out.loose, RAWBLOCK_BYTES_MAX);
@@ -183,7 +181,6 @@ static int put_values(struct rawblock_writer *w, size_t n)
 	struct scale scale = scale_choose_alike(c->values, n, &w->scale);
 	int err = scale_put(&w->out, scale);
 
-	w->out.habit = &w->values;
 	return err < 0 ? err : numbers_put(&w->out, scale, c->values, n, NULL, 0, c->room);
 }
 
@@ -194,7 +191,6 @@ static int put_columns(struct rawblock_writer *w, const struct owner *strip, siz
 	enum steps own = steps_of(p, strip->n);
 	int err = 0;
 
-	w->out.habit = &w->axes;
 	for (size_t i = 0; i < strip->n; i++) {
 		c->times[i] = p[i].t_ns;
 		c->values[i] = p[i].value;

@@ -17,7 +17,7 @@
  * A strip is up to COLUMN_MAX samples of one series, by time, then step (STEP_NONE lowest).  The
  * directory is, per strip: v sid - sid before, v samples, v times, v steps, v bytes of its dense and of
  * its loose stream.  Series that are logged together have the same times and steps, which a block holds
- * once.  Real curves take 2.1 to 2.5 bytes for time, step and value (without ratio.h 2.9 to 3.2):
+ * once.  Real curves take 2.0 to 2.4 bytes for time, step and value:
  *
  *   times   0: a column of its own; k: those of the strip k before, which has a column of its own
  *   steps   0: no sample has one; 1: a column; 2: a column of 0 and 1, whether a sample has one, then a

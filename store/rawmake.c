@@ -10,8 +10,7 @@
 
 struct names {
 	struct store *store;
-	uint32_t rid; /* of the series named last; 0: none yet */
-	char id[ID_MAX + 1];
+	struct part_name last; /* of the series named last; rid 0: none yet */
 	bool any;
 };
 
@@ -20,18 +19,19 @@ static int name_run(struct names *n, struct kv_txn *t, uint32_t rid)
 	struct run run;
 	int err;
 
-	if (n->rid == rid)
+	if (n->last.rid == rid)
 		return 0;
 	err = run_get(t, rid, &run);
 	if (err < 0)
 		return err;
-	n->rid = rid;
-	memcpy(n->id, run.id, sizeof(n->id));
+	n->last.rid = rid;
+	memcpy(n->last.project, run.project, sizeof(n->last.project));
+	memcpy(n->last.id, run.id, sizeof(n->last.id));
 	run_release(&run);
 	return 0;
 }
 
-static int name_series(void *arg, uint32_t rid, uint32_t sid, char id[ID_MAX + 1], struct buf *row)
+static int name_series(void *arg, uint32_t sid, struct part_name *ret, struct buf *row)
 {
 	struct names *n = arg;
 	struct stored stored;
@@ -42,15 +42,15 @@ static int name_series(void *arg, uint32_t rid, uint32_t sid, char id[ID_MAX + 1
 	if (err < 0)
 		return err;
 	n->any = true;
-	put_be32(key, rid);
+	put_be32(key, ret->rid);
 	put_be32(key + 4, sid);
-	err = name_run(n, t, rid);
+	err = name_run(n, t, ret->rid);
 	if (err == 0)
 		err = stored_get(t, KV_SERIES, KIND_SERIES, span_of(key, 8), &stored);
 	if (err == 0)
 		err = buf_add(row, stored.body.data, stored.body.len);
 	kv_abort(t);
-	memcpy(id, n->id, ID_MAX + 1);
+	*ret = n->last;
 	return err == ERR_NOT_FOUND ? ERR_GONE : err; /* the run was removed meanwhile: another time */
 }
 

@@ -44,7 +44,7 @@ static int compare_sid(const void *a, const void *b)
 	return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
-static int add_series(void *arg, const struct rawpart_series *s)
+static int add_series(void *arg, const struct part_series *s)
 {
 	struct merge *m = arg;
 
@@ -124,7 +124,7 @@ static int take_block(struct merge *m, struct source *s)
 {
 	int err = rawpart_read(s->part, s->block, s->reader, &s->room, NULL, 0, take_samples, s);
 
-	if (err == 0 && s->n != rawpart_block(s->part, s->block).samples)
+	if (err == 0 && s->n != rawpart_block(s->part, s->block).count)
 		err = ERR_CORRUPT;
 	if (is_damage(err)) {
 		s->n = 0;

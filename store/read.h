@@ -13,6 +13,7 @@
 
 #include "store/loghint.h"
 #include "store/model.h"
+#include "store/sheet.h"
 
 struct store;
 struct view;
@@ -46,6 +47,12 @@ int view_deleted_runs(struct view *v, const char *project, uint32_t before, run_
 typedef int (*series_fn)(void *arg, uint32_t sid, const struct series_name *name);
 int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg);
 
+/* Those of these metrics alone that `wanted` takes, which is asked by name and labels, without a unit, and
+ * must not block.  In the server's process this costs nothing for series of other metrics. */
+typedef bool (*wanted_fn)(void *arg, const struct series_name *name);
+int view_series_of(struct view *v, uint32_t rid, const struct span *metrics, size_t n_metrics,
+		   wanted_fn wanted, series_fn fn, void *arg);
+
 /* From now on view_windows of this view gives up with ERR_FULL, and has told nothing, when it would hold
  * more than max buckets at once (SIZE_MAX: never); *found, which outlives the view, is how many the last
  * call held. */
@@ -53,6 +60,12 @@ void view_bound(struct view *v, size_t max, size_t *found);
 
 /* From now on the caller of view_windows looks only at these fields (bucket.h; 0: all). */
 void view_fields(struct view *v, unsigned fields);
+
+/* From now on view_windows of this view tells `fn`, with its arg, windows that lie in parts alone, as sheets
+ * of the fields of SHEET_FIELDS that view_fields has, one at least; they come in the same order, but may be
+ * narrower than was asked for: those of one wide window follow each other, and merging them is the caller's.
+ * What it does not tell so, in a call, it tells as buckets. */
+void view_sheets(struct view *v, sheet_fn fn);
 
 /* Merged buckets of some series of a run whose windows start in [from_ns, to_ns): by series in
  * the order of sids[], then by time; one bucket per window, complete as far as this view knows.
@@ -111,7 +124,8 @@ struct log_effort {
 };
 
 /* What is kept from one call of view_logs to the next of the same search, under whatever view: the
- * sealed block that was read last stays decoded, and effort is counted once for each block.  One
+ * sealed block that was read last stays decoded, parts stay open (so that no record of theirs is told
+ * twice or left out, whatever becomes of them meanwhile), and effort is counted once for each block.  One
  * run and one hint (or none, in between) for the life of a desk; one thread. */
 struct log_desk;
 int log_desk_new(struct log_desk **ret);
@@ -131,6 +145,7 @@ struct log_range {
 	enum level least;
 	const struct log_hint *hint; /* NULL: none */
 	bool textless;               /* texts are not needed, and may come empty */
+	bool textless_fits;          /* those of records with LOG_FITS are not */
 	int (*passed)(void *arg, uint64_t next_seq);
 	struct log_effort *effort; /* added to; NULL: not asked for */
 	struct log_desk *desk;     /* NULL: nothing is kept */

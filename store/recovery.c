@@ -61,8 +61,10 @@ struct floors {
 	int64_t newest_ns; /* greatest floor that is a time */
 };
 
-static int floors_add(struct floors *f, const struct flush_row *row)
+static int floors_add(void *arg, const struct flush_row *row)
 {
+	struct floors *f = arg;
+
 	if (array_grow(f->marks, f->n, f->cap) < 0)
 		return ERR_NOMEM;
 	f->marks[f->n++] = (struct floor_mark){ row->upto, row->floor_ns };
@@ -73,21 +75,10 @@ static int floors_add(struct floors *f, const struct flush_row *row)
 
 static int floors_read(struct kv_txn *t, const struct state *state, struct floors *ret)
 {
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_FLUSH, &c), moved;
+	int err;
 
 	*ret = (struct floors){ .newest_ns = INT64_MIN };
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		struct flush_row row;
-
-		err = flush_row_decode(key, value, &row);
-		if (err == 0 && row.number <= state->flush)
-			err = floors_add(ret, &row);
-	}
-	kv_cursor_close(c);
+	err = flush_rows(t, state->flush, floors_add, ret);
 	for (size_t i = ret->n; i > 1; i--)
 		if (ret->marks[i - 1].floor_ns > ret->marks[i - 2].floor_ns)
 			ret->marks[i - 2].floor_ns = ret->marks[i - 1].floor_ns;

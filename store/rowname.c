@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "store/compactor.h"
+#include "store/logparts.h"
 #include "store/project.h"
 #include "store/rawrow.h"
 
@@ -45,6 +46,7 @@ void row_name(struct kv_txn *t, enum kv_db db, struct span key, struct span valu
 {
 	char file[MANIFEST_FILE_MAX], slot[ROW_NAME_MAX];
 	struct part_row part;
+	struct logpart_row logs;
 	struct raw_row raw;
 
 	if (db == KV_PART && manifest_row_decode(key, value, &part) == 0) {
@@ -54,6 +56,10 @@ void row_name(struct kv_txn *t, enum kv_db db, struct span key, struct span valu
 	} else if (db == KV_RAW && raw_row_decode(key, value, &raw) == 0) {
 		raw_file(&raw.id, file);
 		snprintf(ret, ROW_NAME_MAX, "raw part %s (project %s)", file, project_of(t, raw.id.pid).name);
+	} else if (db == KV_LOGPART && logpart_row_decode(key, value, &logs) == 0) {
+		logpart_file(&logs.id, file);
+		snprintf(ret, ROW_NAME_MAX, "log part %s (project %s)", file,
+			 project_of(t, logs.id.pid).name);
 	} else {
 		key_name(db, key, ret);
 	}

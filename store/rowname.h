@@ -1,6 +1,6 @@
 /*
  * rowname.h - what a row of the hot store is called before people: a part by its project, tier, slot and
- * file, samples by project and file, everything else by database and key.
+ * file, samples and logs by project and file, everything else by database and key.
  */
 #ifndef STORE_ROWNAME_H
 #define STORE_ROWNAME_H

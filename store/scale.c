@@ -98,8 +98,8 @@ static double float_of(int64_t m)
  * gives the double that these digits mean.  *k is where the search begins, and ends. */
 static double printed(int64_t m, uint64_t d, double x, unsigned *k)
 {
-	uint64_t size = m < 0 ? -(uint64_t)m : (uint64_t)m;
-	unsigned __int128 digits;
+	uint64_t size = m < 0 ? -(uint64_t)m : (uint64_t)m, digits;
+	int64_t rest;
 
 	if (m == 0 || fabs(x) >= DIGITS_MOST)
 		return x;
@@ -107,8 +107,14 @@ static double printed(int64_t m, uint64_t d, double x, unsigned *k)
 		--*k;
 	while (fabs(x) * powers[*k] < DIGITS_LEAST) /* 1 / DENOMINATOR_MAX needs 10^19 */
 		++*k;
-	digits = ((unsigned __int128)size * (uint64_t)powers[*k] + d / 2) / d;
-	return copysign((double)(uint64_t)digits / powers[*k], x);
+	/* near the quotient; what is left is small, so it is right modulo 2^64 */
+	digits = (uint64_t)(fabs(x) * powers[*k]);
+	rest = (int64_t)(size * (uint64_t)powers[*k] + d / 2 - digits * d);
+	for (; rest < 0; rest += (int64_t)d)
+		digits--;
+	for (; rest >= (int64_t)d; rest -= (int64_t)d)
+		digits++;
+	return copysign((double)digits / powers[*k], x);
 }
 
 /* The numbers that the integers stand for. */
@@ -555,6 +561,15 @@ static int get_exceptions(struct column_in *in, size_t n, uint64_t count, uint16
 	}
 	*ret_bits = read_bytes(&in->dense, count * 8);
 	return in->dense.bad ? ERR_CORRUPT : 0;
+}
+
+unsigned numbers_reference(struct column_in in)
+{
+	uint64_t exceptions = read_varint(&in.loose) >> 1;
+
+	for (uint64_t i = 0; i < exceptions && !in.loose.bad; i++)
+		read_varint(&in.loose);
+	return column_reference(in);
 }
 
 int numbers_skip(struct column_in *in, size_t n)

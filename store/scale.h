@@ -77,5 +77,6 @@ int numbers_get(struct column_in *in, struct scale s, double *ret, size_t n, con
 		size_t n_refs, int64_t *ret_m);
 
 int numbers_skip(struct column_in *in, size_t n);
+unsigned numbers_reference(struct column_in in); /* as column_reference */
 
 #endif

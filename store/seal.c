@@ -6,12 +6,11 @@
 
 #include "store/base/bytes.h"
 #include "store/base/log.h"
-#include "store/logblock.h"
+#include "store/logpile.h"
 #include "store/logs.h"
 
 #define LOOK_EVERY_NS (10 * NS_PER_S)
 #define NICE          10
-#define WHOLE_MAX     (16 * 1024 * 1024) /* copies of a block's spans */
 
 /* What a run has that was not sealed. */
 struct young {
@@ -23,12 +22,7 @@ struct young {
 struct piece {
 	uint32_t rid;
 	uint64_t first, end; /* sequences */
-	size_t blocks, bytes, weight;
-	struct log_record *records;
-	size_t n;
-	struct arena copies;
-	struct buf body;
-	uint32_t raw_len;
+	struct logpile pile;
 	bool keep; /* nothing is put in their place: they stay */
 	bool gone; /* some of them, or the run, went meanwhile */
 };
@@ -43,15 +37,6 @@ struct seal {
 	struct piece piece;
 };
 
-/* Sealing is seldom under way, and what it takes is much for a server that rests. */
-static void release_piece(struct piece *p)
-{
-	arena_release(&p->copies);
-	buf_release(&p->body);
-	free(p->records);
-	p->records = NULL;
-}
-
 int seal_new(struct store *s, struct seal **ret)
 {
 	struct seal *l = calloc(1, sizeof(*l));
@@ -61,8 +46,7 @@ int seal_new(struct store *s, struct seal **ret)
 	l->store = s;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->news, NULL);
-	arena_init(&l->piece.copies, WHOLE_MAX);
-	buf_init(&l->piece.body, WHOLE_MAX);
+	logpile_init(&l->piece.pile);
 	*ret = l;
 	return 0;
 }
@@ -71,7 +55,7 @@ void seal_free(struct seal *l)
 {
 	if (!l)
 		return;
-	release_piece(&l->piece);
+	logpile_release(&l->piece.pile);
 	free(l->young);
 	pthread_cond_destroy(&l->news);
 	pthread_mutex_destroy(&l->lock);
@@ -160,78 +144,18 @@ static int find_left(struct seal *l)
 
 /* ---- taking blocks together ---- */
 
-static bool copy_span(struct arena *a, struct span *s)
-{
-	uint8_t *p = arena_alloc(a, s->len);
-
-	if (!p)
-		return false;
-	if (s->len)
-		memcpy(p, s->data, s->len);
-	*s = span_of(p, s->len);
-	return true;
-}
-
-static bool copy_attrs(struct arena *a, struct log_record *r)
-{
-	struct label *attrs = r->n_attrs ? arena_alloc(a, r->n_attrs * sizeof(*attrs)) : NULL;
-
-	if (r->n_attrs == 0)
-		return true;
-	if (!attrs)
-		return false;
-	for (size_t i = 0; i < r->n_attrs; i++) {
-		attrs[i] = r->attrs[i];
-		if (!copy_span(a, &attrs[i].key) || !copy_span(a, &attrs[i].value))
-			return false;
-	}
-	r->attrs = attrs;
-	return true;
-}
-
-static int add_records(struct piece *p, struct logblock *b)
-{
-	for (size_t i = 0; i < logblock_count(b); i++) {
-		struct log_record *r = &p->records[p->n];
-		int err = logblock_get(b, i, r);
-
-		if (err < 0)
-			return err;
-		if (p->n && span_equal(r->stream, r[-1].stream))
-			r->stream = r[-1].stream;
-		else if (!copy_span(&p->copies, &r->stream))
-			return ERR_FULL;
-		if (!copy_attrs(&p->copies, r) || !copy_span(&p->copies, &r->text))
-			return ERR_FULL;
-		p->weight += logblock_weight(r);
-		p->n++;
-	}
-	return 0;
-}
-
 /* Adds a stored block when it fits.  1: it ends the piece, which does not have it. */
-static int add_block(struct piece *p, struct logblock *b, struct span key, struct span value)
+static int add_block(struct piece *p, struct span key, struct span value)
 {
 	struct stored s;
-	size_t n = p->n, weight = p->weight;
 	int err = stored_open(key, value, KIND_LOG, &s);
 
-	if (err == 0 && (s.codec == CODEC_SEALED || p->n + s.count > LOGBLOCK_SEALED_ROWS_MAX ||
-			 p->weight + s.raw_len > LOGBLOCK_SEALED_RAW_MAX))
+	if (err < 0 || s.codec == CODEC_SEALED)
 		return 1;
+	err = logpile_add(&p->pile, &s, get_be64(key.data + 4));
 	if (err == 0)
-		err = logblock_open(b, &s, get_be64(key.data + 4));
-	if (err == 0)
-		err = add_records(p, b);
-	if (err < 0) {
-		p->n = n;
-		p->weight = weight;
-		return err == ERR_NOMEM ? err : 1;
-	}
-	p->blocks++;
-	p->bytes += s.body.len;
-	p->end = p->records[p->n - 1].seq + 1;
-	return 0;
+		p->end = p->pile.end;
+	return err;
 }
 
 /* The young blocks of the run from where sealing stands on; *ret_all: there is nothing behind them. */
@@ -239,84 +163,30 @@ static int gather(struct seal *l, struct kv_txn *t, bool *ret_all)
 {
 	struct piece *p = &l->piece;
 	struct kv_cursor *c = NULL;
-	struct logblock *b = NULL;
 	struct span key, value;
 	uint64_t from;
 	int err = logs_sealed_seq(t, p->rid, &from), moved;
 
 	if (err == 0)
-		err = logblock_new(&b);
-	if (err == 0)
 		err = kv_cursor_open(t, KV_LOG, &c);
 	moved = err ? err : logs_seek(c, p->rid, from, &key, &value);
 	p->first = moved == 0 ? get_be64(key.data + 4) : from;
 	p->end = p->first;
-	while (moved == 0 && err == 0 && p->weight < l->store->options.log_block_bytes &&
-	       p->blocks < SEAL_BLOCKS_MAX) {
-		err = add_block(p, b, key, value);
+	while (moved == 0 && err == 0 && p->pile.weight < l->store->options.log_block_bytes &&
+	       p->pile.blocks < SEAL_BLOCKS_MAX) {
+		err = add_block(p, key, value);
 		if (err == 0)
 			moved = logs_next(c, p->rid, &key, &value);
 	}
 	*ret_all = err == 0 && moved == ERR_NOT_FOUND;
-	if (err == 1 && p->n == 0) { /* this one cannot be sealed, or is: on behind it */
+	if (err == 1 && p->pile.n == 0) { /* this one cannot be sealed, or is: on behind it */
 		moved = logs_next(c, p->rid, &key, &value);
 		p->end = moved == 0 ? get_be64(key.data + 4) : p->first;
 		p->keep = true;
 		*ret_all = moved == ERR_NOT_FOUND;
 	}
 	kv_cursor_close(c);
-	logblock_free(b);
 	return err < 0 ? err : moved < 0 && moved != ERR_NOT_FOUND ? moved : 0;
-}
-
-static bool same_record(const struct log_record *a, const struct log_record *b)
-{
-	if (a->t_ns != b->t_ns || a->observed_ns != b->observed_ns || a->level != b->level ||
-	    a->rank != b->rank || a->flags != b->flags || !span_equal(a->stream, b->stream) ||
-	    !span_equal(a->text, b->text) || a->n_attrs != b->n_attrs)
-		return false;
-	for (size_t i = 0; i < a->n_attrs; i++)
-		if (!span_equal(a->attrs[i].key, b->attrs[i].key) ||
-		    !span_equal(a->attrs[i].value, b->attrs[i].value))
-			return false;
-	return true;
-}
-
-/* What was made is read again, record for record. */
-static int check(const struct piece *p, bool *ret_good)
-{
-	struct stored s = { CODEC_SEALED, (uint32_t)p->n, p->raw_len, buf_span(&p->body) };
-	struct log_record r;
-	struct logblock *b;
-	int err = logblock_new(&b);
-	bool good;
-
-	if (err < 0)
-		return err;
-	err = logblock_open(b, &s, p->first);
-	good = err == 0 && logblock_count(b) == p->n;
-	for (size_t i = 0; i < p->n && good; i++)
-		good = (err = logblock_get(b, i, &r)) == 0 && same_record(&r, &p->records[i]);
-	logblock_free(b);
-	if (err == ERR_NOMEM)
-		return err;
-	if (!good)
-		log_error("seal: a block of run %u from record %llu on reads otherwise when sealed; "
-			  "its records stay as they are",
-			  p->rid, (unsigned long long)p->first);
-	*ret_good = good;
-	return 0;
-}
-
-static int begin_piece(struct piece *p, uint32_t rid)
-{
-	if (!p->records)
-		p->records = malloc(LOGBLOCK_SEALED_ROWS_MAX * sizeof(*p->records));
-	arena_reset(&p->copies);
-	p->rid = rid;
-	p->blocks = p->bytes = p->weight = p->n = 0;
-	p->keep = false;
-	return p->records ? 0 : ERR_NOMEM;
 }
 
 /* *ret_left: the run has more to seal now. */
@@ -325,8 +195,10 @@ static int make_piece(struct seal *l, uint32_t rid, bool quiet, bool *ret_made, 
 	struct piece *p = &l->piece;
 	bool all = true, good = false;
 	struct kv_txn *t;
-	int err = begin_piece(p, rid);
+	int err = logpile_begin(&p->pile);
 
+	p->rid = rid;
+	p->keep = false;
 	*ret_made = *ret_left = false;
 	if (err == 0)
 		err = kv_begin(l->store->kv, false, &t);
@@ -334,20 +206,15 @@ static int make_piece(struct seal *l, uint32_t rid, bool quiet, bool *ret_made, 
 		return err;
 	err = gather(l, t, &all);
 	kv_abort(t);
-	if (err < 0 || p->end == p->first || (all && !quiet && p->weight < l->store->options.log_block_bytes))
+	if (err < 0 || p->end == p->first ||
+	    (all && !quiet && p->pile.weight < l->store->options.log_block_bytes))
 		return err;
 	*ret_left = !all;
 	*ret_made = true;
-	p->keep = p->keep || p->blocks < 2;
-	if (p->keep)
-		return 0;
-	err = logblock_seal(p->records, p->n, &p->body, &p->raw_len);
-	p->keep = err < 0 || p->body.len >= p->bytes;
-	if (err == 0 && !p->keep) {
-		err = check(p, &good);
-		p->keep = !good;
-	}
-	return err == ERR_NOMEM ? err : 0;
+	if (!p->keep && p->pile.blocks >= 2)
+		err = logpile_seal(&p->pile, rid, &good);
+	p->keep = !good;
+	return err;
 }
 
 /* ---- the writer's side ---- */
@@ -365,14 +232,14 @@ bool seal_ready(struct seal *l)
 int seal_put(struct seal *l, struct kv_txn *t)
 {
 	struct piece *p = &l->piece;
-	struct stored s = { CODEC_SEALED, (uint32_t)p->n, p->raw_len, buf_span(&p->body) };
+	struct stored s = logpile_stored(&p->pile);
 	int err = 0;
 
 	p->gone = !runs_entry(&l->store->runs, p->rid);
 	if (p->gone)
 		return 0;
 	if (!p->keep)
-		err = logs_replace(t, p->rid, p->first, p->end, p->blocks, &s);
+		err = logs_replace(t, p->rid, p->first, p->end, p->pile.blocks, &s);
 	p->gone = err == ERR_GONE;
 	if (p->gone) {
 		seal_note(l, p->rid, 1, clock_now_ns()); /* what is left of them: another time */
@@ -384,7 +251,7 @@ int seal_put(struct seal *l, struct kv_txn *t)
 void seal_taken(struct seal *l)
 {
 	if (!l->piece.keep && !l->piece.gone)
-		atomic_fetch_add(&l->store->counters.sealed_logs, l->piece.n);
+		atomic_fetch_add(&l->store->counters.sealed_logs, l->piece.pile.n);
 	pthread_mutex_lock(&l->lock);
 	l->ready = false;
 	pthread_cond_broadcast(&l->news);
@@ -442,11 +309,12 @@ static bool run_seal(struct seal *l, uint32_t rid, bool quiet)
 			go_on = hand_over(l);
 	} while (err == 0 && left && go_on);
 	if (go_on) /* else the writer may still look at it */
-		release_piece(&l->piece);
+		logpile_release(&l->piece.pile);
 	if (err < 0)
 		log_warn("seal: run %u waits (%s)", rid, err_name(err));
 	if (err < 0 || (!made && !quiet))
-		seal_note(l, rid, l->piece.weight < l->store->options.log_block_bytes ? l->piece.weight : 1,
+		seal_note(l, rid,
+			  l->piece.pile.weight < l->store->options.log_block_bytes ? l->piece.pile.weight : 1,
 			  clock_now_ns());
 	return go_on;
 }

@@ -5,8 +5,8 @@
  * log_block_bytes of them (admin.h), or has said nothing for a while, the sealer's thread reads them in a
  * snapshot, makes one sealed block of them (logblock.h), decodes it and compares every record; then the
  * writer puts it in their place, in one transaction: a reader sees the young ones or the sealed one.  What
- * sealing would not make smaller stays, and so does what is damaged.  Where log_keep has taken the young
- * ones meanwhile, nothing is put.
+ * sealing would not make smaller stays, and so does what is damaged.  Where log_keep or a log part
+ * (logmove.h) has taken the young ones meanwhile, nothing is put.
  *
  * Row (kind LOGSEAL), key rid u32: the first sequence that has not been through here, u64.
  */

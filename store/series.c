@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "store/base/array.h"
 #include "store/base/bytes.h"
 
 #define NAME_BYTES_MAX (16 + METRIC_NAME_MAX + UNIT_MAX + LABELS_MAX * (2 * LABEL_PART_MAX + 8))
@@ -58,6 +59,18 @@ int series_decode(struct span body, struct series_name *ret)
 		ret->labels[i].value = read_lenspan(&r);
 	}
 	return r.bad ? ERR_CORRUPT : 0;
+}
+
+int series_get(struct kv_txn *t, uint32_t rid, uint32_t sid, struct series_name *ret)
+{
+	struct stored s;
+	uint8_t key[8];
+	int err;
+
+	put_be32(key, rid);
+	put_be32(key + 4, sid);
+	err = stored_get(t, KV_SERIES, KIND_SERIES, span_of(key, 8), &s);
+	return err < 0 ? err : series_decode(s.body, ret);
 }
 
 int series_read(struct kv_txn *t, uint32_t rid, series_row_fn fn, void *arg)
@@ -125,14 +138,137 @@ static const uint8_t *keep_name(struct registry *r, const uint8_t *bytes, size_t
 	return p;
 }
 
+static struct span metric_of(const struct registry_entry *e)
+{
+	struct reader r = reader_of(name_of(e));
+
+	return read_lenspan(&r);
+}
+
+/* The name without its unit; borrowed. */
+static struct series_name decode_name(const struct registry_entry *e)
+{
+	struct reader r = reader_of(name_of(e));
+	struct series_name name = { .metric = read_lenspan(&r) };
+
+	name.n_labels = (size_t)read_varint(&r);
+	for (size_t i = 0; i < name.n_labels; i++) {
+		name.labels[i].key = read_lenspan(&r);
+		name.labels[i].value = read_lenspan(&r);
+	}
+	return name;
+}
+
+/* ---- tables ---- */
+
+#define TABLE_LEAST 1024
+
+static uint64_t hash_metric(uint32_t rid, struct span metric)
+{
+	return XXH3_64bits_withSeed(metric.data, metric.len, rid);
+}
+
+static size_t home_of(const struct registry *r, const struct sid_table *t, const struct registry_entry *e)
+{
+	struct span key = t == &r->by_name ? name_of(e) : metric_of(e);
+
+	return XXH3_64bits_withSeed(key.data, key.len, e->rid) & t->mask;
+}
+
+/* The place of the newest series of a run and metric, or the free one for it. */
+static size_t metric_place(const struct registry *r, uint32_t rid, struct span metric)
+{
+	const struct sid_table *t = &r->by_metric;
+	size_t at = hash_metric(rid, metric) & t->mask;
+
+	for (; t->slots[at]; at = (at + 1) & t->mask) {
+		const struct registry_entry *e = &r->entries[t->slots[at]];
+
+		if (e->rid == rid && span_equal(metric_of(e), metric))
+			break;
+	}
+	return at;
+}
+
+static void put_newest(struct registry *r, uint32_t sid)
+{
+	const struct registry_entry *e = &r->entries[sid];
+	uint32_t *slot = &r->by_metric.slots[metric_place(r, e->rid, metric_of(e))];
+
+	r->by_metric.used += *slot == 0;
+	r->alike[sid] = *slot;
+	*slot = sid;
+}
+
+static void put_name(struct registry *r, uint32_t sid)
+{
+	struct sid_table *t = &r->by_name;
+	size_t at = home_of(r, t, &r->entries[sid]);
+
+	while (t->slots[at])
+		at = (at + 1) & t->mask;
+	t->slots[at] = sid;
+	t->used++;
+}
+
+/* Empty, as large as that. */
+static int table_clear(struct sid_table *t, size_t mask)
+{
+	uint32_t *slots = calloc(mask + 1, sizeof(*slots));
+
+	if (!slots)
+		return ERR_NOMEM;
+	free(t->slots);
+	*t = (struct sid_table){ slots, mask, 0 };
+	return 0;
+}
+
+/* As large as that, with all there is. */
+static int table_fill(struct registry *r, struct sid_table *t, size_t mask)
+{
+	int err = table_clear(t, mask);
+
+	for (uint32_t sid = 0; sid < r->n_entries && err == 0; sid++) {
+		if (!r->entries[sid].rid)
+			continue;
+		if (t == &r->by_name)
+			put_name(r, sid);
+		else
+			put_newest(r, sid);
+	}
+	return err;
+}
+
+/* Room for one more. */
+static int table_grow(struct registry *r, struct sid_table *t)
+{
+	return t->used > t->mask / 2 ? table_fill(r, t, t->mask * 2 + 1) : 0;
+}
+
+/* What follows moves up, so that no chain is broken. */
+static void clear_slot(struct registry *r, struct sid_table *t, size_t at)
+{
+	for (size_t next = (at + 1) & t->mask; t->slots[next]; next = (next + 1) & t->mask) {
+		size_t home = home_of(r, t, &r->entries[t->slots[next]]);
+
+		if (((next - home) & t->mask) < ((next - at) & t->mask))
+			continue;
+		t->slots[at] = t->slots[next];
+		at = next;
+	}
+	t->slots[at] = 0;
+	t->used--;
+}
+
 /* ---- registry ---- */
 
 int registry_init(struct registry *r)
 {
-	*r = (struct registry){ .mask = 1023 };
+	*r = (struct registry){ .by_name.mask = TABLE_LEAST - 1, .by_metric.mask = TABLE_LEAST - 1 };
 	pthread_rwlock_init(&r->lock, NULL);
-	r->slots = calloc(r->mask + 1, sizeof(*r->slots));
-	return r->slots ? 0 : ERR_NOMEM;
+	r->by_name.slots = calloc(TABLE_LEAST, sizeof(uint32_t));
+	r->by_metric.slots = calloc(TABLE_LEAST, sizeof(uint32_t));
+	return r->by_name.slots && r->by_metric.slots ? 0 : ERR_NOMEM;
 }
 
 void registry_release(struct registry *r)
@@ -142,7 +278,9 @@ void registry_release(struct registry *r)
 		free(c);
 	}
 	free(r->entries);
-	free(r->slots);
+	free(r->alike);
+	free(r->by_name.slots);
+	free(r->by_metric.slots);
 	pthread_rwlock_destroy(&r->lock);
 }
 
@@ -160,10 +298,11 @@ static void canonicalise(uint32_t rid, const struct series_name *name, struct ca
 
 static size_t probe(const struct registry *r, uint32_t rid, const struct canonical *c)
 {
-	size_t at = c->hash & r->mask;
+	const struct sid_table *t = &r->by_name;
+	size_t at = c->hash & t->mask;
 
-	for (; r->slots[at]; at = (at + 1) & r->mask) {
-		const struct registry_entry *e = &r->entries[r->slots[at]];
+	for (; t->slots[at]; at = (at + 1) & t->mask) {
+		const struct registry_entry *e = &r->entries[t->slots[at]];
 
 		if (e->hash == (uint32_t)(c->hash >> 32) && e->rid == rid &&
 		    span_equal(name_of(e), span_of(c->bytes, c->len)))
@@ -176,42 +315,23 @@ static int grow_entries(struct registry *r, uint32_t sid)
 {
 	size_t n = r->n_entries ? r->n_entries : 1024;
 	struct registry_entry *p;
+	uint32_t *alike;
 
 	if (sid < r->n_entries)
 		return 0;
 	while (n <= sid)
 		n += n / 4;
+	alike = realloc(r->alike, n * sizeof(*alike));
+	if (!alike)
+		return ERR_NOMEM;
+	r->alike = alike;
 	p = realloc(r->entries, n * sizeof(*p));
 	if (!p)
 		return ERR_NOMEM;
 	memset(p + r->n_entries, 0, (n - r->n_entries) * sizeof(*p));
+	memset(alike + r->n_entries, 0, (n - r->n_entries) * sizeof(*alike));
 	r->entries = p;
 	r->n_entries = n;
-	return 0;
-}
-
-static int rehash(struct registry *r, size_t mask)
-{
-	uint32_t *slots = calloc(mask + 1, sizeof(*slots));
-
-	if (!slots)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < r->n_entries; i++) {
-		const struct registry_entry *e = &r->entries[i];
-		struct span name;
-		size_t at;
-
-		if (!e->rid)
-			continue;
-		name = name_of(e);
-		at = XXH3_64bits_withSeed(name.data, name.len, e->rid) & mask;
-		while (slots[at])
-			at = (at + 1) & mask;
-		slots[at] = (uint32_t)i;
-	}
-	free(r->slots);
-	r->slots = slots;
-	r->mask = mask;
 	return 0;
 }
 
@@ -223,16 +343,17 @@ int registry_add(struct registry *r, uint32_t rid, uint32_t sid, const struct se
 
 	canonicalise(rid, name, &c);
 	pthread_rwlock_wrlock(&r->lock);
-	if (r->used > r->mask / 2)
-		err = rehash(r, r->mask * 2 + 1);
+	err = table_grow(r, &r->by_name);
+	if (err == 0)
+		err = table_grow(r, &r->by_metric);
 	if (err == 0)
 		err = grow_entries(r, sid);
 	if (err == 0 && !(kept = keep_name(r, c.bytes, c.len)))
 		err = ERR_NOMEM;
 	if (err == 0) {
 		r->entries[sid] = (struct registry_entry){ rid, (uint32_t)(c.hash >> 32), kept };
-		r->slots[probe(r, rid, &c)] = sid;
-		r->used++;
+		put_name(r, sid);
+		put_newest(r, sid);
 	}
 	pthread_rwlock_unlock(&r->lock);
 	return err;
@@ -241,48 +362,28 @@ int registry_add(struct registry *r, uint32_t rid, uint32_t sid, const struct se
 void registry_truncate(struct registry *r, uint32_t from_sid)
 {
 	pthread_rwlock_wrlock(&r->lock);
-	for (size_t i = from_sid; i < r->n_entries; i++) {
-		r->used -= r->entries[i].rid != 0;
+	for (size_t i = from_sid; i < r->n_entries; i++)
 		r->entries[i] = (struct registry_entry){ 0 };
-	}
 	r->rollbacks++;
-	if (rehash(r, r->mask) < 0)
+	if (table_fill(r, &r->by_name, r->by_name.mask) < 0 ||
+	    table_fill(r, &r->by_metric, r->by_metric.mask) < 0)
 		abort(); /* the table would name series that do not exist */
 	pthread_rwlock_unlock(&r->lock);
 }
 
-static size_t home_of(const struct registry *r, const struct registry_entry *e)
-{
-	struct span name = name_of(e);
-
-	return XXH3_64bits_withSeed(name.data, name.len, e->rid) & r->mask;
-}
-
-/* What follows moves up, so that no chain is broken. */
-static void clear_slot(struct registry *r, size_t at)
-{
-	for (size_t next = (at + 1) & r->mask; r->slots[next]; next = (next + 1) & r->mask) {
-		size_t home = home_of(r, &r->entries[r->slots[next]]);
-
-		if (((next - home) & r->mask) < ((next - at) & r->mask))
-			continue;
-		r->slots[at] = r->slots[next];
-		at = next;
-	}
-	r->slots[at] = 0;
-}
-
-/* Its name stays in its chunk until the process ends. */
+/* Its name stays in its chunk until the process ends.  With the newest of its metric go the others, which are
+ * of the same run. */
 static void forget(struct registry *r, uint32_t sid)
 {
 	struct registry_entry *e = &r->entries[sid];
-	size_t at = home_of(r, e);
+	size_t at = home_of(r, &r->by_name, e), newest = metric_place(r, e->rid, metric_of(e));
 
-	while (r->slots[at] != sid)
-		at = (at + 1) & r->mask;
-	clear_slot(r, at);
+	while (r->by_name.slots[at] != sid)
+		at = (at + 1) & r->by_name.mask;
+	clear_slot(r, &r->by_name, at);
+	if (r->by_metric.slots[newest] == sid)
+		clear_slot(r, &r->by_metric, newest);
 	*e = (struct registry_entry){ 0 };
-	r->used--;
 }
 
 void registry_forget(struct registry *r, const uint32_t *sids, size_t n)
@@ -301,12 +402,52 @@ int registry_find(struct registry *r, uint32_t rid, const struct series_name *na
 
 	canonicalise(rid, name, &c);
 	pthread_rwlock_rdlock(&r->lock);
-	sid = r->slots[probe(r, rid, &c)];
+	sid = r->by_name.slots[probe(r, rid, &c)];
 	pthread_rwlock_unlock(&r->lock);
 	if (!sid)
 		return ERR_NOT_FOUND;
 	*ret_sid = sid;
 	return 0;
+}
+
+#define COLLECT_TURN 1000 /* series looked at before the lock is let go */
+
+/* From *at on, up to the end, which is 0, or a turn; under the lock. */
+static int collect_some(struct registry *r, uint32_t rid, uint32_t *at,
+			bool (*wanted)(void *, const struct series_name *), void *arg, struct sid_list *found)
+{
+	for (int i = 0; i < COLLECT_TURN && *at; i++, *at = r->alike[*at]) {
+		const struct registry_entry *e = &r->entries[*at];
+		struct series_name name;
+
+		if (e->rid != rid)
+			continue;
+		name = decode_name(e);
+		if (!wanted(arg, &name))
+			continue;
+		if (array_grow(found->sids, found->n, found->cap) < 0)
+			return ERR_NOMEM;
+		found->sids[found->n++] = *at;
+	}
+	return 0;
+}
+
+int registry_collect(struct registry *r, uint32_t rid, struct span metric,
+		     bool (*wanted)(void *, const struct series_name *), void *arg, struct sid_list *found)
+{
+	uint32_t at;
+	int err;
+
+	pthread_rwlock_rdlock(&r->lock);
+	at = r->by_metric.slots[metric_place(r, rid, metric)];
+	err = collect_some(r, rid, &at, wanted, arg, found);
+	pthread_rwlock_unlock(&r->lock);
+	while (at && err == 0) {
+		pthread_rwlock_rdlock(&r->lock);
+		err = collect_some(r, rid, &at, wanted, arg, found);
+		pthread_rwlock_unlock(&r->lock);
+	}
+	return err;
 }
 
 uint64_t registry_rollbacks(struct registry *r)

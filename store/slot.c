@@ -12,7 +12,7 @@
 struct seal {
 	struct slot_source source;
 	struct part_writer *writer;
-	struct partcheck *check;
+	struct bucket_digest digest; /* of what went into the part */
 };
 
 static int compare_run(const void *a, const void *b)
@@ -53,6 +53,7 @@ static int add_bucket(void *arg, struct block_key key, const struct bucket *b)
 
 	run->least = key.start_ns < run->least ? key.start_ns : run->least;
 	run->greatest = key.start_ns > run->greatest ? key.start_ns : run->greatest;
+	bucket_digest_add(&s->digest, key, b);
 	return part_add(s->writer, key, b);
 }
 
@@ -79,26 +80,6 @@ static int write_part(struct seal *s, const char *path, const struct part_id *id
 		return part_finish(s->writer, ret);
 	part_abandon(s->writer);
 	return err < 0 ? err : ERR_NOT_FOUND;
-}
-
-/* ---- is it what it was made from? ---- */
-
-static int check_bucket(void *arg, struct block_key key, const struct bucket *b)
-{
-	return partcheck_bucket(arg, key, b);
-}
-
-static int compare_part(struct seal *s, const char *path)
-{
-	int err = partcheck_new(path, NULL, 0, &s->check);
-
-	if (err < 0)
-		return err;
-	err = slot_source_walk(&s->source, check_bucket, s->check);
-	if (err == 0)
-		err = partcheck_end(s->check);
-	partcheck_free(s->check);
-	return err;
 }
 
 /* ---- the whole ---- */
@@ -158,7 +139,7 @@ static int make_part(struct seal *s, struct part_row *row)
 	unlink(tmp); /* of an attempt that failed */
 	err = write_part(s, tmp, &row->id, &row->summary);
 	if (err == 0)
-		err = compare_part(s, tmp);
+		err = partcheck_digest(tmp, &s->digest, s->source.stop);
 	if (err == 0)
 		err = put_in_place(s->source.store, tmp, &row->id);
 	if (err < 0)

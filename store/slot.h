@@ -2,8 +2,9 @@
  * slot.h - one slot becomes one part: the compactor's heavy step.
  *
  * Buckets of the slot, of the project's runs that are there, from finer parts, those of the tier and
- * flushes up to job->upto, go series by series into DIR/tmp; the file is synced, read again and compared
- * with the same sources, bucket by bucket; it is renamed into DIR/parts, and both directories are synced.
+ * flushes up to job->upto, go series by series into DIR/tmp; the file is synced, and read again: what it is
+ * decoded to must be what went into it, to the last bit (bucket_digest.h); it is renamed into DIR/parts, and
+ * both directories are synced.
  * Nothing counts until the caller has published the row: whatever ends before that leaves a file to sweep.
  *
  * Where nothing is left, as all that was there is of runs that are gone, *ret has no buckets and there is

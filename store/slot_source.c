@@ -62,25 +62,13 @@ static int unite_runs(struct slot_source *s, struct kv_txn *t)
 	return 0;
 }
 
-static int runs_of_flushes(struct slot_source *s, struct kv_txn *t)
+static int runs_of_flush(void *arg, const struct flush_row *row)
 {
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_FLUSH, &c), moved;
+	const struct slot_source *s = arg;
 
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		struct flush_row row;
-
-		err = flush_row_decode(key, value, &row);
-		if (err < 0 || row.number > s->upto)
-			break;
-		if (row.greatest_start >= s->from_ns && row.least_start < s->to_ns)
-			err = run_ranges_read(row.runs, add_run, s);
-	}
-	kv_cursor_close(c);
-	return err;
+	return row->greatest_start >= s->from_ns && row->least_start < s->to_ns
+		   ? run_ranges_read(row->runs, add_run, arg)
+		   : 0;
 }
 
 /* A piece of the slot, and the part that gives it. */
@@ -106,7 +94,7 @@ static int runs_of_parts(struct slot_source *s, const struct manifest *m)
 static int find_runs(struct slot_source *s, struct kv_txn *t)
 {
 	struct manifest m = { 0 };
-	int err = s->finer ? 0 : runs_of_flushes(s, t);
+	int err = s->finer ? 0 : flush_rows(t, s->upto, runs_of_flush, s);
 
 	if (err == 0)
 		err = manifest_read(t, s->pid, s->from_ns, s->to_ns, &m);

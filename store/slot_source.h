@@ -2,8 +2,8 @@
  * slot_source.h - what a part of a slot is made of: the series of a project that may have something in it,
  * and their buckets, merged into windows of the tier, some series at a time.
  *
- * Runs that are gone have no series, so nothing of them is found.  To merge, write, merge again and compare
- * costs a CPU second for four million finer buckets, a hundred thousand in memory at a time.  One thread.
+ * Runs that are gone have no series, so nothing of them is found.  A hundred thousand finer buckets are in
+ * memory at a time.  One thread.
  */
 #ifndef STORE_SLOT_SOURCE_H
 #define STORE_SLOT_SOURCE_H

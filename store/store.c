@@ -238,26 +238,14 @@ static void copy_counters(const struct counters *c, struct store_stats *st)
 	st->flush_ns_total = atomic_load(&c->flush_ns);
 }
 
-static int sum_flushes(struct kv_txn *t, const struct state *state, struct store_stats *st)
+static int add_flush(void *arg, const struct flush_row *row)
 {
-	struct span key, value;
-	struct kv_cursor *c;
-	int err = kv_cursor_open(t, KV_FLUSH, &c), moved;
+	struct store_stats *st = arg;
 
-	if (err < 0)
-		return err;
-	for (moved = kv_first(c, &key, &value); moved == 0 && err == 0; moved = kv_next(c, &key, &value)) {
-		struct flush_row row;
-
-		err = flush_row_decode(key, value, &row);
-		if (err < 0 || row.number > state->flush)
-			break;
-		st->flushed_buckets += row.buckets;
-		st->blocks += row.blocks;
-		st->block_bytes += row.bytes;
-	}
-	kv_cursor_close(c);
-	return err;
+	st->flushed_buckets += row->buckets;
+	st->blocks += row->blocks;
+	st->block_bytes += row->bytes;
+	return 0;
 }
 
 static int sum_parts(struct kv_txn *t, struct store_stats *st)
@@ -293,6 +281,22 @@ static int sum_raw(struct kv_txn *t, const struct state *state, struct store_sta
 	return 0;
 }
 
+static int sum_log_parts(struct kv_txn *t, struct store_stats *st)
+{
+	struct logpart_rows rows;
+	int err = logpart_rows_read(t, 0, &rows);
+
+	if (err < 0)
+		return err;
+	st->log_parts = rows.n;
+	for (size_t i = 0; i < rows.n; i++) {
+		st->log_part_records += rows.rows[i].summary.records;
+		st->log_part_bytes += rows.rows[i].summary.bytes;
+	}
+	logpart_rows_release(&rows);
+	return 0;
+}
+
 static int copy_sizes(struct store *s, struct store_stats *st)
 {
 	struct kv_stat k;
@@ -306,13 +310,15 @@ static int copy_sizes(struct store *s, struct store_stats *st)
 	if (err == 0)
 		err = state_get(t, &state);
 	if (err == 0)
-		err = sum_flushes(t, &state, st);
+		err = flush_rows(t, state.flush, add_flush, st);
 	if (err == 0)
 		st->flushes = state.flush;
 	if (err == 0)
 		err = sum_parts(t, st);
 	if (err == 0)
 		err = sum_raw(t, &state, st);
+	if (err == 0)
+		err = sum_log_parts(t, st);
 	kv_abort(t);
 	if (err < 0)
 		return err;

@@ -31,6 +31,7 @@
 
 #include "store/block.h"
 #include "store/scale.h"
+#include "store/sheet.h"
 
 #define STRIP_MAX COLUMN_MAX /* buckets */
 
@@ -46,9 +47,8 @@ struct strip; /* room for the columns: strip.c */
 int strip_new(struct strip **ret);
 void strip_free(struct strip *s); /* NULL is fine */
 
-/* What a column takes of the two streams, and how it is kept: integers "same", "bits", "least" or "zigzag"
- * (column.h), numbers by their scale: "decimal", "fraction", "printed", "binary", "float32" or "double";
- * "none": it has no items. */
+/* What a column takes of the two streams, and how it is kept: integers as column_form says, numbers by their
+ * scale: "decimal", "fraction", "printed", "binary", "float32" or "double"; "none": it has no items. */
 struct strip_column {
 	const char *name, *codec;
 	size_t n, dense, loose;
@@ -66,5 +66,10 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
  * that strip_put did not make. */
 int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t window_ns, size_t n,
 	      const struct block_want *want, block_fn fn, void *arg);
+
+/* The same of all n buckets as a sheet of these fields (of SHEET_FIELDS, not 0), which is borrowed until s is
+ * used again. */
+int strip_sheet(struct strip *s, struct column_in *in, int64_t window_ns, size_t n, unsigned fields,
+		struct sheet *ret);
 
 #endif

@@ -13,7 +13,12 @@ static bool same_terms(const struct sum *a, const double *terms, int n)
 {
 	double other[SUM_TERMS_MAX];
 
-	return sum_terms(a, other) == n && memcmp(other, terms, (size_t)n * sizeof(*terms)) == 0;
+	if (sum_terms(a, other) != n)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (double_bits(other[i]) != double_bits(terms[i]))
+			return false;
+	return true;
 }
 
 static enum strip_sum take_sum(const struct bucket *b, bool min_stored, double *ret_hi, double *ret_lo)
@@ -69,7 +74,10 @@ static void take_bucket(struct strip *s, const struct strip_bucket *sb)
 	const struct bucket *b = &sb->bucket;
 	size_t i = s->n;
 
-	s->index[i] = sb->key.start_ns / s->window_ns;
+	s->index[i] =
+	    i && sb->key.start_ns == sb[-1].key.start_ns + s->window_ns /* mostly: dividing takes long */
+		? s->index[i - 1] + 1
+		: sb->key.start_ns / s->window_ns;
 	s->count[i] = (int64_t)b->count;
 	s->flags[i] = (b->rare ? FLAG_RARE : 0) | (b->first.step == STEP_NONE ? FLAG_FIRST_NONE : 0) |
 		      (b->last.step == STEP_NONE ? FLAG_LAST_NONE : 0) |
@@ -94,7 +102,7 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 		take_bucket(s, &b[i]);
 	err = strip_columns_put(s, o);
 	for (size_t i = 0; i < s->n_full && err == 0; i++)
-		if (sum_form(s->form[i]) == STRIP_ANY)
+		if (s->sum_at[i] == STRIP_ANY)
 			err = sum_encode(&b[s->full[i]].bucket.sum, &o->dense);
 	return err;
 }
@@ -103,15 +111,14 @@ int strip_put(struct strip *s, struct column_out *o, const struct strip_bucket *
 
 static bool is_sum(double hi, double lo) { return isfinite(hi) && hi != 0 && hi + lo == hi; }
 
-/* wide: where the sums lie that do not fit two doubles. */
-static int give_sum(struct strip *s, size_t full, struct reader *wide, struct bucket *b)
+int strip_sum(const struct strip *s, size_t full, bool rare, struct reader *wide, struct bucket *b)
 {
 	double hi = s->hi[full], lo = s->lo[full];
 	int err;
 
-	switch (sum_form(s->form[full])) {
+	switch (s->sum_at[full]) {
 	case STRIP_FORETOLD:
-		return foretell_sum(b, min_form(s->form[full]) == 2, &b->sum) ? 0 : ERR_CORRUPT;
+		return !rare && foretell_sum(b, s->min_at[full] == 2, &b->sum) ? 0 : ERR_CORRUPT;
 	case STRIP_ZERO:
 		return 0;
 	case STRIP_ONE:
@@ -167,6 +174,15 @@ static int give_single(unsigned fields, struct bucket *b)
 	if (fields & WANT_SUM)
 		b->sum.hi = v == 0 ? 0 : v;
 	return isfinite(v) ? 0 : ERR_CORRUPT;
+}
+
+/* All of a bucket of one sample, as most are, whose flags agree on whether that has a step. */
+static int give_sample(const struct strip *s, size_t i, struct bucket *b)
+{
+	int64_t step = s->flags[i] ? STEP_NONE : s->last_step[i];
+
+	return isfinite(s->last[i]) ? bucket_start(b, (struct point){ s->last_t[i], step, s->last[i] })
+				    : ERR_CORRUPT;
 }
 
 static void give_rare(const struct strip *s, size_t i, struct bucket_rare *ret)
@@ -229,24 +245,24 @@ struct place {
 static int give_bucket(struct strip *s, const struct place *at, unsigned fields, struct bucket_rare *r,
 		       struct bucket *b)
 {
-	bool rare = s->flags[at->i] & FLAG_RARE;
+	bool rare = s->flags[at->i] & FLAG_RARE, full = is_full(s, at->i);
 	int err;
 
+	if (!full && fields == WANT_ALL && (s->flags[at->i] == 0 || s->flags[at->i] == FLAGS_NO_STEP))
+		return give_sample(s, at->i, b);
 	give_common(s, at->i, fields, b);
 	if (rare && fields & WANT_RARE) {
 		give_rare(s, at->rare, r);
 		b->rare = r;
 	}
-	if (!is_full(s, at->i))
+	if (!full)
 		return give_single(fields, b);
 	err = give_full(s, at->full, fields, rare, b);
 	if (err < 0 || s->count[at->i] == 0)
 		return err;
-	if (rare && sum_form(s->form[at->full]) == STRIP_FORETOLD)
-		return ERR_CORRUPT;
 	/* wide ones lie one after another, so they are read, wanted or not */
-	return fields & WANT_SUM || sum_form(s->form[at->full]) == STRIP_ANY
-		   ? give_sum(s, at->full, at->wide, b)
+	return fields & WANT_SUM || s->sum_at[at->full] == STRIP_ANY
+		   ? strip_sum(s, at->full, rare, at->wide, b)
 		   : 0;
 }
 
@@ -269,7 +285,7 @@ static int give(struct strip *s, uint32_t sid, const struct block_want *want, un
 
 		if (at.i && start <= s->start[at.i - 1])
 			return ERR_CORRUPT;
-		if (wanted || (full && sum_form(s->form[at.full]) == STRIP_ANY)) {
+		if (wanted || (full && s->sum_at[at.full] == STRIP_ANY)) {
 			err = give_bucket(s, &at, fields, &r, &b);
 			if (err == 0)
 				err = check(&b, fields, start, s->window_ns);
@@ -289,13 +305,10 @@ int strip_get(struct strip *s, struct column_in *in, uint32_t sid, int64_t windo
 {
 	/* a sum is foretold by the values */
 	unsigned some = want->fields ? want->fields : WANT_ALL;
-	unsigned fields = some & WANT_SUM ? some | WANT_VALUES : some;
-	int err;
+	unsigned fields = some & (WANT_SUM | WANT_VALUES) ? some | WANT_VALUES : some;
+	int err = strip_begin(s, window_ns, n);
 
-	if (window_ns <= 0 || n == 0 || n > STRIP_MAX)
-		return ERR_CORRUPT;
-	s->n = n;
-	s->window_ns = window_ns;
-	err = strip_columns_get(s, in, fields);
+	if (err == 0)
+		err = strip_columns_get(s, in, fields);
 	return err < 0 ? err : give(s, sid, want, fields, &in->dense, fn, arg);
 }

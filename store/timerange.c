@@ -102,8 +102,16 @@ static int range_quarantine(struct kv_txn *t, uint32_t pid, uint32_t rid, struct
 static int range_unsealed(struct view *v, uint32_t rid, struct range *r, struct kv_txn **ret_txn)
 {
 	struct store *s = v->store;
-	int err = series_read(v->txn, rid, range_series, r);
+	bool memory;
+	int err = 0;
 
+	/* What is in memory from now on is not in the view; a reader beside the server has none before
+	 * pair_begin. */
+	pthread_mutex_lock(&s->memory_lock);
+	memory = s->options.read_only || memory_buckets(&s->memory) > 0;
+	pthread_mutex_unlock(&s->memory_lock);
+	if (memory)
+		err = series_read(v->txn, rid, range_series, r);
 	if (err < 0)
 		return err;
 	pthread_mutex_lock(&s->memory_lock);
@@ -161,7 +169,25 @@ static int widen_piece(void *arg, const struct part_row *row, int64_t from_ns, i
 	return 0;
 }
 
-int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns)
+/* Whether of some time only wider windows than those recorded may be kept; mostly there is none, and nothing
+ * of the run need be looked at. */
+static int any_alone(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, bool *ret)
+{
+	struct manifest m = { 0 };
+	int64_t window_ns;
+	uint32_t pid;
+	int err = run_owner(v->txn, rid, &pid, &window_ns);
+
+	if (err == 0)
+		err = manifest_read(v->txn, pid, from_ns, to_ns, &m);
+	*ret = false;
+	for (size_t i = 0; i < m.n; i++)
+		*ret |= m.rows[i].alone;
+	manifest_release(&m);
+	return err;
+}
+
+static int width_of(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns)
 {
 	struct width w = { .rid = rid, .unsealed = { .from_ns = INT64_MAX, .to_ns = INT64_MIN } };
 	struct manifest m = { 0 };
@@ -181,5 +207,17 @@ int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int
 	manifest_release(&m);
 	kv_abort(t);
 	free(w.unsealed.sids);
+	return err;
+}
+
+int view_width(struct view *v, uint32_t rid, int64_t from_ns, int64_t to_ns, int64_t *ret_ns)
+{
+	bool alone;
+	int err = any_alone(v, rid, from_ns, to_ns, &alone);
+
+	if (err == 0 && alone)
+		return width_of(v, rid, from_ns, to_ns, ret_ns);
+	if (err == 0)
+		*ret_ns = TIER_RECORDED;
 	return err;
 }

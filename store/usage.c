@@ -75,6 +75,23 @@ static int count_raw(struct counting *c)
 	return 0;
 }
 
+static int count_log_parts(struct counting *c)
+{
+	struct usage_row *row = &c->ret->part_logs;
+	struct logpart_rows logs;
+	int err = logpart_rows_read(c->txn, c->pid, &logs);
+
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < logs.n; i++) {
+		row->pieces += logs.rows[i].summary.blocks;
+		row->records += logs.rows[i].summary.records;
+		row->bytes += logs.rows[i].summary.bytes;
+	}
+	logpart_rows_release(&logs);
+	return 0;
+}
+
 /* ---- runs ---- */
 
 static bool is_of(struct span key, uint32_t rid) { return key.len >= 4 && get_be32(key.data) == rid; }
@@ -295,6 +312,8 @@ int store_usage(struct store *s, const char *project, struct usage *ret)
 		err = count_parts(&c);
 	if (err == 0)
 		err = count_raw(&c);
+	if (err == 0)
+		err = count_log_parts(&c);
 	if (err == 0)
 		err = count_runs(&c);
 	kv_abort(c.txn);

@@ -7,6 +7,7 @@
 #include "store/base/bytes.h"
 #include "store/flush.h"
 #include "store/logblock.h"
+#include "store/logcheck.h"
 #include "store/logs.h"
 #include "store/pages.h"
 #include "store/parts.h"
@@ -35,6 +36,7 @@ struct verify {
 	struct tiercheck_damaged damaged;
 	uint32_t owner; /* run of the row before */
 	bool orphans;   /* it is not there */
+	struct logcheck logs;
 	int troubles;
 };
 
@@ -283,13 +285,14 @@ static int check_quarantine(struct verify *v, struct span key, struct span value
 }
 
 static const enum kind kinds[KV_DBS] = {
-	[KV_META] = KIND_STATE,      [KV_PROJECT] = KIND_PROJECT,  [KV_RUN] = KIND_RUN,
-	[KV_RUNID] = KIND_RUNID,     [KV_SERIES] = KIND_SERIES,    [KV_PRODUCER] = KIND_PRODUCER,
-	[KV_REJECT] = KIND_REJECT,   [KV_IDEM] = KIND_IDEM,        [KV_IDEMAGE] = KIND_IDEM,
-	[KV_JOURNAL] = KIND_JOURNAL, [KV_FLUSH] = KIND_FLUSH,      [KV_BLOCK] = KIND_BLOCK,
-	[KV_LOG] = KIND_LOG,         [KV_LOGSEQ] = KIND_LOGSEQ,    [KV_LOGSEAL] = KIND_LOGSEAL,
-	[KV_TOKEN] = KIND_TOKEN,     [KV_PART] = KIND_PART,        [KV_DELETED] = KIND_DELETED,
-	[KV_RAW] = KIND_RAW,         [KV_RAWGONE] = KIND_RAW_GONE, [KV_QUARANTINE] = KIND_QUARANTINE,
+	[KV_META] = KIND_STATE,       [KV_PROJECT] = KIND_PROJECT,  [KV_RUN] = KIND_RUN,
+	[KV_RUNID] = KIND_RUNID,      [KV_SERIES] = KIND_SERIES,    [KV_PRODUCER] = KIND_PRODUCER,
+	[KV_REJECT] = KIND_REJECT,    [KV_IDEM] = KIND_IDEM,        [KV_IDEMAGE] = KIND_IDEM,
+	[KV_JOURNAL] = KIND_JOURNAL,  [KV_FLUSH] = KIND_FLUSH,      [KV_BLOCK] = KIND_BLOCK,
+	[KV_LOG] = KIND_LOG,          [KV_LOGSEQ] = KIND_LOGSEQ,    [KV_LOGSEAL] = KIND_LOGSEAL,
+	[KV_TOKEN] = KIND_TOKEN,      [KV_PART] = KIND_PART,        [KV_DELETED] = KIND_DELETED,
+	[KV_RAW] = KIND_RAW,          [KV_RAWGONE] = KIND_RAW_GONE, [KV_QUARANTINE] = KIND_QUARANTINE,
+	[KV_LOGPART] = KIND_LOG_PART,
 };
 
 /* Rows whose keys begin with the run that they are of.  ERR_GONE: there is no such run. */
@@ -343,6 +346,8 @@ static int check_value(struct verify *v, enum kv_db db, struct span key, struct 
 		return check_raw(v, key, value);
 	case KV_LOG:
 		return check_log(v, key, &s);
+	case KV_LOGPART:
+		return logcheck_row(&v->logs, key, value);
 	case KV_QUARANTINE:
 		return check_quarantine(v, key, value);
 	default:
@@ -449,8 +454,15 @@ static int walk_all(struct verify *v)
 	}
 	for (int db = 0; db < KV_DBS; db++)
 		v->all += stat.entries[db];
+	v->logs = (struct logcheck){
+		.store = v->store, .txn = v->txn, .block = v->block, .fn = v->fn, .arg = v->arg
+	};
 	for (int db = 0; db < KV_DBS && err == 0; db++)
 		err = walk(v, (enum kv_db)db);
+	v->counts.parts += v->logs.parts;
+	v->counts.log_blocks += v->logs.blocks;
+	v->counts.log_records += v->logs.records;
+	v->troubles += v->logs.troubles;
 	if (err == 0 &&
 	    journal_read(v->txn, &(struct journal_range){ .after = v->state.sealed }, count_entry, v) < 0)
 		tell(v, kv_db_name(KV_JOURNAL), "an entry is damaged or lacks a chunk");
@@ -469,6 +481,7 @@ int store_verify(struct store *s, verify_fn fn, progress_fn progress, void *arg,
 	kv_abort(v.txn);
 	quarantine_release(&v.quarantine);
 	free(v.damaged.numbers);
+	logcheck_release(&v.logs);
 	logblock_free(v.block);
 	if (err < 0)
 		return err;

@@ -153,12 +153,87 @@ int view_series(struct view *v, uint32_t rid, series_fn fn, void *arg)
 	return rid ? series_read(v->txn, rid, tell_series, &c) : 0;
 }
 
+struct some_series {
+	const struct span *metrics;
+	size_t n_metrics;
+	wanted_fn wanted;
+	series_fn fn;
+	void *arg;
+};
+
+static int tell_some(void *arg, uint32_t sid, const struct series_name *name)
+{
+	const struct some_series *some = arg;
+
+	for (size_t i = 0; i < some->n_metrics; i++)
+		if (span_equal(some->metrics[i], name->metric))
+			return some->wanted(some->arg, name) ? some->fn(some->arg, sid, name) : 0;
+	return 0;
+}
+
+static int compare_sids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The registry may know of series that the view does not see. */
+static int tell_found(struct view *v, uint32_t rid, struct sid_list *found, const struct some_series *some)
+{
+	int err = 0;
+
+	if (found->n)
+		qsort(found->sids, found->n, sizeof(*found->sids), compare_sids);
+	for (size_t i = 0; i < found->n && err == 0; i++) {
+		struct series_name name;
+
+		if (i > 0 && found->sids[i] == found->sids[i - 1]) /* a metric that is asked for twice */
+			continue;
+		err = series_get(v->txn, rid, found->sids[i], &name);
+		if (err == 0)
+			err = some->fn(some->arg, found->sids[i], &name);
+		else if (err == ERR_NOT_FOUND)
+			err = 0;
+	}
+	return err;
+}
+
+int view_series_of(struct view *v, uint32_t rid, const struct span *metrics, size_t n_metrics,
+		   wanted_fn wanted, series_fn fn, void *arg)
+{
+	struct some_series some = { metrics, n_metrics, wanted, fn, arg };
+	struct sid_list found = { 0 };
+	int err = 0;
+
+	if (v->store->options.read_only)
+		return view_series(v, rid, tell_some, &some);
+	for (size_t i = 0; i < n_metrics && err == 0; i++)
+		err = registry_collect(&v->store->series, rid, metrics[i], wanted, arg, &found);
+	if (err == 0)
+		err = tell_found(v, rid, &found, &some);
+	free(found.sids);
+	return err;
+}
+
 /* ---- logs ---- */
 
 int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_fn fn, void *arg,
 	      bool *ret_partial)
 {
-	return logs_read(v->txn, rid, range, fn, arg, ret_partial);
+	struct log_range left = *range;
+	bool again = false;
+	int err;
+
+	do {
+		err = logs_read(v->txn, v->store, rid, &left, fn, arg, ret_partial, &again);
+		if (again) { /* a newer snapshot names the part's successor */
+			kv_abort(v->txn);
+			v->txn = NULL;
+			err = kv_begin(v->store->kv, false, &v->txn);
+		}
+	} while (again && err == 0);
+	return err;
 }
 
 int view_last_seq(struct view *v, uint32_t rid, uint64_t *ret)

@@ -12,6 +12,7 @@ struct view {
 	struct kv_txn *txn;
 	size_t bound, *found; /* view_bound */
 	unsigned fields;      /* view_fields */
+	sheet_fn sheet;       /* view_sheets */
 };
 
 #endif

@@ -57,6 +57,7 @@ static int gather_all(struct store *s, struct gather *g)
 
 struct bucket_call {
 	bucket_fn fn;
+	sheet_fn sheet;
 	void *arg;
 	size_t told;
 };
@@ -67,6 +68,14 @@ static int tell_bucket(void *arg, struct block_key key, const struct bucket *b)
 
 	c->told++;
 	return c->fn(c->arg, key.sid, key.start_ns, b);
+}
+
+static int tell_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	struct bucket_call *c = arg;
+
+	c->told += s->n;
+	return c->sheet(c->arg, sid, s);
 }
 
 /* Finer parts may have gone since the caller asked for the width: what is left does not fill its windows. */
@@ -88,8 +97,9 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 			    .to_ns = to_ns,
 			    .width_ns = width_ns,
 			    .fields = v->fields,
-			    .may_hold = true };
-	struct bucket_call call = { .fn = fn, .arg = arg };
+			    .may_hold = true,
+			    .as_sheets = v->sheet != NULL };
+	struct bucket_call call = { .fn = fn, .sheet = v->sheet, .arg = arg };
 	int err = found_init(&g.found, sids, n_sids);
 
 	g.found.max = v->bound;
@@ -102,7 +112,7 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 	if (err == 0)
 		err = check_width(&g);
 	if (err == 0)
-		err = gather_tell(&g, tell_bucket, &call);
+		err = gather_tell(&g, tell_bucket, tell_sheet, &call);
 	if (v->found)
 		*v->found = g.found.n > call.told ? g.found.n : call.told;
 	if (g.partial && ret_partial)
@@ -112,6 +122,8 @@ int view_windows(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_si
 }
 
 void view_fields(struct view *v, unsigned fields) { v->fields = fields; }
+
+void view_sheets(struct view *v, sheet_fn fn) { v->sheet = fn; }
 
 int view_totals(struct view *v, uint32_t rid, const uint32_t *sids, size_t n_sids, bucket_fn fn, void *arg,
 		bool *ret_partial)

@@ -2,6 +2,9 @@
 
 #include <time.h>
 
+#include "store/base/bytes.h"
+#include "store/base/digits.h"
+
 static int64_t read_clock(clockid_t id)
 {
 	struct timespec ts;
@@ -43,23 +46,24 @@ static void civil_from_days(int64_t z, int64_t *ret_y, int *ret_m, int *ret_d)
 	*ret_y = yoe + era * 400 + (*ret_m <= 2);
 }
 
-static char *put_digits(char *p, int v, int n)
+/* The last n of eight digits; writes all eight bytes of room. */
+static char *put_digits(char *p, uint32_t v, int n)
 {
-	for (char *at = p + n; at > p; v /= 10)
-		*--at = (char)('0' + v % 10);
+	put_le64((uint8_t *)p, eight_digits(v) >> (64 - 8 * n));
 	return p + n;
 }
 
-static char *put_fraction(char *p, int frac)
+static char *put_fraction(char *p, uint32_t frac)
 {
 	if (frac == 0)
 		return p;
 	*p++ = '.';
-	if (frac % 1000 != 0)
-		return put_digits(p, frac, 9);
-	if (frac % (int)NS_PER_MS != 0)
+	if (frac % (uint32_t)NS_PER_MS == 0)
+		return put_digits(p, frac / (uint32_t)NS_PER_MS, 3);
+	if (frac % 1000 == 0)
 		return put_digits(p, frac / 1000, 6);
-	return put_digits(p, frac / (int)NS_PER_MS, 3);
+	*p++ = (char)('0' + frac / 100000000);
+	return put_digits(p, frac % 100000000, 8);
 }
 
 size_t clock_format(int64_t t_ns, char *ret)
@@ -74,18 +78,18 @@ size_t clock_format(int64_t t_ns, char *ret)
 	}
 	tod = (int)(((s % 86400) + 86400) % 86400);
 	civil_from_days((s - tod) / 86400, &y, &m, &d);
-	p = put_digits(p, (int)y, 4); /* 64 bits of nanoseconds reach from 1677 to 2262 */
+	p = put_digits(p, (uint32_t)y, 4); /* 64 bits of nanoseconds reach from 1677 to 2262 */
 	*p++ = '-';
-	p = put_digits(p, m, 2);
+	p = put_digits(p, (uint32_t)m, 2);
 	*p++ = '-';
-	p = put_digits(p, d, 2);
+	p = put_digits(p, (uint32_t)d, 2);
 	*p++ = 'T';
-	p = put_digits(p, tod / 3600, 2);
+	p = put_digits(p, (uint32_t)(tod / 3600), 2);
 	*p++ = ':';
-	p = put_digits(p, tod / 60 % 60, 2);
+	p = put_digits(p, (uint32_t)(tod / 60 % 60), 2);
 	*p++ = ':';
-	p = put_digits(p, tod % 60, 2);
-	p = put_fraction(p, (int)frac);
+	p = put_digits(p, (uint32_t)(tod % 60), 2);
+	p = put_fraction(p, (uint32_t)frac);
 	*p++ = 'Z';
 	*p = 0;
 	return (size_t)(p - ret);

@@ -13,7 +13,7 @@ $(B)/strip_bytes: $(B)/tests/bench/strip_bytes.c.o $(libs_store)
 	$(call link)
 
 .PHONY: bench bench-deps
-bench: all $(B)/strip_bytes ## figures beside the peers, into tests/bench/RESULTS.md (45 minutes; BENCH="--quick --only NAME")
+bench: all $(B)/strip_bytes ## figures beside the peers, into tests/bench/RESULTS.md (50 minutes; BENCH="--quick --only NAME")
 	$(PYTHON) tests/bench/bench.py --build $(B) $(BENCH)
 
 bench-deps: ## install the peers: victoria-metrics, prometheus, rrdtool, and gnuplot, ripgrep

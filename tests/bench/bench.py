@@ -19,6 +19,7 @@ import report
 from curves import Curves
 from ingest import Acknowledgement, Ingest, SeriesCount
 from logs import Followers, Import
+from logsearch import Logs
 from memory import Memory
 from raw import Raw
 from reading import Query
@@ -29,8 +30,8 @@ from sealing import Sealing
 from servers import talk
 from workbench import Workbench
 
-SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Restart, Curves, Raw, Sealed,
-             SealedRead, Sealing)
+SCENARIOS = (Ingest, SeriesCount, Acknowledgement, Query, Memory, Followers, Import, Logs, Restart, Curves, Raw,
+             Sealed, SealedRead, Sealing)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -180,8 +180,8 @@ def complaints_in_the_end(directory, recording, cut):
     complaints += cut_tools.load.differences(found.totals, totals)
     stats = json.loads(harness.cli("stats", "--json", "--data", directory).stdout)["store"]
     files = glob.glob(os.path.join(directory, "parts", "*")) + glob.glob(os.path.join(directory, "tmp", "*"))
-    if len(files) != stats["parts"] + stats["raw_parts"]:
-        complaints.append(f"{files} are there, {stats['parts']} and {stats['raw_parts']} count")
+    if len(files) != stats["parts"] + stats["raw_parts"] + stats["log_parts"]:
+        complaints.append(f"{files} are there, {stats['parts']}, {stats['raw_parts']} and {stats['log_parts']} count")
     return [f"compacted: {c}" for c in complaints]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import socket
 import time
 
 import harness
@@ -43,6 +44,7 @@ class Log:
         self.text = [line.decode("utf-8", "surrogateescape") for line in lines]
         self.valid = [not any("\ud800" <= c <= "\udfff" for c in t) for t in self.text]
         self.ranks = [chance.randrange(3) for _ in lines]
+        self.streams = [chance.choice(("stdout", "stdout", "stderr")) for _ in lines]
         self.warn = [chance.random() < 0.02 for _ in lines]
         self.stopped = 0
         self.client.create_run(run)
@@ -50,7 +52,8 @@ class Log:
         while at < len(lines):
             b, n = Batch(), chance.choice((1, 7, 40))
             for i in range(at, min(at + n, len(lines))):
-                b.log(lines[i], t_ns=T0 * NS + i * 1_000_000, rank=self.ranks[i], level="WARN" if self.warn[i] else "INFO")
+                b.log(lines[i], t_ns=T0 * NS + i * 1_000_000, rank=self.ranks[i], stream=self.streams[i],
+                      level="WARN" if self.warn[i] else "INFO")
             self.client.ingest(run, b)
             at += n
 
@@ -63,9 +66,10 @@ class Log:
             found = [f and bool(compiled.search(t)) for f, t in zip(found, ends)]
         return [f and (level is None or w) for f, w in zip(found, self.warn)]
 
-    def expected(self, backward=False, context=0, limit=None, rank=None, **search):
+    def expected(self, backward=False, context=0, limit=None, rank=None, stream=None, start=0, end=2 ** 62, **search):
         """Sequence and whether it is context, as the answer has them."""
-        log = [i for i in range(len(self.lines)) if rank is None or self.ranks[i] == rank]
+        log = [i for i in range(len(self.lines)) if rank in (None, self.ranks[i]) and stream in (None, self.streams[i])
+               and start <= T0 * 1000 + i < end]
         hits = self.hits(**search)
         if backward:
             log.reverse()
@@ -93,6 +97,10 @@ class Log:
             lost, more = ([x for x in a if x not in b][:5] for a, b in ((want, got), (got, want)))
             raise AssertionError(f"{self.run} {ask}: lost {lost}, too many {more}, of {len(want)}; "
                                  f"{[self.lines[s - 1][:200] for s, _ in (lost + more)[:2]]}")
+
+    def check_counts(self, **ask):
+        answer = self.client.get(f"/runs/{self.run}/logs/histogram", every="1s", **ask).json()
+        equal(answer["records"], len([hit for hit in self.hits(**ask) if hit]), f"{self.run} {ask}, counted")
 
     def piece(self):
         line = self.chance.choice(self.lines)
@@ -159,13 +167,21 @@ def search_all(log):
     chance = log.chance
     for piece in greps(log):
         log.check(grep=piece, backward=chance.random() < 0.3)
+        log.check_counts(grep=piece)
     for regex in HARD + [r for r in (random_regex(log) for _ in range(40)) if compiles(r)]:
         log.check(regex=regex, backward=chance.random() < 0.2)
+    if all(log.valid):
+        for regex in ("[a-z]+_stop", r"run_\w+", r"\d+", r"[a-z]+ \d+", "^$"):
+            log.check_counts(regex=regex)
+            log.check_counts(regex=regex, grep=log.piece())
     for _ in range(40):
         ask = {"context": chance.choice((1, 2, 5, 100)), "backward": chance.random() < 0.5}
         ask.update(chance.choice(({"grep": log.piece()}, {"level": "warn"}, {"regex": chance.choice(HARD)},
                                   {"grep": log.piece(), "regex": chance.choice((r"\d", "[a-z]{4}"))}, {"grep": log.piece(), "level": "warn"})))
-        ask.update(chance.choice(({}, {}, {"rank": 1}, {"limit": chance.choice((1, 3))})))
+        ask.update(chance.choice(({}, {}, {"rank": 1}, {"limit": chance.choice((1, 3))}, {"stream": "stderr"},
+                                  {"stream": "stdout", "rank": 2}, {"stream": "none"})))
+        begin = T0 * 1000 + chance.randrange(len(log.lines))
+        ask.update(chance.choice(({}, {}, {"start": begin}, {"end": begin}, {"start": begin, "end": begin + chance.randrange(500)})))
         log.check(**ask)
     check(log.stopped < 5, f"{log.stopped} expressions were stopped")
 
@@ -228,6 +244,44 @@ def encoded(ask):
     return {k: v.encode() if k == "grep" else v for k, v in ask.items()}
 
 
+def test_attributes_and_case():
+    """Sealed and young records, by their attributes and without regard to case; histogram and verb say the same."""
+    words = ["Loss", "LOSS (nan)", "loss.item", "gloss", "losses: 5%", "Fine", "LO SS"]
+    with harness.Server(arguments=("--log-block", "8KiB")) as server:
+        client, chance = server.client(), random.Random(5)
+        client.create_run("r")
+        lines = []
+        for i in range(60):
+            b = Batch()
+            for j in range(20):
+                text = f"{chance.choice(words)} {chance.randrange(1000)}\n"
+                attributes = {"logger": chance.choice(("torch.nn", "data", "")), "pid": str(j % 3)} if j % 4 else {}
+                lines.append((text, attributes))
+                b.log(text, T0 * NS + len(lines), attributes=attributes)
+            client.ingest("r", b)
+        harness.wait_for(lambda: sealed(client) >= 400, "sealing")
+        for ask, wanted in (({"attr.logger": "data"}, lambda t, a: a.get("logger") == "data"),
+                            ({"attr.logger": "data", "attr.pid": "2"}, lambda t, a: a.get("logger") == "data" and a.get("pid") == "2"),
+                            ({"attr.logger": ""}, lambda t, a: a.get("logger", "") == ""),
+                            ({"grep": "loss (", "ignore_case": "true"}, lambda t, a: "loss (" in t.lower()),
+                            ({"grep": "LOSSES: 5%", "ignore_case": "true"}, lambda t, a: "losses: 5%" in t.lower()),
+                            ({"regex": "^l.s+ \\d", "ignore_case": "true", "attr.pid": "1"},
+                             lambda t, a: re.match(r"l.s+ \d", t.lower()) and a.get("pid") == "1")):
+            want = [i + 1 for i, (t, a) in enumerate(lines) if wanted(t, a)]
+            check(want, "nothing to find", ask)
+            equal([r["seq"] for r in client.logs("r", **ask)], want, f"{ask}")
+            rows = client.get("/runs/r/logs/histogram", every="1d", **ask).json()["rows"]
+            equal(sum(sum(row[1:]) for row in rows), len(want), f"histogram of {ask}")
+        raw = harness.cli("logs", "r", "--attr", "logger=data", "-i", "--grep", "GLOSS", "--raw", "--data", server.data).stdout
+        equal(raw, "".join(t for t, a in lines if "gloss" in t and a.get("logger") == "data").encode(), "by the verb")
+        for ask, said in (({"grep": "a", "regex": "b", "ignore_case": "true"}, "leave one"),
+                          ({"grep": "x" * 2500, "ignore_case": "true"}, "at most"), ({"regex": "(", "ignore_case": "true"}, "regex")):
+            answer = client.get("/runs/r/logs", **ask)
+            equal(answer.status, 422, f"{ask}")
+            check(said in answer.json()["error"]["message"], "unhelpful", answer.json())
+        harness.equal(harness.cli("logs", "r", "--attr", "logger", "--data", server.data).returncode, 2, "no KEY=VALUE")
+
+
 def test_costly_regex_in_a_sealed_block():
     with harness.Server(arguments=("--log-block", "8KiB")) as server:
         client = server.client()
@@ -247,26 +301,96 @@ def reading(client):
     return int(re.search(r"^astraml_reads (\d+)", text, re.M)[1])
 
 
-def test_a_search_without_hits_ends_when_its_client_goes():
-    """It would go on for the ten seconds that a regex has."""
-    with harness.Server(arguments=("--log-block", "64KiB")) as server:
-        client = server.client()
-        client.create_run("long")
-        for i in range(0, 30000, 1000):
-            b = Batch()
-            for j in range(i, i + 1000):
-                b.log("ab" * 13 + f" {j}\n", T0 * NS + j)
-            client.ingest("long", b)
+class Asked:
+    """A request of which the test reads as much as it likes."""
+
+    def __init__(self, server, path):
         host, port = harness.parse_url(server.url)
-        connection = http.client.HTTPConnection(host, port, timeout=harness.DEADLINE_S)
-        connection.request("GET", "/v2/projects/default/runs/long/logs?regex=(%3F%3Da)(a|b|ab)*%20%5Bcd%5D",
-                           headers={"Authorization": f"Bearer {server.token}"})
+        self.connection = http.client.HTTPConnection(host, port, timeout=harness.DEADLINE_S)
+        self.connection.request("GET", "/v2/projects/default" + path, headers={"Authorization": f"Bearer {server.token}"})
+
+    def answer(self):
+        answer = self.connection.getresponse()
+        equal(answer.status, 200, "the answer has begun")
+        return answer
+
+    def go(self):
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
+
+COSTLY = "(?%3Da)(a|b|ab)*%20%5Bcd%5D"  # it would go on for the ten seconds that a regex has
+
+
+def costly_log(server, run, first):
+    client = server.client()
+    client.create_run(run)
+    client.ingest(run, Batch().log(first, T0 * NS))
+    for i in range(0, 30000, 1000):
+        b = Batch()
+        for j in range(i, i + 1000):
+            b.log("ab" * 13 + f" {j}\n", T0 * NS + j)
+        client.ingest(run, b)
+    return client
+
+
+def test_a_search_without_hits_ends_when_its_client_goes():
+    with harness.Server(arguments=("--log-block", "64KiB")) as server:
+        client = costly_log(server, "long", "no hit\n")
+        asked = Asked(server, f"/runs/long/logs?regex={COSTLY}")
         harness.wait_for(lambda: reading(client) == 2, "the search")
         start = time.monotonic()
-        equal(connection.getresponse().status, 200, "the answer has begun, without a hit")
-        connection.close()
+        asked.answer()
+        asked.go()
         harness.wait_for(lambda: reading(client) == 1, "its end")
         check(time.monotonic() - start < 5, "it went on")
+
+
+def test_the_first_find_comes_while_the_rest_is_searched():
+    with harness.Server(arguments=("--log-block", "64KiB")) as server:
+        client = costly_log(server, "long", "the first find\n")
+        harness.wait_for(lambda: sealed(client) > 15000, "sealing")
+        asked = Asked(server, f"/runs/long/logs?regex=first|{COSTLY}")
+        line = asked.answer().readline()
+        equal(json.loads(line)["text"], "the first find\n", "the first line")
+        equal(reading(client), 2, "reads under way: this one, and the search")
+        start = time.monotonic()
+        asked.go()
+        harness.wait_for(lambda: reading(client) == 1, "its end")
+        check(time.monotonic() - start < 5, "it went on")
+
+
+def anonymous_mib(server):
+    with open(f"/proc/{server.process.pid}/status") as f:
+        return int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) / 1024
+
+
+def test_memory_is_bounded_whatever_is_found():
+    """All of a log is printed, first to a client that waits, then to it as it reads."""
+    text = b"".join(b"%d %032x of a line that is long enough to become many megabytes %d\n" % (i, i ** 5, i * i) for i in range(1000))
+    with harness.Server() as server:
+        client = server.client()
+        client.create_run("large")
+        for i in range(400):
+            b = Batch()
+            for line in text.splitlines(keepends=True):
+                b.log(line, T0 * NS + i)
+            client.ingest("large", b)
+        harness.wait_for(lambda: sealed(client) > 300000, "sealing")
+        before, most = anonymous_mib(server), 0
+        for kind in ("regex=many%20m", "grep=9", ""):
+            asked = Asked(server, f"/runs/large/logs?limit=1000000&{kind}")
+            answer = asked.answer()
+            harness.wait_for(lambda: reading(client) == 2, "the search, which waits for its client")
+            most, size, last = max(most, anonymous_mib(server)), 0, b""
+            while piece := answer.read(1 << 20):
+                size, last = size + len(piece), (last + piece)[-300:]
+                most = max(most, anonymous_mib(server))
+            check(b'{"end":{"records":' in last, kind, last)
+            check(size > 40_000_000, f"{size} bytes are not enough to tell")
+            asked.go()
+        check(most - before < 40, f"{most - before:.0f} MiB more while {size >> 20} MiB were printed")
+        harness.diagnostics(f"at most {most - before:.0f} MiB more")
 
 
 if __name__ == "__main__":

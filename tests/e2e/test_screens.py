@@ -352,8 +352,8 @@ def test_many_series():
         check(len(line) <= 80, line)
     equal(cli("project", "create", "empty", "--data", s.data).returncode, 0, "project create")
     r = cli("runs", "--data", s.data, "--project", "empty")
-    equal((r.returncode, r.stdout), (0, b""), str(r))
-    check(b"no runs in project empty" in r.stderr and b"astraml push" in r.stderr, r.stderr)
+    equal((r.returncode, r.stdout), (3, b""), str(r))
+    check(b"there is no project empty" in r.stderr and b"first run" in r.stderr, r.stderr)
 
 
 def test_a_run_of_few_windows():

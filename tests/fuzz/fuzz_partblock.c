@@ -82,6 +82,54 @@ static void read_fields(struct span block, unsigned fields)
 	must(n == taken.n);
 }
 
+static int ignore_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	(void)arg, (void)sid, (void)s;
+	return 0;
+}
+
+static int count_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	size_t *n = arg;
+
+	for (size_t i = 0; i < s->n; i++, ++*n) {
+		const struct bucket *b = &taken.bucket[*n];
+
+		must(*n < taken.n && sid == taken.key[*n].sid && s->start_ns[i] == taken.key[*n].start_ns);
+		must((uint64_t)s->count[i] == b->count);
+		must(!s->last || double_bits(s->last[i]) == double_bits(b->last.value));
+		must(!s->first || double_bits(s->first[i]) == double_bits(b->first.value));
+		must(!s->max || b->count == 0 || double_bits(s->max[i]) == double_bits(b->max));
+		must(!s->sum || same_sum(&s->sum[i], &b->sum));
+	}
+	return 0;
+}
+
+/* Sheets have the same buckets; of bytes that buckets refuse they may see less, and take them. */
+static void read_sheets(struct span block, unsigned fields, bool good)
+{
+	const struct block_want want = { NULL, 0, INT64_MIN, INT64_MAX, fields };
+	size_t n = 0;
+	int err = partblock_sheets(reader, block, 0, &want, good ? count_sheet : ignore_sheet, &n);
+
+	must(good ? err == 0 && n == taken.n : err == 0 || err == ERR_CORRUPT || err == ERR_VERSION);
+}
+
+static int ignore(void *arg, struct block_key key, const struct bucket *b)
+{
+	(void)arg, (void)key, (void)b;
+	return 0;
+}
+
+/* Buckets and sheets of the same fields are taken and refused alike. */
+static void refuse_alike(struct span block)
+{
+	const struct block_want want = { NULL, 0, INT64_MIN, INT64_MAX, WANT_VALUES | WANT_SUM };
+
+	must(partblock_read(reader, block, 0, &want, ignore, NULL) ==
+	     partblock_sheets(reader, block, 0, &want, ignore_sheet, NULL));
+}
+
 /* Sids of a directory may repeat in bytes no writer made; the part's index tells such blocks off. */
 static bool in_order(void)
 {
@@ -112,6 +160,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(err == 0 || err == ERR_CORRUPT || err == ERR_VERSION);
 	if (err == 0)
 		read_fields(span_of(block, size), size % (WANT_ALL + 1));
+	read_sheets(span_of(block, size), WANT_COUNT, err == 0);
+	read_sheets(span_of(block, size), WANT_MAX, err == 0);
+	read_sheets(span_of(block, size), WANT_VALUES | WANT_SUM, err == 0);
+	refuse_alike(span_of(block, size));
 	if (err == 0 && in_order())
 		write_again();
 	release(&taken);

@@ -67,9 +67,10 @@ BEHIND_A_TIME = [re.compile(p) for p in (
     rb"(?:\W*\w+){0,3}?\W+" + WORD + rb"(?:[|:\])]| [-|:])",  # or behind it
 )]
 AT_THE_START = [re.compile(p) for p in (
-    rb"(?:\[[^\]]*\] ?)*?\[" + WORD + rb"\]", WORD + rb"(?:[:|\x1b]| [ -|:\[(~].)",
-    rb"[^ ]*\d: (?P<w>[A-Z]\w*Warning): ")]
-LABELS = re.compile(rb"(?:\d+: |\[rank\d+\]: ?|\x1b\[[\d;]*m)*")
+    rb"(?:\[[^\]]*\] ?)*?\[" + WORD + rb"\]", WORD + rb"(?:[:|\x1b]| [ -|:\[(~].)")]
+SLURM = re.compile(rb"(?:srun|slurmstepd|sbatch|salloc): (error|warning): ")
+PYTHON = re.compile(rb"[^ ]*\d: (?:[A-Z]\w*)?Warning: ")
+LABELS = re.compile(rb"(?: +(?=\d))?(?:\d+: |\[rank\d+\]: ?|\x1b\[[\d;]*m)*")
 
 
 def near(text):
@@ -89,16 +90,19 @@ def level_of(line, m):
         before = near(line[:m.start()])
         tensorflow = re.match(rb"\W*([IWEF]) ", line[m.end():])
         return before or (LETTERS[tensorflow[1]] if tensorflow else near(line[m.end():]) or library(line))
-    line = line[:96]
-    line = line[LABELS.match(line).end():]
+    whole = line[LABELS.match(line).end():]
+    line = whole[:96]
     torch = re.match(rb"\[([IWEF]) ", line)
     if torch and b".cpp:" in line:
         return LETTERS[torch[1]]
     for form in AT_THE_START:
         m = form.match(line)
         if m:
-            return WORDS.get(m["w"], "warn")
-    return library(line)
+            return WORDS[m["w"]]
+    slurm = SLURM.match(line)
+    if slurm:
+        return {b"error": "error", b"warning": "warn"}[slurm[1]]
+    return "warn" if PYTHON.match(whole[:256]) else library(line)
 
 
 def find(line, start, reference):

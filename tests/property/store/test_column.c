@@ -15,7 +15,7 @@
 #include "store/scale.h"
 #include "tests/values.h"
 
-static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 4095, 4096 };
+static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 1024, 1025, 4095, 4096 };
 #define LENGTHS (sizeof(lengths) / sizeof(*lengths))
 
 static uint64_t seed = 4711;
@@ -24,7 +24,6 @@ static void open_out(struct column_out *o)
 {
 	buf_init(&o->dense, 1 << 20);
 	buf_init(&o->loose, 1 << 20);
-	o->habit = NULL;
 }
 
 static void release_out(struct column_out *o)
@@ -60,7 +59,7 @@ static size_t stored_len(const struct column_out *o)
 
 /* ---- integers ---- */
 
-enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, FAMILIES };
+enum family { ANY, SMALL, RISING, LINE, SQUARES, SAME, TIMES, SPIKES, RUNS, EXTREMES, HALVES, FEW, FAMILIES };
 
 static int64_t integer(enum family f, size_t i, int64_t before)
 {
@@ -85,6 +84,12 @@ static int64_t integer(enum family f, size_t i, int64_t before)
 		return random_below(&seed, 100) ? k : (int64_t)random_bits(&seed);
 	case RUNS:
 		return k / 500;
+	case FEW: /* come back, in no order, from all over */
+		return (int64_t)((1 + random_below(&seed, 150)) * UINT64_C(0x9e3779b97f4a7c15));
+	case HALVES: /* nothing says in the middle what the end will be */
+		return k < 2000   ? 7
+		       : k < 3000 ? before + (int64_t)random_below(&seed, 9)
+				  : (int64_t)random_bits(&seed);
 	default:
 		return (int64_t[]){ INT64_MIN, INT64_MAX, 0, -1, INT64_MIN + 1 }[random_below(&seed, 5)];
 	}
@@ -138,6 +143,26 @@ static void test_integers(void **state)
 		}
 }
 
+/* Long columns are judged by some of their numbers: one number wherever it is, that is not like all others,
+ * is no less kept, alone and beside a reference. */
+static void test_one_that_is_odd(void **state)
+{
+	static const enum family families[] = { SAME, LINE, SQUARES, SMALL, TIMES };
+	static const int64_t odd[] = { 1, 500, 1000001, INT64_MAX, INT64_MIN };
+	int64_t v[COLUMN_MAX], ref[COLUMN_MAX];
+	const int64_t *refs[1] = { ref };
+
+	(void)state;
+	for (size_t at = 0; at < 4096; at += 1 + random_below(&seed, 60))
+		for (size_t f = 0; f < 5; f++) {
+			fill(v, 4096, families[f]);
+			memcpy(ref, v, sizeof(v));
+			v[at] = (int64_t)((uint64_t)v[at] + (uint64_t)odd[random_below(&seed, 5)]);
+			check_integers(v, 4096, NULL, 0);
+			assert_true(check_integers(v, 4096, refs, 1) < 400);
+		}
+}
+
 static void test_regular_integers_are_small(void **state)
 {
 	int64_t v[COLUMN_MAX], ref[COLUMN_MAX];
@@ -156,6 +181,64 @@ static void test_regular_integers_are_small(void **state)
 	for (size_t i = 0; i < 4096; i++)
 		v[i] = (int64_t)((uint64_t)ref[i] + 5);
 	assert_true(check_integers(v, 4096, refs, 1) <= 3);
+}
+
+/* What comes back is kept once, wherever it lies and whatever of it comes back. */
+static void test_few_numbers_are_small(void **state)
+{
+	int64_t v[COLUMN_MAX], few[COLUMN_MAX / 2];
+	static const size_t counts[] = { 2, 3, 200, 255, 256, 257, 1000 };
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
+		for (size_t i = 0; i < counts[c]; i++)
+			few[i] = (int64_t)random_bits(&seed);
+		few[0] = INT64_MIN;
+		few[1] = INT64_MAX;
+		for (size_t i = 0; i < 4096; i++)
+			v[i] = few[random_below(&seed, counts[c])];
+		assert_true(check_integers(v, 4096, NULL, 0) <
+			    9 * counts[c] + 4096 * (counts[c] > 256 ? 10 : 8) / 7);
+	}
+}
+
+/* A column in bytes, as anybody may have written it; its dense stream is empty. */
+static int read_loose(const uint8_t *bytes, size_t len, size_t n)
+{
+	struct column_in in = { reader_of(span_of(NULL, 0)), reader_of(span_of(bytes, len)) };
+	struct column_in skipped = in;
+	int64_t got[COLUMN_MAX];
+	int err = column_get(&in, got, n, NULL, 0);
+
+	if (err == 0)
+		assert_int_equal(column_skip(&skipped, n), 0);
+	return err;
+}
+
+static void test_tables_that_nobody_made(void **state)
+{
+	/* head 3 << 2; how many; 5 and more by 1 each: order 1, same; places: all are the same */
+	static const uint8_t right[] = { 12, 3, 4, 10, 2, 0, 4 };
+	static const struct {
+		size_t at;
+		uint8_t byte;
+	} wrong[] = {
+		{ 0, 13 }, { 0, 12 | 16 }, { 0, 12 | 64 }, /* a packing, a reference, a unit */
+		{ 1, 0 },  { 1, 5 },                       /* none; more than half of eight */
+		{ 2, 12 }, { 5, 12 },                      /* a table in a table */
+		{ 6, 6 },  { 6, 3 },                       /* places behind the last and before the first */
+	};
+	uint8_t bytes[sizeof(right)];
+
+	(void)state;
+	assert_int_equal(read_loose(right, sizeof(right), 8), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		memcpy(bytes, right, sizeof(right));
+		bytes[wrong[i].at] = wrong[i].byte;
+		assert_int_equal(read_loose(bytes, sizeof(bytes), 8), ERR_CORRUPT);
+	}
+	for (size_t len = 0; len < sizeof(right); len++)
+		assert_int_equal(read_loose(right, len, 8), ERR_CORRUPT);
 }
 
 /* ---- doubles ---- */
@@ -191,7 +274,8 @@ static void test_doubles(void **state)
 {
 	static const struct scale scales[] = { { SCALE_DECIMAL, 0 },    { SCALE_DECIMAL, 14 },
 					       { SCALE_BINARY, -1074 }, { SCALE_BINARY, 971 },
-					       { SCALE_BINARY, -23 },   { SCALE_DOUBLE, 0 },
+					       { SCALE_BINARY, -23 },   { SCALE_FLOAT, 0 },
+					       { SCALE_DOUBLE, 0 },     { SCALE_FRACTION, 2 },
 					       { SCALE_PRINTED, 7 },    { SCALE_PRINTED, 86400 } };
 	double v[COLUMN_MAX];
 
@@ -203,8 +287,39 @@ static void test_doubles(void **state)
 			for (size_t i = 0; i < n; i++)
 				v[i] = random_value(&seed, (enum value_kind)kind);
 			assert_true(check_numbers(scale_choose(v, n), v, n) <= 8 * n + 16);
-			check_numbers(scales[random_below(&seed, 8)], v, n);
+			for (size_t s = 0; s < sizeof(scales) / sizeof(*scales); s++)
+				check_numbers(scales[s], v, n);
 		}
+}
+
+/* What one scale says best: float32 on a line are integers at equal distances, those of any size are not. */
+static void fill_floats(double *v, size_t n, bool line)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = line ? (float)(0.5 + (double)i * (0x1p-10 + 0x1p-22))
+			    : (float)ldexp(1 + (double)random_below(&seed, 1 << 23) * 0x1p-23,
+					   -(int)random_below(&seed, 6));
+}
+
+/* Columns one after another, whose kinds change now and then: what served before is never much worse than
+ * what would be chosen afresh. */
+static void test_choosing_by_habit(void **state)
+{
+	struct scale_habit habit = { .left = 0 };
+	size_t by_habit = 0, afresh = 0;
+	double v[COLUMN_MAX];
+	bool line = false;
+
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		size_t n = 200 + random_below(&seed, 2000);
+
+		line ^= random_below(&seed, 8) == 0;
+		fill_floats(v, n, line);
+		afresh += check_numbers(scale_choose(v, n), v, n);
+		by_habit += check_numbers(scale_choose_alike(v, n, &habit), v, n);
+	}
+	assert_true(by_habit < afresh + afresh / 50);
 }
 
 /* Kinds mixed: a series that turns to NaN, decimals with a few odd ones among them. */
@@ -340,8 +455,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_one_that_is_odd),
 		cmocka_unit_test(test_regular_integers_are_small),
+		cmocka_unit_test(test_few_numbers_are_small),
+		cmocka_unit_test(test_tables_that_nobody_made),
 		cmocka_unit_test(test_doubles),
+		cmocka_unit_test(test_choosing_by_habit),
 		cmocka_unit_test(test_mixtures),
 		cmocka_unit_test(test_numbers_beside),
 		cmocka_unit_test(test_numbers_beside_are_small),

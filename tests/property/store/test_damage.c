@@ -10,7 +10,6 @@
  * ASTRAML_TEST_LONG flips more.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -29,6 +28,7 @@
 #include "store/base/checksum.h"
 #include "store/read.h"
 #include "store/write.h"
+#include "tests/commit.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FLIPS 150 /* a process costs forty times as much */
@@ -58,39 +58,6 @@ static uint64_t rnd(void)
 }
 
 /* ---- a store with something of everything ---- */
-
-struct answer {
-	pthread_mutex_t lock;
-	pthread_cond_t news;
-	bool done;
-};
-
-static void on_done(struct batch *b, void *arg)
-{
-	struct answer *a = arg;
-
-	(void)b;
-	pthread_mutex_lock(&a->lock);
-	a->done = true;
-	pthread_cond_signal(&a->news);
-	pthread_mutex_unlock(&a->lock);
-}
-
-static void commit(struct store *s, struct batch *b)
-{
-	struct answer a = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
-
-	b->done = on_done;
-	b->arg = &a;
-	assert_int_equal(batch_seal(s, b), 0);
-	assert_int_equal(store_submit(s, b), 0);
-	pthread_mutex_lock(&a.lock);
-	while (!a.done)
-		pthread_cond_wait(&a.news, &a.lock);
-	pthread_mutex_unlock(&a.lock);
-	assert_int_equal(b->err, 0);
-	batch_free(b);
-}
 
 static void fill_logs(struct batch *b, uint64_t number)
 {
@@ -133,7 +100,8 @@ static void push(struct store *s, const struct run *run, uint64_t number)
 		b->value[i] = (double)(rnd() % 100000) / 7;
 	}
 	fill_logs(b, number);
-	commit(s, b);
+	assert_int_equal(commit_batch(s, b), 0);
+	batch_free(b);
 }
 
 static struct store *open_store(bool read_only)

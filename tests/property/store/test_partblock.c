@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "store/base/clock.h"
 #include "store/partblock.h"
@@ -110,6 +111,103 @@ static void check_part_of(struct span block, uint64_t offset)
 		assert_false(wanted_at(&want, kept.at++));
 }
 
+/* A window of a sheet as a bucket; what a sheet does not have is kept's. */
+static struct bucket bucket_of(const struct sheet *s, size_t i)
+{
+	struct bucket b = kept.bucket[kept.at];
+
+	b.count = (uint64_t)s->count[i];
+	if (s->first)
+		b.first.value = s->first[i];
+	if (s->last)
+		b.last.value = s->last[i];
+	if (s->min)
+		b.min = s->min[i];
+	if (s->max)
+		b.max = s->max[i];
+	if (s->sum)
+		b.sum = s->sum[i];
+	return b;
+}
+
+/* Some windows after each other, merged, are what their buckets are. */
+static void check_merged(const struct sheet *s, size_t first)
+{
+	size_t from = random_below(&seed, s->n), to = from + random_below(&seed, s->n - from + 1);
+	struct bucket merged, want;
+
+	bucket_init(&merged);
+	bucket_init(&want);
+	for (size_t at = from, end; at < to; at = end) {
+		end = at + 1 + random_below(&seed, to - at);
+		assert_int_equal(sheet_merge(s, at, end, &merged), 0);
+	}
+	for (size_t i = from; i < to; i++)
+		assert_int_equal(bucket_merge(&want, &kept.bucket[first + i]), 0);
+	assert_int_equal(merged.count, want.count);
+	if (from < to) {
+		assert_true(!s->min || same_bits(merged.min, want.min));
+		assert_true(!s->max || same_bits(merged.max, want.max));
+		assert_true(!s->first || same_bits(merged.first.value, want.first.value));
+		assert_true(!s->last || same_bits(merged.last.value, want.last.value));
+	}
+	if (s->sum)
+		assert_true(same_sum(&merged.sum, &want.sum));
+	bucket_release(&merged);
+	bucket_release(&want);
+}
+
+static int check_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	const struct block_want *want = arg;
+	size_t first;
+
+	while (kept.at < kept.n && !wanted_at(want, kept.at))
+		kept.at++;
+	first = kept.at;
+	assert_true(s->n > 0 && first + s->n <= kept.n);
+	assert_true(s->last || !(want->fields & WANT_LAST));
+	assert_true(s->first || !(want->fields & WANT_FIRST));
+	assert_true(s->min || !(want->fields & WANT_MIN));
+	assert_true(s->max || !(want->fields & WANT_MAX));
+	assert_true(s->sum || !(want->fields & WANT_SUM));
+	for (size_t i = 0; i < s->n; i++, kept.at++) {
+		struct bucket b = bucket_of(s, i);
+
+		assert_true(wanted_at(want, kept.at));
+		assert_int_equal(sid, kept.key[kept.at].sid);
+		assert_int_equal(s->window_ns, kept.key[kept.at].window_ns);
+		assert_int_equal(s->start_ns[i], kept.key[kept.at].start_ns);
+		assert_true(same_fields(&b, &kept.bucket[kept.at], WANT_ALL));
+	}
+	check_merged(s, first);
+	return 0;
+}
+
+static void check_sheets(struct span block, uint64_t offset)
+{
+	static const unsigned fields[] = {
+		WANT_COUNT,          WANT_LAST,   WANT_FIRST,          WANT_MIN, WANT_MAX, WANT_SUM,
+		WANT_MIN | WANT_MAX, WANT_VALUES, WANT_SUM | WANT_LAST
+	};
+	struct partblock_reader *fresh;
+	int64_t a = kept.key[random_below(&seed, kept.n)].start_ns,
+		b = kept.key[random_below(&seed, kept.n)].start_ns;
+	struct block_want want = { NULL, 0, a < b ? a : b, a < b ? b : a, fields[random_below(&seed, 9)] };
+
+	if (random_below(&seed, 2)) {
+		want.from_ns = INT64_MIN;
+		want.to_ns = INT64_MAX;
+	}
+	kept.at = 0;
+	assert_int_equal(partblock_reader_new(&fresh),
+			 0); /* what it does not read it does not know from before */
+	assert_int_equal(partblock_sheets(fresh, block, offset, &want, check_sheet, &want), 0);
+	partblock_reader_free(fresh);
+	while (kept.at < kept.n)
+		assert_false(wanted_at(&want, kept.at++));
+}
+
 static void check_block(struct span block, uint64_t offset)
 {
 	struct block_want want;
@@ -126,6 +224,8 @@ static void check_block(struct span block, uint64_t offset)
 		assert_int_not_equal(kept.key[kept.at++].sid, kept.only);
 	for (int i = 0; i < 8; i++)
 		check_part_of(block, offset);
+	for (int i = 0; i < 8; i++)
+		check_sheets(block, offset);
 }
 
 /* Series of random length; buckets of anything, or of one kind. */
@@ -161,6 +261,26 @@ static void live_block(size_t n, size_t samples)
 		for (size_t j = 0; j < samples; j++) {
 			struct point p = { key.start_ns + (int64_t)j * NS_PER_S, (int64_t)(i * samples + j),
 					   (float)(2 + (double)random_below(&seed, 1 << 20) * 0x1p-24) };
+			assert_int_equal(bucket_add(&b, p), 0);
+		}
+		add(key, &b);
+	}
+}
+
+/* The greatest is foretold by the least and by nothing else. */
+static void band_block(size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct block_key key = { 9, (int64_t)i * TEST_WINDOW_NS, TEST_WINDOW_NS };
+		double middle = (double)random_below(&seed, 1000000);
+		const double values[] = { (double)random_below(&seed, 1000), middle - 2e6, middle + 2e6,
+					  (double)random_below(&seed, 1000) };
+		struct bucket b;
+
+		bucket_init(&b);
+		for (size_t j = 0; j < 4; j++) {
+			struct point p = { key.start_ns + (int64_t)j * NS_PER_S, STEP_NONE, values[j] };
+
 			assert_int_equal(bucket_add(&b, p), 0);
 		}
 		add(key, &b);
@@ -228,6 +348,21 @@ static void test_live_blocks_are_small(void **state)
 	forget();
 }
 
+static void test_what_foretells_is_read(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	band_block(1000);
+	out = finish(0);
+	assert_true(out.len <
+		    1000 * 10); /* first, last, least of 10, 10 and 20 bits; the sum of 24 at most */
+	for (int i = 0; i < 8; i++)
+		check_block(buf_span(&out), 0);
+	buf_release(&out);
+	forget();
+}
+
 static int ignore(void *arg, struct block_key key, const struct bucket *b)
 {
 	(void)arg;
@@ -264,13 +399,13 @@ static void test_damage_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_blocks),
-		cmocka_unit_test(test_full_block_says_so),
-		cmocka_unit_test(test_live_blocks_are_small),
+		cmocka_unit_test(test_random_blocks),         cmocka_unit_test(test_full_block_says_so),
+		cmocka_unit_test(test_live_blocks_are_small), cmocka_unit_test(test_what_foretells_is_read),
 		cmocka_unit_test(test_damage_is_found),
 	};
 	int failed;
 
+	mallopt(M_PERTURB, 165); /* a fresh reader finds nothing of one before */
 	if (partblock_writer_new(&writer) < 0 || partblock_reader_new(&reader) < 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);

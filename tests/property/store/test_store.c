@@ -3,7 +3,6 @@
  * compactions and restarts in between; whatever happened, view_windows tells what merging all samples tells,
  * here and in a reader.  Some come as buckets that were made elsewhere.
  */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +15,7 @@
 #include "store/admin.h"
 #include "store/read.h"
 #include "store/write.h"
+#include "tests/commit.h"
 
 #define SERIES  7
 #define WINDOWS 400
@@ -63,37 +63,6 @@ static struct store *open_store(const char *dir, bool read_only)
 	return s;
 }
 
-struct answer {
-	pthread_mutex_t lock;
-	pthread_cond_t news;
-	bool done;
-};
-
-static void on_done(struct batch *b, void *arg)
-{
-	struct answer *a = arg;
-
-	(void)b;
-	pthread_mutex_lock(&a->lock);
-	a->done = true;
-	pthread_cond_signal(&a->news);
-	pthread_mutex_unlock(&a->lock);
-}
-
-static void commit(struct world *w, struct batch *b)
-{
-	struct answer a = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
-
-	b->done = on_done;
-	b->arg = &a;
-	assert_int_equal(batch_seal(w->store, b), 0);
-	assert_int_equal(store_submit(w->store, b), 0);
-	pthread_mutex_lock(&a.lock);
-	while (!a.done)
-		pthread_cond_wait(&a.news, &a.lock);
-	pthread_mutex_unlock(&a.lock);
-}
-
 static struct batch *new_batch(struct world *w, uint64_t sequence)
 {
 	struct batch *b = batch_new();
@@ -117,8 +86,7 @@ static void define_series(struct world *w)
 	b->n_series = SERIES;
 	for (size_t i = 0; i < SERIES; i++)
 		b->series[i].name.metric = span_str(names[i]);
-	commit(w, b);
-	assert_int_equal(b->err, 0);
+	assert_int_equal(commit_batch(w->store, b), 0);
 	for (size_t i = 0; i < SERIES; i++)
 		w->sids[i] = b->series[i].sid;
 	batch_free(b);
@@ -209,8 +177,7 @@ static void resend(struct world *w, uint64_t sequence)
 	b->sid[0] = w->sids[0];
 	b->t_ns[0] = T0;
 	b->value[0] = 1;
-	commit(w, b);
-	assert_int_equal(b->err, 0);
+	assert_int_equal(commit_batch(w->store, b), 0);
 	assert_true(b->duplicate);
 	batch_free(b);
 }
@@ -388,8 +355,7 @@ static void test_random_life(void **state)
 			random_samples(w, b, 1 + rnd() % (rnd() % 10 ? 100 : 3000), round % WINDOWS);
 		if (rnd() % 2)
 			random_buckets(w, b, 1 + rnd() % 40, round % WINDOWS);
-		commit(w, b);
-		assert_int_equal(b->err, 0);
+		assert_int_equal(commit_batch(w->store, b), 0);
 		assert_false(b->duplicate);
 		batch_free(b);
 		if (rnd() % 5 == 0)

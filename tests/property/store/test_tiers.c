@@ -17,6 +17,7 @@
 #include "store/read.h"
 #include "store/slot.h"
 #include "store/turn.h"
+#include "tests/commit.h"
 
 #define DAYS        70
 #define RUNS        5
@@ -121,38 +122,6 @@ static struct store *open_store(const char *dir, bool read_only)
 	return s;
 }
 
-struct answer {
-	pthread_mutex_t lock;
-	pthread_cond_t news;
-	bool done;
-};
-
-static void on_done(struct batch *b, void *arg)
-{
-	struct answer *a = arg;
-
-	(void)b;
-	pthread_mutex_lock(&a->lock);
-	a->done = true;
-	pthread_cond_signal(&a->news);
-	pthread_mutex_unlock(&a->lock);
-}
-
-static void commit(struct world *w, struct batch *b)
-{
-	struct answer a = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
-
-	b->done = on_done;
-	b->arg = &a;
-	assert_int_equal(batch_seal(w->store, b), 0);
-	assert_int_equal(store_submit(w->store, b), 0);
-	pthread_mutex_lock(&a.lock);
-	while (!a.done)
-		pthread_cond_wait(&a.news, &a.lock);
-	pthread_mutex_unlock(&a.lock);
-	assert_int_equal(b->err, 0);
-}
-
 static struct batch *new_batch(struct world *w, size_t run)
 {
 	struct batch *b = batch_new();
@@ -184,7 +153,7 @@ static void create(struct world *w, size_t i)
 	b->n_series = SERIES;
 	for (size_t j = 0; j < SERIES; j++)
 		b->series[j].name.metric = span_str(names[j]);
-	commit(w, b);
+	assert_int_equal(commit_batch(w->store, b), 0);
 	for (size_t j = 0; j < SERIES; j++)
 		w->sids[i][j] = b->series[j].sid;
 	batch_free(b);
@@ -264,7 +233,7 @@ static void send_to(struct world *w, size_t run)
 		b->value[i] = p.value;
 		w->samples[w->n++] = (struct sample){ (uint8_t)run, (uint8_t)series, p };
 	}
-	commit(w, b);
+	assert_int_equal(commit_batch(w->store, b), 0);
 	assert_false(b->duplicate);
 	if (rnd() % 10 == 0) {
 		struct batch *again = new_batch(w, run);
@@ -278,7 +247,7 @@ static void send_to(struct world *w, size_t run)
 		again->sid[0] = w->sids[run][0];
 		again->t_ns[0] = T0;
 		again->value[0] = 1;
-		commit(w, again);
+		assert_int_equal(commit_batch(w->store, again), 0);
 		assert_true(again->duplicate);
 		batch_free(again);
 	}

@@ -82,6 +82,31 @@ static void decimals_are_the_shortest(void **state)
 	}
 }
 
+/* Doubles of all digits, near powers of two and of ten, and float32, from where an exponent is shorter up to
+ * where there are no fractions. */
+static void long_fractions_are_the_shortest(void **state)
+{
+	uint64_t seed = 77;
+	(void)state;
+
+	for (int i = 0; i < 150000; i++) {
+		uint64_t bits = random_bits(&seed), fraction = bits >> 12;
+		double v;
+		char text[NUMBER_TEXT_MAX + 1], want[400];
+
+		if (i % 3 == 0)
+			fraction = fraction % 64 - 32;
+		if (i % 3 == 1)
+			fraction &= UINT64_MAX << 29;
+		v = ldexp(bits_double(UINT64_C(1023) << 52 | (fraction & UINT64_MAX >> 12)), i % 100 - 44);
+		if (i % 5 == 0)
+			v = nextafter(pow(10, i % 29 - 13), i % 2 ? 0 : 1);
+		text[number_print(v, text)] = 0;
+		long_hand(v, want);
+		assert_string_equal(text, want);
+	}
+}
+
 static void parses_words_and_ends(void **state)
 {
 	char tiny[420], huge[420];
@@ -160,6 +185,7 @@ int main(void)
 		cmocka_unit_test(prints_what_reads_back),
 		cmocka_unit_test(prints_the_shortest),
 		cmocka_unit_test(decimals_are_the_shortest),
+		cmocka_unit_test(long_fractions_are_the_shortest),
 		cmocka_unit_test(parses_words_and_ends),
 		cmocka_unit_test(a_nan_is_one),
 		cmocka_unit_test(refuses_what_is_no_number),

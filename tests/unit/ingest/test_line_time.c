@@ -113,6 +113,18 @@ static const struct {
 	/* what launchers put before lines, colours */
 	{ "3: [rank3]: WARNING:root:x", NULL, LEVEL_WARN },
 	{ "0: /a/b.py:12: FutureWarning: x", NULL, LEVEL_WARN },
+	{ " 8: /workspace/bert/modeling.py:206: UserWarning: x", NULL, LEVEL_WARN },
+	{ "/opt/conda/lib/python3.8/site-packages/dali/base_iterator.py:164: Warning: Please set", NULL,
+	  LEVEL_WARN },
+	{ "/algorithmic-efficiency/algoperf/workloads/librispeech_conformer/librispeech_pytorch/"
+	  "preprocessor.py:488: "
+	  "UserWarning: Specified kernel cache directory",
+	  NULL, LEVEL_WARN },
+	{ " Warning: x", NULL, LEVEL_NONE },
+	{ "srun: warning: can't run 1 processes on 8 nodes", NULL, LEVEL_WARN },
+	{ "slurmstepd: error: *** STEP 12.0 ON node3 CANCELLED", NULL, LEVEL_ERROR },
+	{ "srun: job 12 queued", NULL, LEVEL_NONE },
+	{ "error: none of Slurm's", NULL, LEVEL_NONE },
 	{ "[rank7]:[E1231 23:59:59.5 x.cpp:1] y", "2024-12-31T23:59:59.500Z", LEVEL_ERROR },
 	{ "\x1b[1;33mWARNING\x1b[0m: x", NULL, LEVEL_WARN },
 	{ "[HCTR][08:14:28.123][WARNING][RK0]: x", NULL, LEVEL_WARN },

@@ -1,5 +1,7 @@
 #include "tests/unit/query/fixture.h"
 
+#include "query/rowform.h"
+
 /* A call as a verb with --data makes it, with what it accepts; cancel_after as in struct reply. */
 static struct reply call_for(const char *accept, const char *query, size_t cancel_after)
 {
@@ -124,12 +126,80 @@ static void histogram(void **state)
 	refused("/v2/projects/p/runs/h/logs/histogram?points=0", ERR_REFUSED, "points");
 }
 
+#define SHEET 300 /* windows */
+
+static const double odd_values[] = { 0.0, -0.0, NAN,     INFINITY, -INFINITY, 1e300, -1e300,
+				     0.1, 1e-7, 1.0 / 3, 5e-324,   123456789, 1e21,  0.0001 };
+
+/* Windows of one to three samples, some of which have no finite one; the columns of a sheet from their
+ * buckets. */
+static void fill_sheet(struct bucket *b, struct sheet *s, int64_t first_ns)
+{
+	static int64_t start[SHEET], count[SHEET];
+	static double first[SHEET], last[SHEET], min[SHEET], max[SHEET];
+	static struct sum sum[SHEET];
+
+	for (size_t i = 0; i < SHEET; i++) {
+		start[i] = first_ns + (int64_t)i * 30 * S;
+		bucket_init(&b[i]);
+		for (size_t j = 0; j <= i % 3; j++) {
+			struct point p = { start[i] + (int64_t)j, STEP_NONE, odd_values[i * (j + 1) % 14] };
+
+			assert_int_equal(bucket_add(&b[i], p), 0);
+		}
+		count[i] = (int64_t)b[i].count;
+		first[i] = b[i].first.value;
+		last[i] = b[i].last.value;
+		min[i] = b[i].min;
+		max[i] = b[i].max;
+		sum[i] = b[i].sum;
+	}
+	*s = (struct sheet){ SHEET, 30 * S, start, count, first, last, min, max, sum };
+}
+
+/* JSON says of a sheet what it says of its windows, in two pieces as in one. */
+static void sheets_are_written_as_rows(void **state)
+{
+	static const int columns[] = { AXIS_TIME, AGG_COUNT, AGG_SUM,   AGG_MIN,
+				       AGG_MAX,   AGG_MEAN,  AGG_FIRST, AGG_LAST };
+	static const int64_t starts[] = { 0, T0 - T0 % (30 * S), 199999990 * NS_PER_MS };
+	static struct bucket b[SHEET];
+	(void)state;
+
+	for (size_t k = 0; k < 3; k++) {
+		struct sheet all, piece;
+		struct out rows, sheets;
+		struct row_writer a = { .o = &rows }, c = { .o = &sheets };
+
+		fill_sheet(b, &all, starts[k]);
+		memcpy(a.columns.list, columns, sizeof columns);
+		a.columns.n = 8;
+		c.columns = a.columns;
+		out_init(&rows, NULL);
+		out_init(&sheets, NULL);
+		for (size_t i = 0; i < SHEET; i++, a.row = true)
+			form_json.row(&a, all.start_ns[i], &b[i]);
+		piece = sheet_clip(&all, INT64_MIN, all.start_ns[70]);
+		form_json.sheet(&c, &piece);
+		c.row = true;
+		piece = sheet_clip(&all, all.start_ns[70], INT64_MAX);
+		form_json.sheet(&c, &piece);
+		assert_int_equal(rows.b.len, sheets.b.len);
+		assert_memory_equal(rows.b.data, sheets.b.data, rows.b.len);
+		out_release(&rows);
+		out_release(&sheets);
+		for (size_t i = 0; i < SHEET; i++)
+			bucket_release(&b[i]);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(csv),
 		cmocka_unit_test(readers_that_go),
 		cmocka_unit_test(histogram),
+		cmocka_unit_test(sheets_are_written_as_rows),
 	};
 
 	return cmocka_run_group_tests_name("query/forms", tests, fixture_open, fixture_close);

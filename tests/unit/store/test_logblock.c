@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "store/logblock.h"
+#include "store/logrow.h"
 #include "tests/values.h"
 
 #define OUT_MAX (16 * 1024 * 1024)
@@ -466,6 +467,76 @@ static void sealed_blocks_of_odd_texts(void **state)
 	free(r);
 }
 
+/* Makes what is inside each frame of the texts of a sealed block (logtext.h) useless; what says where they
+ * lie stays. */
+static void spoil_texts(struct span body)
+{
+	struct reader r = reader_of(body);
+	struct logblock_prefix prefix;
+	int frames = 0;
+
+	assert_int_equal(logprefix_read(&r, &prefix), 0);
+	read_varint(&r); /* bytes of the rows */
+	read_lenspan(&r);
+	for (int i = 0; i < 3; i++)
+		read_varint(&r);
+	read_lenspan(&r); /* trigrams */
+	for (; reader_left(&r); frames++) {
+		struct span packed;
+
+		read_varint(&r);
+		packed = read_lenspan(&r);
+		if (packed.len)
+			memset((uint8_t *)packed.data, 0xff, packed.len);
+	}
+	assert_false(r.bad);
+	assert_int_equal(frames, 13);
+}
+
+/* Times, levels, streams, ranks and attributes do not touch the texts. */
+static void rows_need_no_text(void **state)
+{
+	const struct label attrs[] = { { span_str("file"), span_str("train.py") } };
+	struct stored s = { .codec = CODEC_SEALED, .count = 1000 };
+	struct log_record *r = calloc(s.count, sizeof(*r)), back;
+	char(*text)[48] = calloc(s.count, sizeof(*text));
+	const struct log_hint hint = { .holds = span_str("loss") };
+	const uint8_t *fits;
+	struct logblock *b;
+	struct buf out;
+	(void)state;
+
+	assert_true(r && text);
+	for (uint32_t i = 0; i < s.count; i++) {
+		snprintf(text[i], sizeof(text[i]), "step %u loss %.5f\n", i, 3.0 / (i + 1));
+		r[i] = record(100 + i * 7, text[i]);
+		r[i].level = i % 9 ? LEVEL_INFO : LEVEL_ERROR;
+		r[i].rank = (int32_t)(i % 4);
+		r[i].stream = span_str(i % 3 ? "stdout" : "stderr");
+		r[i].attrs = attrs;
+		r[i].n_attrs = i % 2;
+	}
+	buf_init(&out, OUT_MAX);
+	assert_int_equal(logblock_new(&b), 0);
+	assert_int_equal(logblock_seal(r, s.count, &out, &s.raw_len), 0);
+	s.body = buf_span(&out);
+	spoil_texts(s.body);
+	assert_int_equal(logblock_open(b, &s, 1000), 0);
+	for (uint32_t i = 0; i < s.count; i++) {
+		assert_int_equal(logblock_get_row(b, i, &back), 0);
+		assert_int_equal(back.text.len, 0);
+		r[i].text = back.text;
+		assert_record(&back, &r[i]);
+		assert_int_equal(logblock_get(b, i, &back), ERR_CORRUPT);
+	}
+	assert_true(logblock_may_fit(b, &hint));
+	assert_int_equal(logblock_find(b, &hint, &fits), ERR_CORRUPT);
+	logblock_free(b);
+	buf_release(&out);
+	free(text);
+	free(r);
+}
+
 static void bytes_no_writer_made(void **state)
 {
 	/* least time 0, range 0, levels, observed 0, no later, then one row */
@@ -518,6 +589,7 @@ int main(void)
 		cmocka_unit_test(damaged_sealed_block),
 		cmocka_unit_test(every_byte_of_a_stored_block),
 		cmocka_unit_test(sealed_blocks_of_odd_texts),
+		cmocka_unit_test(rows_need_no_text),
 		cmocka_unit_test(bytes_no_writer_made),
 	};
 	return cmocka_run_group_tests_name("logblock", tests, NULL, NULL);

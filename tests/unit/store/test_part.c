@@ -206,8 +206,8 @@ static int check_run(void *arg, const struct part_run *r)
 	++*n;
 	assert_true(span_is(r->project, "default"));
 	assert_true(span_is(r->id, r->rid == 1 ? "run-1" : "run-2"));
-	assert_int_equal(r->least_start, FROM);
-	assert_int_equal(r->greatest_start, FROM + 4 * TEST_WINDOW_NS);
+	assert_int_equal(r->least_ns, FROM);
+	assert_int_equal(r->greatest_ns, FROM + 4 * TEST_WINDOW_NS);
 	return 0;
 }
 
@@ -219,7 +219,7 @@ static int check_series(void *arg, const struct part_series *s)
 	snprintf(row, sizeof(row), "row of %zu", 1 + 2 * (*n)++);
 	assert_int_equal(s->sid, 2 * *n - 1);
 	assert_int_equal(s->rid, run_of(s->sid));
-	assert_int_equal(s->buckets, 5);
+	assert_int_equal(s->count, 5);
 	assert_true(span_is(s->row, row));
 	return 0;
 }

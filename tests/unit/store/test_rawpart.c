@@ -29,11 +29,11 @@ static size_t n_made;
 
 static uint32_t run_of(uint32_t sid) { return 1 + sid / 10; }
 
-static int names(void *arg, uint32_t rid, uint32_t sid, char id[ID_MAX + 1], struct buf *row)
+static int names(void *arg, uint32_t sid, struct part_name *ret, struct buf *row)
 {
 	(void)arg;
-	assert_int_equal(rid, run_of(sid));
-	snprintf(id, ID_MAX + 1, "run-%u", rid);
+	assert_int_equal(ret->rid, run_of(sid));
+	snprintf(ret->id, sizeof(ret->id), "run-%u", ret->rid);
 	return buf_addf(row, "row of %u", sid);
 }
 
@@ -184,7 +184,7 @@ static void test_some_series(void **state)
 	}
 }
 
-static int check_series(void *arg, const struct rawpart_series *s)
+static int check_series(void *arg, const struct part_series *s)
 {
 	uint32_t *next = arg;
 	char text[32], id[32];

@@ -154,11 +154,110 @@ static void series_are_found_until_they_are_forgotten(void **state)
 	registry_release(&r);
 }
 
+/* ---- series of a metric ---- */
+
+#define RUNS    5
+#define METRICS 40
+#define RANKS   60
+
+/* Which of the series there are, by sid; 0: none. */
+struct named {
+	uint32_t rid, metric, rank;
+};
+
+static struct named named[RUNS * METRICS * RANKS + 1];
+
+static struct series_name ranked_name(struct named n, char room[2][32])
+{
+	struct series_name name = name_of(n.metric, room[0]);
+
+	name.n_labels = 1;
+	name.labels[0].key = span_str("rank");
+	name.labels[0].value = span_of(room[1], (size_t)snprintf(room[1], 32, "%u", n.rank));
+	return name;
+}
+
+static uint32_t least_rank;
+
+static bool is_wanted(void *arg, const struct series_name *name)
+{
+	const struct span rank = name->labels[0].value;
+	char text[8] = "";
+
+	assert_true(arg == &least_rank && name->n_labels == 1 && span_is(name->labels[0].key, "rank"));
+	assert_true(rank.len < sizeof(text));
+	memcpy(text, rank.data, rank.len);
+	return strtoul(text, NULL, 10) >= least_rank;
+}
+
+static void check_collected(struct registry *r, uint32_t next)
+{
+	uint32_t rid = 1 + (uint32_t)chance(RUNS), metric = (uint32_t)chance(METRICS + 1);
+	struct sid_list found = { 0 };
+	size_t at = 0;
+	char room[32];
+
+	least_rank = (uint32_t)chance(RANKS);
+	assert_int_equal(registry_collect(r, rid, name_of(metric, room).metric, is_wanted, &least_rank,
+					  &found),
+			 0);
+	for (uint32_t sid = next; sid-- > 1;)
+		if (named[sid].rid == rid && named[sid].metric == metric && named[sid].rank >= least_rank) {
+			assert_true(at < found.n);
+			assert_int_equal(found.sids[at++], sid);
+		}
+	assert_int_equal(at, found.n);
+	free(found.sids);
+}
+
+/* A run that is gone, in slices as a purge does. */
+static void forget_run(struct registry *r, uint32_t rid, uint32_t next)
+{
+	for (uint32_t sid = 1; sid < next; sid++)
+		if (named[sid].rid == rid) {
+			registry_forget(r, &sid, 1);
+			named[sid] = (struct named){ 0 };
+		}
+}
+
+static void series_of_a_metric_are_collected(void **state)
+{
+	struct registry r;
+	uint32_t next = 1;
+	(void)state;
+
+	assert_int_equal(registry_init(&r), 0);
+	for (uint32_t i = 0; i < RUNS * METRICS * RANKS; i++) {
+		char room[2][32];
+		struct named n = { 1 + i % RUNS, i / RUNS % METRICS, i / RUNS / METRICS };
+		struct series_name name = ranked_name(n, room);
+
+		named[next] = n;
+		assert_int_equal(registry_add(&r, n.rid, next++, &name), 0);
+		if (chance(500) == 0) { /* a commit that failed */
+			uint32_t back = 1 + (uint32_t)chance(next < 50 ? next : 50);
+
+			while (back-- > 0 && next > 1)
+				named[--next] = (struct named){ 0 };
+			registry_truncate(&r, next);
+		}
+		if (i % 20 == 0)
+			check_collected(&r, next);
+	}
+	for (uint32_t rid = RUNS; rid > 2; rid--) {
+		forget_run(&r, rid, next);
+		for (int i = 0; i < 100; i++)
+			check_collected(&r, next);
+	}
+	registry_release(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_are_found_while_they_are_there),
 		cmocka_unit_test(series_are_found_until_they_are_forgotten),
+		cmocka_unit_test(series_of_a_metric_are_collected),
 	};
 
 	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
