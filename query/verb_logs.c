@@ -26,8 +26,9 @@
 
 static const char help[] =
     "usage: astraml logs RUN [-f] [--level L] [--stream S] [--rank N] [--attr K=V]\n"
-    "                    [--grep S | --regex RE] [-i] [-C N] [--events] [--tail N] [--since T] [--until T]\n"
-    "                    [--around-step N] [--raw] [--explain] [--histogram [--every W]] [--json]\n"
+    "                    [--grep S | --regex RE] [-i] [-C N] [--events] [--tail N]\n"
+    "                    [--since T] [--until T] [--around-step N] [--raw] [--explain]\n"
+    "                    [--histogram [--every W]] [--json]\n"
     "\n"
     "  -f, --follow    go on with new records as they are written; survives a lost connection\n"
     "  --level L       at least trace, debug, info, warn, error or fatal\n"
