@@ -4,7 +4,7 @@
 #include "store/part.h"
 
 /* A series with that many buckets or more begins a block of its own. */
-#define SERIES_ALONE 1024
+#define SERIES_ALONE 512
 
 struct part_writer {
 	struct partfile_writer file;
