@@ -166,7 +166,8 @@ def test_killed_while_it_is_set_aside():
     """At any moment: in the end it is set aside once, and all else is there once."""
     clock, damaged, path, whole, _, before = damage(2, *HURTS[1])
     clock.move(1.1 * DAY)
-    took = killed_after(harness.DEADLINE_S, clock, "compact", "--data", shutil.copytree(damaged, os.path.join(harness.scratch(), "a")))
+    took = killed_after(harness.DEADLINE_S, clock, "compact", "--data",
+                        shutil.copytree(damaged, os.path.join(harness.scratch(), "data")))
     cut = 0
     for i in range(16):
         data = shutil.copytree(damaged, os.path.join(harness.scratch(), "data"))
