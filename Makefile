@@ -24,10 +24,10 @@ CXX_FLAGS = -std=c++17 $(FLAGS) $(CXXFLAGS)
 LDLIBS := -llmdb -lzstd -larchive -levent_core -levent_pthreads -lprotobuf-c -ljson-c -lsodium -lpcre2-8 -lxxhash -lz -lcurl -lm
 
 base_src := $(wildcard store/base/*.c store/base/*.cc)
-store_src := $(wildcard store/*.c)
+store_src := $(wildcard store/*.c) $(filter-out store/base/%,$(wildcard store/*/*.c))
 proto_src := $(wildcard proto/*.c)
 ingest_src := $(wildcard ingest/*.c ingest/import/*.c)
-query_src := $(wildcard query/*.c)
+query_src := $(wildcard query/*.c query/cli/*.c)
 objects = $(patsubst %,$(B)/%.o,$(1))
 
 LIB := $(B)/lib
@@ -72,9 +72,10 @@ $(B)/gen/%.c.o: $(B)/gen/%.c
 	$(call say,CC,$<)$(CC) $(C_FLAGS) -w -MMD -MP -c -o $@ $<
 
 # Loops over columns gain from vectors.
-$(addprefix $(B)/store/,column.c.o column_guess.c.o digits.c.o logtext_column.c.o scale.c.o strip.c.o strip_bucket.c.o strip_sheet.c.o): C_FLAGS += -O3
+$(addprefix $(B)/store/part/,column.c.o column_guess.c.o scale.c.o strip.c.o strip_bucket.c.o strip_sheet.c.o): C_FLAGS += -O3
+$(addprefix $(B)/store/log/,digits.c.o logtext_column.c.o): C_FLAGS += -O3
 # rounding is an instruction where nobody asks for errno
-$(B)/store/scale.c.o: C_FLAGS += -fno-math-errno
+$(B)/store/part/scale.c.o: C_FLAGS += -fno-math-errno
 
 $(LIB)/libbase.a: $(call objects,$(base_src))
 $(LIB)/libstore.a: $(call objects,$(store_src))

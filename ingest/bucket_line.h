@@ -5,7 +5,7 @@
  *    "min":0.1,"max":0.1,"first":{"time":"...","step":1,"value":0.1},"last":{...},
  *    "step_min":1,"step_max":3,"nan":1,"pos_inf":0,"neg_inf":0,"bad":{"time":"...","step":2}}
  *
- * sum: the exact sum as canonical doubles, the first of them the sum rounded (store/sum.h); where
+ * sum: the exact sum as canonical doubles, the first of them the sum rounded (store/bucket/sum.h); where
  * these cannot say it, S * 2^1074 in hexadecimal: "0x1f00p-1074".  first, last: of all samples, by
  * time, step and value; every bit of a value is kept ("NaN:7ff8000000000001").  bad: time and step of
  * the first sample that is not finite.  What does not apply is null or left out: sum, min and max when

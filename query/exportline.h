@@ -16,8 +16,8 @@
  * CSV: one row a sample or window, columns as in csv_header.  A sample has no start, and its time, step and
  * value as first_time, first_step and first; the rest is about windows.  sum is the exact sum rounded,
  * sum_rest what is left of it: more doubles, blanks between them, each the rest rounded; or the whole in
- * hexadecimal (store/sum.h) where six doubles cannot say it.  labels is a JSON object; what does not apply is
- * empty.
+ * hexadecimal (store/bucket/sum.h) where six doubles cannot say it.  labels is a JSON object; what does not
+ * apply is empty.
  *
  * In both: NaN, Infinity, -Infinity, and NaN:7ff8000000000001 for a NaN of other bits.
  */

@@ -2,7 +2,7 @@
  * shape.h - a regular expression over shapes of texts, from one over texts.
  *
  * The shape of a text is the text with every run of digits as one '0' (of more than 18: every 18 of
- * them): what sealed logs keep once for many lines (store/loghint.h).  Where a text matches the
+ * them): what sealed logs keep once for many lines (store/log/loghint.h).  Where a text matches the
  * expression, its shape matches what is made here; the other way round need not hold.
  *
  * How: what cannot match a digit stays as it is.  What can takes a '0' for a run; right behind another

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "store/journal.h"
-#include "store/logblock.h"
+#include "store/hot/journal.h"
+#include "store/log/logblock.h"
 #include "store/store.h"
 
 #define SEALED_MAX ((size_t)256 * 1024 * 1024)

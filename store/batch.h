@@ -4,7 +4,7 @@
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
 
-#include "store/journal.h"
+#include "store/hot/journal.h"
 #include "store/write.h"
 
 /* Every series has its sid now: put them where BATCH_NEW stands, and encode the journal record. */

@@ -4,7 +4,7 @@
 
 #include "store/base/array.h"
 #include "store/base/err.h"
-#include "store/tier.h"
+#include "store/part/tier.h"
 
 struct wanted {
 	uint32_t sid, position;

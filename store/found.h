@@ -7,7 +7,7 @@
 #ifndef STORE_FOUND_H
 #define STORE_FOUND_H
 
-#include "store/block.h"
+#include "store/bucket/block.h"
 
 struct found_bucket {
 	uint32_t position; /* of the series in the caller's list */

@@ -7,8 +7,8 @@
 
 #include "store/base/array.h"
 #include "store/base/bytes.h"
-#include "store/flush.h"
-#include "store/parts.h"
+#include "store/hot/flush.h"
+#include "store/part/parts.h"
 
 /* In a total, what one block gave is merged at once. */
 static int settle(struct gather *g) { return g->width_ns == TIER_WHOLE ? found_total(&g->found) : 0; }

@@ -7,9 +7,9 @@
 #ifndef STORE_GATHER_H
 #define STORE_GATHER_H
 
-#include "store/cover.h"
+#include "store/compact/quarantine.h"
 #include "store/found.h"
-#include "store/quarantine.h"
+#include "store/part/cover.h"
 #include "store/store.h"
 
 struct gather {

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/care/pages.h"
 #include "store/file.h"
-#include "store/pages.h"
 
 #define READERS_MAX 512
 #define PATH_BYTES  4096

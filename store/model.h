@@ -8,7 +8,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/clock.h"
-#include "store/bucket.h"
+#include "store/bucket/bucket.h"
 
 #define ID_MAX            64  /* project and run ids: 1-64 of [A-Za-z0-9._-] */
 #define METRIC_NAME_MAX   250 /* bytes, UTF-8, no control characters */

@@ -11,9 +11,9 @@
 #ifndef STORE_READ_H
 #define STORE_READ_H
 
-#include "store/loghint.h"
+#include "store/log/loghint.h"
 #include "store/model.h"
-#include "store/sheet.h"
+#include "store/part/sheet.h"
 
 struct store;
 struct view;

@@ -10,8 +10,8 @@
 #include "store/base/array.h"
 #include "store/base/bytes.h"
 #include "store/base/log.h"
-#include "store/flush.h"
-#include "store/project.h"
+#include "store/hot/flush.h"
+#include "store/registry/project.h"
 
 int state_get(struct kv_txn *t, struct state *ret)
 {

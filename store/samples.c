@@ -9,10 +9,10 @@
 
 #include "store/base/array.h"
 #include "store/base/bytes.h"
-#include "store/journal.h"
-#include "store/project.h"
-#include "store/quarantine.h"
-#include "store/rawmake.h"
+#include "store/compact/quarantine.h"
+#include "store/hot/journal.h"
+#include "store/raw/rawmake.h"
+#include "store/registry/project.h"
 #include "store/view.h"
 
 #define TRIES 10

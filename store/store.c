@@ -11,13 +11,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "store/compact.h"
+#include "store/compact/compact.h"
 #include "store/dir.h"
 #include "store/file.h"
-#include "store/flush.h"
-#include "store/parts.h"
-#include "store/rawrow.h"
-#include "store/seal.h"
+#include "store/hot/flush.h"
+#include "store/log/seal.h"
+#include "store/part/parts.h"
+#include "store/raw/rawrow.h"
 
 #define MIB ((size_t)1024 * 1024)
 

@@ -17,9 +17,9 @@
 #include <stdatomic.h>
 
 #include "store/admin.h"
-#include "store/memory.h"
-#include "store/run.h"
-#include "store/series.h"
+#include "store/hot/memory.h"
+#include "store/registry/run.h"
+#include "store/registry/series.h"
 #include "store/write.h"
 
 /* Row "state" of meta: batch u64, trimmed u64, sealed u64, flush u64, next_rid u32, next_sid u32. */

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "store/base/array.h"
-#include "store/cover.h"
-#include "store/flush.h"
+#include "store/compact/quarantine.h"
+#include "store/hot/flush.h"
 #include "store/pair.h"
-#include "store/quarantine.h"
+#include "store/part/cover.h"
 #include "store/view.h"
 
 struct range {

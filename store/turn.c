@@ -5,13 +5,13 @@
 #include "store/base/bytes.h"
 #include "store/base/limits.h"
 #include "store/batch.h"
-#include "store/flush.h"
-#include "store/idempotency.h"
-#include "store/logs.h"
-#include "store/producer.h"
-#include "store/project.h"
-#include "store/rawrow.h"
-#include "store/seal.h"
+#include "store/hot/flush.h"
+#include "store/log/logs.h"
+#include "store/log/seal.h"
+#include "store/raw/rawrow.h"
+#include "store/registry/idempotency.h"
+#include "store/registry/producer.h"
+#include "store/registry/project.h"
 
 #define TRIM_CHUNKS        64
 #define EXPIRE_KEYS        16

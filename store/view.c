@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "store/base/bytes.h"
-#include "store/logs.h"
-#include "store/project.h"
+#include "store/log/logs.h"
+#include "store/registry/project.h"
 
 int view_open(struct store *s, struct view **ret)
 {

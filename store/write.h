@@ -14,7 +14,7 @@
 #define STORE_WRITE_H
 
 #include "store/base/arena.h"
-#include "store/bucket_record.h"
+#include "store/hot/bucket_record.h"
 #include "store/model.h"
 
 struct store;

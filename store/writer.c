@@ -9,9 +9,9 @@
 #include "store/base/array.h"
 #include "store/base/log.h"
 #include "store/batch.h"
-#include "store/compact.h"
-#include "store/flush.h"
-#include "store/seal.h"
+#include "store/compact/compact.h"
+#include "store/hot/flush.h"
+#include "store/log/seal.h"
 #include "store/turn.h"
 
 #define TURN_BYTES        (16 * 1024 * 1024) /* journal and logs of one transaction, about */

@@ -4,7 +4,7 @@
 #ifndef TESTS_BUCKETS_H
 #define TESTS_BUCKETS_H
 
-#include "store/block.h"
+#include "store/bucket/block.h"
 #include "tests/values.h"
 
 #define TEST_WINDOW_NS INT64_C(30000000000)

@@ -18,7 +18,7 @@ rule() {
 }
 
 base=$(find store/base -name '*.[ch]*')
-store=$(find store -maxdepth 1 -name '*.[ch]')
+store=$(find store -path store/base -prune -o -name '*.[ch]' -print)
 proto=$(find proto -name '*.[ch]')
 ingest=$(find ingest -name '*.[ch]')
 query=$(find query -name '*.[ch]')
@@ -31,8 +31,8 @@ rule 'proto/ never sees store/ (but store/base/), ingest/, query/' "$proto" '(st
 faces='store/(base/|read\.h|write\.h|admin\.h|model\.h)'
 rule 'ingest/ sees only the public faces of store/' "$ingest" '(store|query|tools)/' "$faces"
 rule 'query/ sees only the public faces of store/' "$query" '(store|ingest|tools)/' "$faces"
-not_tarball=$(find store proto ingest query tools -name '*.[ch]' ! -path store/tarball.c)
-rule 'archive.h belongs to store/tarball.c' "$not_tarball" 'archive(_entry)?\.h'
+not_tarball=$(find store proto ingest query tools -name '*.[ch]' ! -path store/care/tarball.c)
+rule 'archive.h belongs to store/care/tarball.c' "$not_tarball" 'archive(_entry)?\.h'
 rule 'lmdb.h belongs to store/kv.c' "$not_kv" 'lmdb\.h'
 rule 'zstd.h belongs to store/base/compress.c' "$not_compress" 'zstd\.h'
 rule 'libevent belongs to proto/' "$store $base $ingest $query" 'event2?/'

@@ -10,8 +10,8 @@
 
 #include "ingest/import/import.h"
 #include "ingest/push.h"
-#include "query/term.h"
-#include "query/verbs.h"
+#include "query/cli/term.h"
+#include "query/cli/verbs.h"
 #include "tools/serve.h"
 
 enum need { NEED_NOTHING, NEED_READ, NEED_WRITE, NEED_DIRECTORY };

@@ -10,8 +10,8 @@
 
 #include "store/admin.h"
 #include "store/base/compress.h"
+#include "store/part/scale.h"
 #include "store/read.h"
-#include "store/scale.h"
 
 /* In the order of strip.h. */
 static const char *const column_names[] = {
@@ -61,7 +61,7 @@ static int numbers_counted(struct column_out *o, struct scale s, const double *v
 
 #define column_put  column_counted
 #define numbers_put numbers_counted
-#include "store/strip.c"
+#include "store/part/strip.c"
 #undef column_put
 #undef numbers_put
 

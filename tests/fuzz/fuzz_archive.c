@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "store/sums.h"
-#include "store/tarball.h"
+#include "store/care/sums.h"
+#include "store/care/tarball.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

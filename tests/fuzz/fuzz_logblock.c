@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "store/logblock.h"
+#include "store/log/logblock.h"
 
 static void must(bool what)
 {

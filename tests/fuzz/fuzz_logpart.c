@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "store/base/bytes.h"
-#include "store/logpart.h"
+#include "store/log/logpart.h"
 
 #define ROOM 4096 /* of the blocks, at most */
 

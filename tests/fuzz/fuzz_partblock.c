@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "store/base/checksum.h"
-#include "store/partblock.h"
+#include "store/part/partblock.h"
 #include "tests/buckets.h"
 
 struct taken {

@@ -7,15 +7,15 @@
 
 #include "query/accept.h"
 #include "query/ask.h"
+#include "query/cli/rowtext.h"
+#include "query/cli/term.h"
 #include "query/jsontext.h"
 #include "query/logask.h"
 #include "query/out.h"
 #include "query/patch.h"
 #include "query/policyjson.h"
-#include "query/rowtext.h"
 #include "query/spec.h"
 #include "query/steps.h"
-#include "query/term.h"
 
 #define NOW (INT64_C(1750000000) * NS_PER_S)
 

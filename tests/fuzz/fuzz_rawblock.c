@@ -6,7 +6,7 @@
 
 #include "store/base/bytes.h"
 #include "store/base/checksum.h"
-#include "store/rawblock.h"
+#include "store/raw/rawblock.h"
 
 struct taken {
 	size_t n;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "store/base/compress.h"
-#include "store/scale.h"
+#include "store/part/scale.h"
 #include "tests/values.h"
 
 static const size_t lengths[] = { 0, 1, 2, 3, 31, 32, 33, 127, 128, 129, 257, 1000, 1024, 1025, 4095, 4096 };

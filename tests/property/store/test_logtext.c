@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "store/logtext.h"
+#include "store/log/logtext.h"
 #include "tests/values.h"
 
 #define TEXTS_MAX 60000

@@ -12,7 +12,7 @@
 #include <malloc.h>
 
 #include "store/base/clock.h"
-#include "store/partblock.h"
+#include "store/part/partblock.h"
 #include "tests/buckets.h"
 
 static uint64_t seed = 1507;

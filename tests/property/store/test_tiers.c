@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "store/project.h"
+#include "store/compact/slot.h"
 #include "store/read.h"
-#include "store/slot.h"
+#include "store/registry/project.h"
 #include "store/turn.h"
 #include "tests/commit.h"
 

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "query/axis.h"
-#include "query/canvas.h"
-#include "query/chart.h"
+#include "query/cli/axis.h"
+#include "query/cli/canvas.h"
+#include "query/cli/chart.h"
 
 /* ---- canvas ---- */
 

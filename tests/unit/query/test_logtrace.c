@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "query/logtrace.h"
+#include "query/cli/logtrace.h"
 
 #define S  LOG_PART_STARTS
 #define G  LOG_PART_GOES_ON

@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
+#include "query/cli/rowtext.h"
+#include "query/cli/term.h"
 #include "query/out.h"
-#include "query/rowtext.h"
-#include "query/term.h"
 #include "tests/values.h"
 
 static struct out o;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "store/agenda.h"
+#include "store/compact/agenda.h"
 
 #define MINUTE (60 * NS_PER_S)
 #define DAY    (INT64_C(20000) * AGENDA_DAY_NS)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "store/expiry.h"
+#include "store/compact/expiry.h"
 
 #define HOUR    AGENDA_HOUR_NS
 #define DAY     AGENDA_DAY_NS

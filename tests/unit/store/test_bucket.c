@@ -4,7 +4,7 @@
 
 #include <cmocka.h>
 
-#include "store/bucket.h"
+#include "store/bucket/bucket.h"
 #include "tests/values.h"
 
 static struct point at(int64_t t_ns, int64_t step, double value)

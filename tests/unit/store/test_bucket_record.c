@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "store/base/clock.h"
-#include "store/bucket_record.h"
+#include "store/hot/bucket_record.h"
 #include "tests/buckets.h"
 
 #define START (INT64_C(1700000010) * NS_PER_S)

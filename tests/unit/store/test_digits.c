@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "store/logtext_layout.h"
+#include "store/log/logtext_layout.h"
 #include "tests/values.h"
 
 #define RUNS     200

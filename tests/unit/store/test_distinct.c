@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "store/distinct.h"
+#include "store/part/distinct.h"
 #include "tests/values.h"
 
 static uint64_t seed = 99;

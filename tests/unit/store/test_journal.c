@@ -11,7 +11,7 @@
 #include "store/base/bytes.h"
 #include "store/base/clock.h"
 #include "store/format.h"
-#include "store/journal.h"
+#include "store/hot/journal.h"
 #include "tests/buckets.h"
 
 enum shape { CONST, STRIDE, RANDOM, SHAPES };

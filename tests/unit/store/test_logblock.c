@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/logblock.h"
-#include "store/logrow.h"
+#include "store/log/logblock.h"
+#include "store/log/logrow.h"
 #include "tests/values.h"
 
 #define OUT_MAX (16 * 1024 * 1024)

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "store/base/bytes.h"
-#include "store/logblock.h"
-#include "store/logparts.h"
+#include "store/log/logblock.h"
+#include "store/log/logparts.h"
 
 #define START  INT64_C(1700000000000000000)
 #define RUNS   4

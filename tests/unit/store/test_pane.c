@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "store/base/clock.h"
-#include "store/pane.h"
+#include "store/hot/pane.h"
 #include "tests/buckets.h"
 
 #define GROUP  7u

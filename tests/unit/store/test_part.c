@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "store/part.h"
+#include "store/part/part.h"
 #include "tests/buckets.h"
 
 #define GOLDEN  "tests/golden/metrics-1.part"

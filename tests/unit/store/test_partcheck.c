@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "store/partcheck.h"
+#include "store/part/partcheck.h"
 #include "tests/buckets.h"
 
 #define FROM    (INT64_C(1751760000) * NS_PER_S)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "store/producer.h"
+#include "store/registry/producer.h"
 
 static void apply(struct producer *p, uint64_t sequence)
 {

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "store/base/clock.h"
-#include "store/rawagenda.h"
+#include "store/raw/rawagenda.h"
 
 #define WEEK  (7 * NS_PER_DAY)
 #define HOUR  (3600 * NS_PER_S)

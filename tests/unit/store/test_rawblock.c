@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "store/column.h"
-#include "store/rawblock.h"
+#include "store/part/column.h"
+#include "store/raw/rawblock.h"
 #include "tests/values.h"
 
 #define ALL_MAX 40000

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "store/manifest.h"
-#include "store/rawpart.h"
+#include "store/part/manifest.h"
+#include "store/raw/rawpart.h"
 #include "tests/values.h"
 
 #define START   INT64_C(1700000000000000000)

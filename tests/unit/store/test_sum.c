@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "store/sum.h"
+#include "store/bucket/sum.h"
 #include "tests/values.h"
 
 #define DIGITS 2240

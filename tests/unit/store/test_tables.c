@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "store/run.h"
-#include "store/series.h"
+#include "store/registry/run.h"
+#include "store/registry/series.h"
 
 #define NAMES 400
 #define STEPS 60000

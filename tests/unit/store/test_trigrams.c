@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "store/trigrams.h"
+#include "store/log/trigrams.h"
 #include "tests/values.h"
 
 static void examples(void **state)
