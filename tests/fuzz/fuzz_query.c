@@ -133,12 +133,14 @@ static void policy(struct span s)
 	check_fault(err, &f);
 	if (err < 0 || change.given != POLICY_ALL)
 		return;
+	change.values.set = change.given;
 	out_init(&o, NULL);
 	out_policy(&o, &change.values, change.values.grace_ns);
 	buf_init(&told, o.b.len + 1);
 	assert(o.err == 0 &&
 	       buf_add(&told, o.b.data, strstr(buf_cstr(&o.b), ",\"source\"") - (char *)o.b.data) == 0);
 	assert(buf_addch(&told, '}') == 0 && policy_parse(buf_span(&told), &again, &f) == 0);
+	again.values.set = again.given;
 	assert(again.given == POLICY_ALL &&
 	       memcmp(&again.values, &change.values, sizeof(change.values)) == 0);
 	buf_release(&told);
