@@ -134,11 +134,13 @@ static void policy(struct span s)
 	if (err < 0 || change.given != POLICY_ALL)
 		return;
 	out_init(&o, NULL);
+	change.values.set = change.given; /* as in a project that took it */
 	out_policy(&o, &change.values, change.values.grace_ns);
 	buf_init(&told, o.b.len + 1);
 	assert(o.err == 0 &&
 	       buf_add(&told, o.b.data, strstr(buf_cstr(&o.b), ",\"source\"") - (char *)o.b.data) == 0);
 	assert(buf_addch(&told, '}') == 0 && policy_parse(buf_span(&told), &again, &f) == 0);
+	again.values.set = again.given;
 	assert(again.given == POLICY_ALL &&
 	       memcmp(&again.values, &change.values, sizeof(change.values)) == 0);
 	buf_release(&told);
