@@ -348,7 +348,7 @@ struct windows windows_clip(const struct windows *w, int64_t life_from_ns, int64
 	if (to < c.to_ns)
 		c.to_ns = to;
 	if (c.to_ns < c.from_ns)
-		c.to_ns = c.from_ns;
+		c.from_ns = c.to_ns = w->from_ns;
 	return c;
 }
 

@@ -283,7 +283,8 @@ static int count_piece(void *arg, const struct part_row *row, int64_t from_ns, i
 
 	p->n++;
 	p->windows += p->g->found.n_sids * ((uint64_t)(to_ns - from_ns) / (uint64_t)tier_ns + 1);
-	p->as_asked &= p->g->width_ns == TIER_RECORDED || tier_ns == p->g->width_ns || p->g->as_sheets;
+	p->as_asked &= p->g->width_ns == TIER_RECORDED || tier_ns == p->g->width_ns ||
+		       (p->g->as_sheets && tier_divides(tier_ns, p->g->width_ns));
 	return 0;
 }
 

@@ -100,11 +100,8 @@ int ids_in_slot(struct store *s, const struct part_id *slot, struct part_id **re
 
 void unlink_parts(struct store *s, const struct part_id *ids, size_t n)
 {
-	char path[FILE_PATH_MAX];
-
 	for (size_t i = 0; i < n; i++)
-		if (parts_path(s->parts, &ids[i], path) == 0)
-			unlink(path);
+		parts_remove(s->parts, &ids[i]);
 }
 
 /* ---- projects ---- */

@@ -3,8 +3,8 @@
 
 #include "store/part/part.h"
 
-/* A series with that many buckets or more begins a block of its own. */
-#define SERIES_ALONE 512
+/* A block with that many buckets or more takes no other series in, so that who wants one reads few others. */
+#define BLOCK_ENOUGH 512
 
 struct part_writer {
 	struct partfile_writer file;
@@ -76,13 +76,13 @@ static void widen(int64_t *least, int64_t *greatest, int64_t start)
 	*greatest = start > *greatest ? start : *greatest;
 }
 
-/* Room in the block; a block does not begin in the middle of a series that would fit the next. */
+/* Room in the block at hand, or a new one. */
 static int make_room(struct part_writer *w, struct block_key key, bool new_series)
 {
 	size_t n = partblock_writer_count(w->block);
 	int err = 0;
 
-	if (n == PARTBLOCK_BUCKETS_MAX || (new_series && n >= SERIES_ALONE))
+	if (n == PARTBLOCK_BUCKETS_MAX || (new_series && n >= BLOCK_ENOUGH))
 		err = end_block(w);
 	if (err == 0 && partblock_writer_count(w->block) == 0)
 		w->at = (struct part_block){ .first_sid = key.sid,

@@ -254,14 +254,14 @@ int parts_get_log(struct parts *p, const struct logpart_row *row, struct logpart
 
 void parts_put_log(struct parts *p, struct logpart *part) { put_back(p, PART_LOGS, part); }
 
-void parts_remove_log(struct parts *p, const struct logpart_id *id)
+/* Closed as soon as nobody has it. */
+static void close_gone(struct parts *p, enum part_kind kind, uint64_t number)
 {
-	char path[FILE_PATH_MAX];
 	void *file = NULL;
 	struct handle *h;
 
 	pthread_mutex_lock(&p->lock);
-	h = find(p, PART_LOGS, id->number);
+	h = find(p, kind, number);
 	if (h && h->held) {
 		h->gone = true;
 	} else if (h) {
@@ -269,9 +269,25 @@ void parts_remove_log(struct parts *p, const struct logpart_id *id)
 		*h = (struct handle){ 0 };
 	}
 	pthread_mutex_unlock(&p->lock);
-	logpart_close(file);
+	close_file(kind, file);
+}
+
+void parts_remove(struct parts *p, const struct part_id *id)
+{
+	char path[FILE_PATH_MAX];
+
+	if (parts_path(p, id, path) == 0)
+		unlink(path);
+	close_gone(p, PART_METRICS, id->number);
+}
+
+void parts_remove_log(struct parts *p, const struct logpart_id *id)
+{
+	char path[FILE_PATH_MAX];
+
 	if (parts_log_file(p->dir, id, path) == 0)
 		unlink(path);
+	close_gone(p, PART_LOGS, id->number);
 }
 
 /* ---- files ---- */

@@ -29,8 +29,9 @@ int parts_get_log(struct parts *p, const struct logpart_row *row, struct logpart
 void parts_put_log(struct parts *p, struct logpart *part);
 bool parts_log_fits(const struct logpart *part, const struct logpart_row *row);
 
-/* Unlinks the file of a log part that no longer counts.  Who has it open keeps it, and it is closed with the
- * last of them, so that its room on the disk is free then. */
+/* Unlinks the file of a part that no longer counts.  Who has it open keeps it, and it is closed with the last
+ * of them, so that its room on the disk is free then. */
+void parts_remove(struct parts *p, const struct part_id *id);
 void parts_remove_log(struct parts *p, const struct logpart_id *id);
 
 /* The rows of all parts, and raw parts, that kv's newest snapshot names, without their runs. */

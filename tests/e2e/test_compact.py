@@ -155,6 +155,34 @@ def test_late_data_meets_its_part():
     same(answers(eager.data), answers(lazy.data), "compacted")
 
 
+def open_parts(server):
+    """What the server has open of parts/, also what is no longer there."""
+    links = []
+    for fd in os.listdir(f"/proc/{server.pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{server.pid}/fd/{fd}"))
+        except FileNotFoundError:
+            pass
+    return [name for name in links if ".part" in name]
+
+
+def test_parts_that_are_gone_are_closed():
+    """A part that another took the place of is not kept open: its room on the disk is free at once."""
+    with harness.Server(arguments=("--flush-every", "20ms", "--grace", "1ms", "--compact-every", "20ms", "--late-wait", "1ms")) as server:
+        client = server.client()
+        client.create_run("r")
+        before = []
+        for _round in range(3):
+            fill(server, random.Random(_round), 500, 1)
+            now = wait_for(lambda: parts(server.data, "recorded") != before and parts(server.data, "recorded"), "a part")
+            before = now
+            equal(client.get("/query", run="r", metric="m1", every="30s").status, 200)
+        wait_for(lambda: client.get("/query", run="r", metric="m1").status == 200 and
+                 any(name.endswith(parts(server.data, "recorded")[-1]) for name in open_parts(server)), "one that counts to stay open")
+        wait_for(lambda: not [name for name in open_parts(server) if "(deleted)" in name], "parts that are gone to be closed",
+                 timeout=5)
+
+
 def test_until():
     with harness.Server() as server:
         server.client().create_run("r")

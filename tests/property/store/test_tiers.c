@@ -306,14 +306,18 @@ struct expected {
 	const struct sample **samples;
 	size_t n, at;
 	uint32_t sid;
-	int64_t width_ns; /* 0: one bucket of all */
+	int64_t width_ns;   /* 0: one bucket of all */
+	struct bucket open; /* of sheets: the window that is told, in pieces; empty: none */
 };
 
 static struct expected expect(const struct world *w, size_t run, size_t series, int64_t from, int64_t to,
 			      int64_t width_ns)
 {
-	struct expected e = { malloc((w->n + 1) * sizeof(*e.samples)), 0, 0, w->sids[run][series], width_ns };
+	struct expected e = {
+		malloc((w->n + 1) * sizeof(*e.samples)), 0, 0, w->sids[run][series], width_ns, { 0 }
+	};
 
+	bucket_init(&e.open);
 	for (size_t i = 0; i < w->n; i++) {
 		const struct sample *s = &w->samples[i];
 
@@ -324,22 +328,69 @@ static struct expected expect(const struct world *w, size_t run, size_t series, 
 	return e;
 }
 
-static int check_window(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+/* The next window, which is to start then. */
+static struct bucket next_window(struct expected *e, int64_t start_ns)
 {
-	struct expected *e = arg;
 	struct bucket want;
 	int64_t start;
 
-	if (sid != e->sid)
-		return 0;
 	assert_true(e->at < e->n);
 	start = e->width_ns ? window_start(e->samples[e->at]->p.t_ns, e->width_ns) : 0;
 	assert_int_equal(start_ns, start);
 	bucket_init(&want);
 	for (; e->at < e->n && (!e->width_ns || e->samples[e->at]->p.t_ns < start + e->width_ns); e->at++)
 		assert_int_equal(bucket_add(&want, e->samples[e->at]->p), 0);
+	return want;
+}
+
+static int check_window(void *arg, uint32_t sid, int64_t start_ns, const struct bucket *b)
+{
+	struct expected *e = arg;
+	struct bucket want;
+
+	if (sid != e->sid)
+		return 0;
+	want = next_window(e, start_ns);
 	assert_same_bucket(b, &want);
 	bucket_release(&want);
+	return 0;
+}
+
+/* The window that was told in sheets, but for what these do not have. */
+static void check_open(struct expected *e)
+{
+	struct bucket want, *b = &e->open;
+
+	if (b->first.t_ns == INT64_MAX)
+		return;
+	want = next_window(e, window_start(b->first.t_ns, e->width_ns));
+	b->rare = want.rare;
+	b->first = (struct point){ want.first.t_ns, want.first.step, b->first.value };
+	b->last = (struct point){ want.last.t_ns, want.last.step, b->last.value };
+	b->step_min = want.step_min;
+	b->step_max = want.step_max;
+	assert_same_bucket(b, &want);
+	b->rare = NULL;
+	bucket_release(b);
+	bucket_release(&want);
+}
+
+static uint64_t sheets;
+
+static int check_sheet(void *arg, uint32_t sid, const struct sheet *s)
+{
+	struct expected *e = arg;
+
+	if (sid != e->sid)
+		return 0;
+	sheets++;
+	assert_int_equal(e->width_ns % s->window_ns, 0);
+	for (size_t i = 0; i < s->n; i++) {
+		if (window_start(s->start_ns[i], e->width_ns) !=
+		    window_start(e->open.first.t_ns, e->width_ns))
+			check_open(e);
+		assert_int_equal(sheet_merge(s, i, i + 1, &e->open), 0);
+	}
 	return 0;
 }
 
@@ -365,6 +416,21 @@ static void check_totals(struct world *w, struct store *s)
 	view_close(v);
 }
 
+/* Of all series or one, as buckets or, where that can be, as sheets. */
+static int ask(struct view *v, struct world *w, size_t run, int64_t from, int64_t to, struct expected *e,
+	       bool *ret_partial)
+{
+	bool as_sheets = rnd() % 2, all = rnd() % 2;
+	int err;
+
+	view_fields(v, as_sheets ? SHEET_FIELDS | WANT_ALL : 0);
+	view_sheets(v, as_sheets ? check_sheet : NULL);
+	err = view_windows(v, w->run[run].rid, all ? w->sids[run] : &e->sid, all ? SERIES : 1, from, to,
+			   e->width_ns, check_window, e, ret_partial);
+	check_open(e);
+	return err;
+}
+
 /* Windows of a width that is kept in that range, which may be much wider. */
 static void check_windows(struct world *w, struct store *s)
 {
@@ -384,9 +450,7 @@ static void check_windows(struct world *w, struct store *s)
 	for (size_t i = 0; i < SERIES; i++) {
 		struct expected e = expect(w, run, i, from, to, width);
 
-		assert_int_equal(view_windows(v, w->run[run].rid, w->sids[run], SERIES, from, to, width,
-					      check_window, &e, &partial),
-				 0);
+		assert_int_equal(ask(v, w, run, from, to, &e, &partial), 0);
 		assert_int_equal(e.at, e.n);
 		free(e.samples);
 	}
@@ -409,8 +473,7 @@ static void check_recorded(struct world *w, struct store *s)
 	assert_int_equal(view_width(v, w->run[run].rid, from, to, &base), 0);
 	for (size_t i = 0; i < SERIES; i++) {
 		struct expected e = expect(w, run, i, from, to, made[run].window_ns);
-		int err = view_windows(v, w->run[run].rid, w->sids[run], SERIES, from, to,
-				       made[run].window_ns, check_window, &e, &partial);
+		int err = ask(v, w, run, from, to, &e, &partial);
 
 		assert_true(err == 0 || (err == ERR_BUSY && base > made[run].window_ns));
 		assert_int_equal(e.at, err == 0 ? e.n : 0);
@@ -492,6 +555,7 @@ static void test_windows_and_totals(void **state)
 	(void)state;
 	live(policies, sizeof(policies) / sizeof(*policies), true, 200);
 	assert_true(refused > 0);
+	assert_true(sheets > 0);
 }
 
 static void test_only_totals_stay(void **state)
