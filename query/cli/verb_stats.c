@@ -9,11 +9,13 @@
 static const char help[] =
     "usage: astraml stats [--columns] [--json]\n"
     "\n"
-    "What the project has stored, by kind and tier: how long it is kept, bytes, records (windows of\n"
-    "metrics, lines of log), bytes for each, and in how many parts or blocks.  Then figures of the whole\n"
-    "store, which all projects share; metrics that are not sealed yet are told there.\n"
+    "What the project has stored, by kind and tier: how long it is kept, bytes,\n"
+    "records (windows of metrics, lines of log), bytes for each, and in how many\n"
+    "parts or blocks.  Then figures of the whole store, which all projects share;\n"
+    "metrics that are not sealed yet are told there.\n"
     "\n"
-    "  --columns   what each column of sealed metrics takes, tier by tier, and how it is kept; reads all\n"
+    "  --columns   what each column of sealed metrics takes, tier by tier, and how it\n"
+    "              is kept; reads all\n"
     "\n"
     "example: astraml stats --data ./data\n";
 

@@ -10,18 +10,20 @@
 #include "store/base/clock.h"
 
 static const char tag_help[] =
-    "usage: astraml tag R [KEY=VALUE | -KEY]... [--server URL | --data DIR] [--project P] [--json]\n"
+    "usage: astraml tag R [KEY=VALUE | -KEY]... [--server URL | --data DIR]\n"
+    "                   [--project P] [--json]\n"
     "\n"
-    "Sets tags of a run, and takes those with a '-' before them away; then shows the tags it has.\n"
-    "`astraml runs --tag KEY=VALUE` finds runs by them.\n"
+    "Sets tags of a run, and takes those with a '-' before them away; then shows the\n"
+    "tags it has.  `astraml runs --tag KEY=VALUE` finds runs by them.\n"
     "\n"
     "example: astraml tag r1 baseline=yes reviewed=2025-07-06 -draft\n";
 
 static const char wait_help[] =
     "usage: astraml wait R [--timeout T] [--server URL | --data DIR] [--project P]\n"
     "\n"
-    "Waits until a run has ended, and ends as it did: with its exit code; without one with 0 when it\n"
-    "finished and 1 when it failed or was killed.  After T (1h, 90s) it gives up with 5.\n"
+    "Waits until a run has ended, and ends as it did: with its exit code; without one\n"
+    "with 0 when it finished and 1 when it failed or was killed.  After T (1h, 90s)\n"
+    "it gives up with 5.\n"
     "\n"
     "example: astraml wait r1 && astraml compare r1 r2\n";
 
