@@ -41,12 +41,15 @@ static struct json_object *tags_of(int argc, char **argv)
 		const char *equals = strchr(argv[i], '=');
 		char key[256];
 
-		if (argv[i][0] == '-' && argv[i][1]) {
+		if (argv[i][0] == '-' && argv[i][1] && argv[i][1] != '-') {
 			json_object_object_add(tags, argv[i] + 1, NULL);
 			continue;
 		}
-		if (!equals || equals == argv[i] || equals - argv[i] >= (long)sizeof key) {
-			fprintf(stderr, "astraml tag: \"%s\" is neither KEY=VALUE nor -KEY\n", argv[i]);
+		if (!equals || equals == argv[i] || argv[i][0] == '-' ||
+		    equals - argv[i] >= (long)sizeof key) {
+			fprintf(stderr,
+				"astraml tag: \"%s\" is neither KEY=VALUE nor -KEY; see astraml tag --help\n",
+				argv[i]);
 			json_object_put(body);
 			return NULL;
 		}
@@ -98,10 +101,13 @@ static int tag(const struct target *t, const char *run, struct json_object *body
 
 int verb_tag(const struct target *t, int argc, char **argv)
 {
+	bool asks_help = false;
 	struct json_object *body;
 	int status;
 
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+	for (int i = 1; i < argc; i++)
+		asks_help |= strcmp(argv[i], "--help") == 0;
+	if (asks_help || (argc > 1 && strcmp(argv[1], "-h") == 0)) {
 		fputs(tag_help, stdout);
 		return EXIT_OK;
 	}
