@@ -247,7 +247,8 @@ def test_help():
             r = cli(*arguments)
             equal((r.returncode, r.stderr), (0, b""), str(arguments))
             text = r.stdout.decode()
-            check(text.startswith(f"usage: astraml {verb}") and f"\nexample: astraml {verb}" in text, text)
+            check(text.startswith(f"usage: astraml {verb} "), text)
+            check(f"astraml {verb} " in text[text.index("\nexample"):], "has no example:", text)
             check(all(len(line) <= 80 for line in text.splitlines()), "long lines:", text)
 
 
