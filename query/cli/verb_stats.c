@@ -64,6 +64,10 @@ static void print_stat(const char *name, struct json_object *value)
 /* Columns of no bytes are left out. */
 static void print_columns(const struct target *t, struct json_object *columns, struct json_object *rows)
 {
+	if (list_length(columns) == 0) {
+		printf("\nno columns: no metrics are sealed yet\n");
+		return;
+	}
 	printf("\n%s%-5s %-20s %-9s %12s %11s %10s%s\n", color_start(t->color, COLOR_BOLD), "TIER", "COLUMN",
 	       "CODEC", "ITEMS", "BYTES", "OF 1000", color_end(t->color, COLOR_BOLD));
 	for (size_t i = 0; i < list_length(columns); i++) {

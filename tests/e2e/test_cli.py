@@ -252,6 +252,11 @@ def test_help():
             check(all(len(line) <= 80 for line in text.splitlines()), "long lines:", text)
 
 
+def test_columns_of_nothing():
+    said = cli("stats", "--columns", "--data", server().data).stdout
+    check(b"no metrics are sealed yet" in said and b"TIER" not in said, said)
+
+
 def test_a_closed_pipe_ends_the_verb():
     s = server()
     c = s.client()
