@@ -278,25 +278,27 @@ static int pump(struct push *p)
 
 static void print_help(void)
 {
-	printf(
-	    "usage: astraml push --run R [--idempotency-key K] [--server URL | --data DIR] [--project P]\n\n"
-	    "Sends JSON lines from stdin to run R (or ASTRAML_RUN), which is created when it is not "
-	    "there:\n\n"
-	    "  "
-	    "{\"metric\":\"train/"
-	    "loss\",\"value\":0.5,\"step\":3,\"time\":\"2025-07-06T12:00:00Z\",\"labels\":{\"rank\":"
-	    "\"0\"}}\n"
-	    "  {\"log\":\"text\",\"level\":\"info\",\"stream\":\"stdout\",\"rank\":0}\n\n"
-	    "value may be \"NaN\", \"Infinity\", \"-Infinity\"; time is RFC 3339 or integer milliseconds, "
-	    "and is\n"
-	    "filled in by the server where it is left out, and so is a level that the text tells (NCCL "
-	    "WARN,\n"
-	    "WARNING:root: ..., W0706 of glog ...).  What is read goes out within a second; with\n"
-	    "--idempotency-key in full requests only, and the same input pushed again under the same key\n"
-	    "within 24 h adds nothing.\n\n"
-	    "Exit status 0: every line is acknowledged as durable.  2: a line was refused, or records\n"
-	    "were rejected; their line numbers are on stderr.  5: no answer for 60 s.\n\n"
-	    "example: echo '{\"metric\":\"loss\",\"value\":0.5,\"step\":1}' | astraml push --run demo\n");
+	printf("usage: astraml push --run R [--idempotency-key K] [--server URL | --data DIR]\n"
+	       "                    [--project P]\n"
+	       "\n"
+	       "Sends JSON lines from stdin to run R (or ASTRAML_RUN), which is created when it\n"
+	       "is not there:\n"
+	       "\n"
+	       "  {\"metric\":\"loss\",\"value\":0.5,\"step\":3,\"time\":\"2025-07-06T12:00:00Z\"}\n"
+	       "  {\"metric\":\"loss\",\"value\":0.5,\"step\":3,\"labels\":{\"rank\":\"0\"}}\n"
+	       "  {\"log\":\"text\",\"level\":\"info\",\"stream\":\"stdout\",\"rank\":0}\n"
+	       "\n"
+	       "value may be \"NaN\", \"Infinity\", \"-Infinity\"; time is RFC 3339 or integer\n"
+	       "milliseconds, and is filled in by the server where it is left out, and so is a\n"
+	       "level that the text tells (NCCL WARN, WARNING:root: ..., W0706 of glog ...).\n"
+	       "What is read goes out within a second; with --idempotency-key in full requests\n"
+	       "only, and the same input pushed again under the same key within 24 h adds\n"
+	       "nothing.\n"
+	       "\n"
+	       "Exit status 0: every line is acknowledged as durable.  2: a line was refused, or\n"
+	       "records were rejected; their line numbers are on stderr.  5: no answer for 60 s.\n"
+	       "\n"
+	       "example: echo '{\"metric\":\"loss\",\"value\":0.5}' | astraml push --run demo\n");
 }
 
 static bool is_id(const char *s)

@@ -102,13 +102,7 @@ void out_export_run(struct out *o, const struct run *r, int64_t window_ns)
 	duration_print(window_ns, window);
 	out_raw(o, "{\"run\":{\"id\":");
 	out_string(o, span_str(r->id));
-	out_raw(o, ",\"state\":");
-	out_string(o, span_str(run_state_name(r->state)));
-	out_raw(o, ",\"exit_code\":");
-	if (r->has_exit_code)
-		out_i64(o, r->exit_code);
-	else
-		out_raw(o, "null");
+	out_run_state(o, r);
 	out_time_or_null(o, ",\"started_at\":", r->started_ns);
 	out_time_or_null(o, ",\"ended_at\":", r->ended_ns);
 	out_raw(o, ",\"window\":");

@@ -91,8 +91,9 @@ void out_step(struct out *o, int64_t step);
 /* The key as it is, then the time, or null for 0. */
 void out_time_or_null(struct out *o, const char *key, int64_t t_ns); /* runs.c */
 
-/* One run as a JSON object. */
+/* One run as a JSON object; these two members of one. */
 void out_run(struct out *o, const struct run *r);
+void out_run_state(struct out *o, const struct run *r); /* ,"state":...,"exit_code":... */
 
 /* The rest of an answer: the last bytes sent, the buffer freed.  Returns err, or what sending said. */
 int ctx_finish(struct out *o, int err);

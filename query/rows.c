@@ -1,7 +1,7 @@
 /*
  * rows.c - GET /query: windows of the series that were asked for (api 2), as JSON, CSV or protobuf.
  *
- * Planned first (plan.c), then streamed: rows are written under the view of a slot into a buffer
+ * Planned first (plan.h), then streamed: rows are written under the view of a slot into a buffer
  * and sent between slots.
  */
 #include <stdio.h>

@@ -54,6 +54,17 @@ void out_time_or_null(struct out *o, const char *key, int64_t t_ns)
 		out_raw(o, "null");
 }
 
+void out_run_state(struct out *o, const struct run *r)
+{
+	out_raw(o, ",\"state\":");
+	out_string(o, span_str(run_state_name(r->state)));
+	out_raw(o, ",\"exit_code\":");
+	if (r->has_exit_code)
+		out_i64(o, r->exit_code);
+	else
+		out_raw(o, "null");
+}
+
 void out_run(struct out *o, const struct run *r)
 {
 	char window[DURATION_TEXT_MAX];
@@ -63,13 +74,7 @@ void out_run(struct out *o, const struct run *r)
 	out_string(o, span_str(r->id));
 	out_raw(o, ",\"project_id\":");
 	out_string(o, span_str(r->project));
-	out_raw(o, ",\"state\":");
-	out_string(o, span_str(run_state_name(r->state)));
-	out_raw(o, ",\"exit_code\":");
-	if (r->has_exit_code)
-		out_i64(o, r->exit_code);
-	else
-		out_raw(o, "null");
+	out_run_state(o, r);
 	out_raw(o, ",\"imported\":");
 	out_bool(o, r->imported);
 	out_time_or_null(o, ",\"created_at\":", r->created_ns);

@@ -80,3 +80,29 @@ int stored_get(struct kv_txn *t, enum kv_db db, enum kind kind, struct span key,
 
 	return err < 0 ? err : stored_open(key, value, kind, ret);
 }
+
+int stored_newest(struct kv_txn *t, const char *of, uint64_t *ret)
+{
+	struct stored s;
+	int err = stored_get(t, KV_META, KIND_STATE, span_str(of), &s);
+
+	if (err == ERR_NOT_FOUND)
+		*ret = 0;
+	else if (err == 0 && s.body.len == 8)
+		*ret = get_le64(s.body.data);
+	else
+		return err < 0 ? err : ERR_CORRUPT;
+	return 0;
+}
+
+int stored_newest_raise(struct kv_txn *t, const char *of, uint64_t number)
+{
+	uint8_t body[8];
+	uint64_t before;
+	int err = stored_newest(t, of, &before);
+
+	if (err < 0 || before >= number)
+		return err;
+	put_le64(body, number);
+	return stored_put(t, KV_META, KIND_STATE, span_str(of), span_of(body, sizeof(body)));
+}

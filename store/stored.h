@@ -33,4 +33,9 @@ int stored_put_as(struct kv_txn *t, enum kv_db db, enum kind kind, struct span k
 /* kv_get and stored_open. */
 int stored_get(struct kv_txn *t, enum kv_db db, enum kind kind, struct span key, struct stored *ret);
 
+/* The greatest number of its kind ("parts", "raw", "logs") that was ever given; 0: none was. */
+int stored_newest(struct kv_txn *t, const char *of, uint64_t *ret);
+int stored_newest_raise(struct kv_txn *t, const char *of,
+			uint64_t number); /* a smaller one changes nothing */
+
 #endif

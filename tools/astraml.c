@@ -60,16 +60,20 @@ struct said {
 
 static void print_help(void)
 {
-	printf(
-	    "usage: astraml VERB [ARGS] [--server URL | --data DIR] [--project P] [--json] [--no-color]\n\n");
+	printf("usage: astraml VERB [ARGS] [--server URL | --data DIR] [--project P] [--json]\n"
+	       "                    [--no-color]\n\n");
 	for (size_t i = 0; i < VERBS; i++)
 		printf("  %-9s %s\n", verbs[i].name, verbs[i].help);
-	printf("\n`astraml VERB --help` tells more.  Without --server or --data: ASTRAML_URL, ASTRAML_DATA,\n"
-	       "~/.config/astraml/config (lines url=, data=, token=, project=), http://127.0.0.1:7480.\n"
-	       "Exit status: 0 ok, 2 usage, 3 not found, 4 not allowed, 5 server, network or storage.\n\n"
+	printf("\n"
+	       "`astraml VERB --help` tells more.  Without --server or --data: ASTRAML_URL,\n"
+	       "ASTRAML_DATA, ~/.config/astraml/config (lines url=, data=, token=, project=),\n"
+	       "http://127.0.0.1:7480.\n"
+	       "Exit status: 0 ok, 2 usage, 3 not found, 4 not allowed, 5 server, network or\n"
+	       "storage.\n"
+	       "\n"
 	       "example: astraml serve --data ./data &\n"
-	       "         echo '{\"metric\":\"loss\",\"value\":0.5,\"step\":1}' | astraml push --run demo "
-	       "--data ./data\n");
+	       "         export ASTRAML_DATA=./data\n"
+	       "         echo '{\"metric\":\"loss\",\"value\":0.5}' | astraml push --run demo\n");
 }
 
 /* ---- common options ---- */

@@ -193,9 +193,9 @@ static const struct setting settings[] = {
 		"between looks for hours and days to seal (30s)"),
 	SETTING("settle", UNIT_NS, store.settle_ns, "after an hour's end, before it is sealed (10m)"),
 	SETTING("late-wait", UNIT_NS, store.late_ns,
-		"how long a little that comes late for a sealed hour waits (10m)"),
+		"how long a little late data of a sealed hour waits (10m)"),
 	SETTING("raw-journal", UNIT_BYTES, store.raw_max_bytes,
-		"flushed samples in the journal, before they are sealed one by one (64MiB)"),
+		"flushed samples, before they are sealed one by one (64MiB)"),
 	SETTING("raw-wait", UNIT_NS, store.raw_wait_ns, "how long fewer of them wait (10m)"),
 	SETTING("log-block", UNIT_BYTES, store.log_block_bytes,
 		"text of a log that is sealed together (4MiB)"),
@@ -205,13 +205,16 @@ static const struct setting settings[] = {
 
 static void print_help(void)
 {
-	printf("usage: astraml serve --data DIR [--listen ADDR]... [options]\n\n"
-	       "Ingest, read API and compactor in one process.  Prints `ready on URL` when it accepts\n"
-	       "requests; SIGTERM drains, commits and exits 0.  ADDR is HOST:PORT (port 0: a free one)\n"
-	       "or unix:PATH; 127.0.0.1:7480 when none is given.\n\n");
+	printf("usage: astraml serve --data DIR [--listen ADDR]... [options]\n"
+	       "\n"
+	       "Ingest, read API and compactor in one process.  Prints `ready on URL` when it\n"
+	       "accepts requests; SIGTERM drains, commits and exits 0.  ADDR is HOST:PORT (port\n"
+	       "0: a free one) or unix:PATH; 127.0.0.1:7480 when none is given.\n"
+	       "\n");
 	for (size_t i = 0; i < SETTINGS; i++)
 		printf("  --%-16s %s\n", settings[i].name, settings[i].help);
-	printf("\nexample: astraml serve --data ./data --listen 127.0.0.1:7480 --listen unix:./data/sock\n");
+	printf("\nexample: astraml serve --data ./data --listen 127.0.0.1:7480\n"
+	       "         astraml serve --data ./data --listen unix:./data/sock\n");
 }
 
 static double unit_of(enum unit unit, const char *suffix)

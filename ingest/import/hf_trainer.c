@@ -208,13 +208,13 @@ const struct import_format hf_trainer_format = {
 	.name = "hf-trainer",
 	.version = "1",
 	.summary = "trainer_state.json of the Hugging Face Trainer",
-	.help =
-	    "Every number of a record of log_history, but step and epoch, becomes a sample of the metric\n"
-	    "of that name, at its step.  A step takes a second: the last one is at --end, else when the\n"
-	    "file was last changed.  best_metric, global_step, num_train_epochs and the like become\n"
-	    "hyperparameters.  Of a directory those files are taken that have trainer_state in their names.\n"
-	    "\n"
-	    "example: astraml import hf-trainer --run ner-1 out/checkpoint-500/trainer_state.json\n",
+	.help = "Every number of a record of log_history, but step and epoch, becomes a sample of\n"
+		"the metric of that name, at its step.  A step takes a second: the last one is at\n"
+		"--end, else when the file was last changed.  best_metric, global_step,\n"
+		"num_train_epochs and the like become hyperparameters.  Of a directory those\n"
+		"files are taken that have trainer_state in their names.\n"
+		"\n"
+		"example: astraml import hf-trainer --run ner-1 checkpoint-500/trainer_state.json\n",
 	.takes = takes,
 	.read = read_state,
 };

@@ -250,12 +250,12 @@ static bool jsonl_takes(const char *name)
 	return strstr(name, ".jsonl") || strstr(name, ".ndjson") || strstr(name, ".json");
 }
 
-static const char help[] =
-    "The lines of `astraml push` and of `astraml export`.  An export becomes the run that it was, under\n"
-    "the name of the file: its spec, window, state, metrics and log.  Lines without a time take that of\n"
-    "the line before.\n"
-    "\n"
-    "example: astraml export bert-1 -o bert-1.jsonl && astraml import jsonl bert-1.jsonl\n";
+static const char help[] = "The lines of `astraml push` and of `astraml export`.  An export becomes the run\n"
+			   "that it was, under the name of the file: its spec, window, state, metrics and\n"
+			   "log.  Lines without a time take that of the line before.\n"
+			   "\n"
+			   "examples: astraml export bert-1 -o bert-1.jsonl\n"
+			   "          astraml import jsonl bert-1.jsonl\n";
 
 const struct import_format jsonl_format = {
 	.name = "jsonl",

@@ -348,11 +348,10 @@ static int mllog_read(const struct import_context *c, struct input *in, struct i
 	return err < 0 ? err : 0;
 }
 
-static const char help[] =
-    "Result logs of MLPerf Training.  :::MLLOG, :::MLL and :::MLPv0.5.0 lines become metrics, every\n"
-    "line a log record of stream `console`.\n"
-    "\n"
-    "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
+static const char help[] = "Result logs of MLPerf Training.  :::MLLOG, :::MLL and :::MLPv0.5.0 lines become\n"
+			   "metrics, every line a log record of stream `console`.\n"
+			   "\n"
+			   "example: astraml import mllog --run bert-1 results/bert/result_1.txt.gz\n";
 
 const struct import_format mllog_format = {
 	.name = "mllog",

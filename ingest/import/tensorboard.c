@@ -298,18 +298,17 @@ const struct import_format tensorboard_format = {
 	.name = "tensorboard",
 	.version = "1",
 	.summary = "event files of TensorBoard, also while they grow",
-	.help =
-	    "Each directory below that has files with tfevents in their names is a run, as in TensorBoard;\n"
-	    "a file that is named itself is one, too.  Scalars of both generations become samples of the\n"
-	    "metric of their tag; pictures, histograms and texts are left out.  Importing again adds what "
-	    "the\n"
-	    "files have gained and counts nothing twice.\n"
-	    "\n"
-	    "  --follow  go on as the files grow and new ones come, until interrupted\n"
-	    "\n"
-	    "examples: astraml import tensorboard logs/\n"
-	    "          astraml import tensorboard --follow logs/ &\n"
-	    "          astraml import tensorboard --run gpt-1 logs/events.out.tfevents.1717191010.host\n",
+	.help = "Each directory below that has files with tfevents in their names is a run, as in\n"
+		"TensorBoard; a file that is named itself is one, too.  Scalars of both\n"
+		"generations become samples of the metric of their tag; pictures, histograms and\n"
+		"texts are left out.  Importing again adds what the files have gained and counts\n"
+		"nothing twice.\n"
+		"\n"
+		"  --follow  go on as the files grow and new ones come, until interrupted\n"
+		"\n"
+		"examples: astraml import tensorboard logs/\n"
+		"          astraml import tensorboard --follow logs/ &\n"
+		"          astraml import tensorboard --run gpt-1 logs/events.out.tfevents.1.host\n",
 	.options = options,
 	.run_is_directory = true,
 	.takes = takes,

@@ -66,15 +66,16 @@ static int text_check(const struct import_args *args, struct fault *f)
 static const struct import_option options[] = { { .name = "time-format" }, { .name = NULL } };
 
 static const char help[] =
-    "Console text of any program: every line is a log record of stream `console`, bytes and line ends\n"
-    "as they are.  Times are recognised in the forms of absl and glog, Python's logging, ISO 8601,\n"
-    "syslog, log4j, nginx and Apache, ctime, and in MLPerf lines; a line without one has that of the\n"
-    "line above.  Times without a zone are UTC; without a year they are of the last year that is not\n"
-    "after the file's modification time, or with --start of the first one from it on.  Levels (I W E F\n"
-    "of absl, INFO, WARNING ...) become the record's.\n"
+    "Console text of any program: every line is a log record of stream `console`,\n"
+    "bytes and line ends as they are.  Times are recognised in the forms of absl and\n"
+    "glog, Python's logging, ISO 8601, syslog, log4j, nginx and Apache, ctime, and in\n"
+    "MLPerf lines; a line without one has that of the line above.  Times without a\n"
+    "zone are UTC; without a year they are of the last year that is not after the\n"
+    "file's modification time, or with --start of the first one from it on.  Levels\n"
+    "(I W E F of absl, INFO, WARNING ...) become the record's.\n"
     "\n"
-    "  --time-format F  lines begin with a time like this, in the words of strptime, and %f for a\n"
-    "                   fraction: \"[%d.%m.%Y %H:%M:%S.%f]\"\n"
+    "  --time-format F  lines begin with a time like this, in the words of strptime,\n"
+    "                   and %f for a fraction: \"[%d.%m.%Y %H:%M:%S.%f]\"\n"
     "\n"
     "example: astraml import text --start 2025-03-01T00:00:00Z train.log.gz\n";
 

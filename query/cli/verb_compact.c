@@ -11,20 +11,21 @@
 #include "store/admin.h"
 #include "store/base/progress.h"
 
-static const char help[] =
-    "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
-    "\n"
-    "Seals what ended by TIME (now) into parts of every tier, with all that came late, drops what the\n"
-    "parts hold from the hot store, and parts and log records that are past the time their project keeps\n"
-    "them.  Runs that were deleted 7 days ago go for good.  For a directory that nobody serves: a server\n"
-    "compacts by itself.  Answers stay the same, to the last bit.\n"
-    "\n"
-    "When more than half of the data file is free after that, it is written anew without what is free.\n"
-    "\n"
-    "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
-    "  --dry-run      only tell what would be sealed and dropped next, tier by tier\n"
-    "\n"
-    "example: astraml compact --data ./data\n";
+static const char help[] = "usage: astraml compact [--until TIME] [--dry-run] --data DIR\n"
+			   "\n"
+			   "Seals what ended by TIME (now) into parts of every tier, with all that came\n"
+			   "late, drops what the parts hold from the hot store, and parts and log records\n"
+			   "that are past the time their project keeps them.  Runs that were deleted 7 days\n"
+			   "ago go for good.  For a directory that nobody serves: a server compacts by\n"
+			   "itself.  Answers stay the same, to the last bit.\n"
+			   "\n"
+			   "When more than half of the data file is free after that, it is written anew\n"
+			   "without what is free.\n"
+			   "\n"
+			   "  --until TIME   RFC 3339, integer milliseconds, or relative (-1h)\n"
+			   "  --dry-run      only tell what would be sealed and dropped next, tier by tier\n"
+			   "\n"
+			   "example: astraml compact --data ./data\n";
 
 struct work {
 	const struct target *target;

@@ -7,8 +7,8 @@
 static const char help[] =
     "usage: astraml metrics RUN [--json]\n"
     "\n"
-    "Every metric of a run over its whole life: finite samples, last, least, greatest and mean\n"
-    "value, and how many samples were NaN or infinite.\n"
+    "Every metric of a run over its whole life: finite samples, last, least, greatest\n"
+    "and mean value, and how many samples were NaN or infinite.\n"
     "\n"
     "example: astraml metrics bert-lr3e5\n";
 

@@ -7,14 +7,14 @@
 #include "query/cli/verb.h"
 #include "store/base/clock.h"
 
-static const char help[] =
-    "usage: astraml project [--json]\n"
-    "       astraml project create NAME [--json]\n"
-    "\n"
-    "Lists the projects there are, by name, or makes one: 1 to 64 of A-Z a-z 0-9 . _ -  A project also\n"
-    "comes into being with its first run or policy.  Needs the owner's token.\n"
-    "\n"
-    "example: astraml project create p-demo\n";
+static const char help[] = "usage: astraml project [--json]\n"
+			   "       astraml project create NAME [--json]\n"
+			   "\n"
+			   "Lists the projects there are, by name, or makes one: 1 to 64 of A-Z a-z 0-9\n"
+			   ". _ -  A project also comes into being with its first run or policy.  Needs\n"
+			   "the owner's token.\n"
+			   "\n"
+			   "example: astraml project create p-demo\n";
 
 static void print_projects(const struct target *t, struct json_object *list)
 {

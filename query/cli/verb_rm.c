@@ -8,9 +8,10 @@
 static const char rm_help[] =
     "usage: astraml rm R... [--server URL | --data DIR] [--project P] [--json]\n"
     "\n"
-    "Deletes runs with their metrics and logs.  A deleted run is not there for anybody: it is not listed,\n"
-    "its followers end, what its workers still send is refused; its id may be used again at once.\n"
-    "For 7 days `astraml undelete` brings it back as it was; then it goes for good.\n"
+    "Deletes runs with their metrics and logs.  A deleted run is not there for\n"
+    "anybody: it is not listed, its followers end, what its workers still send is\n"
+    "refused; its id may be used again at once.  For 7 days `astraml undelete` brings\n"
+    "it back as it was; then it goes for good.\n"
     "\n"
     "Exit status 3: one of them is not there; the others are deleted all the same.\n"
     "\n"
@@ -19,8 +20,9 @@ static const char rm_help[] =
 static const char undelete_help[] =
     "usage: astraml undelete R... [--server URL | --data DIR] [--project P] [--json]\n"
     "\n"
-    "Brings back runs that were deleted in the last 7 days, with everything they had.  Of several runs\n"
-    "that had the id the one deleted last comes back; none does while another run has the id.\n"
+    "Brings back runs that were deleted in the last 7 days, with everything they had.\n"
+    "Of several runs that had the id the one deleted last comes back; none does while\n"
+    "another run has the id.\n"
     "\n"
     "example: astraml undelete failed-7 --project p-demo\n";
 

@@ -10,19 +10,19 @@
 #define ID_WIDE_MOST  64 /* where the terminal has room */
 #define LIMIT_DEFAULT "20"
 
-static const char help[] =
-    "usage: astraml runs [--state STATE] [--name GLOB] [--tag K[=V]] [--deleted] [--limit N] [--json]\n"
-    "\n"
-    "The runs of a project, newest first: state, age, last step, and the metric that tells how\n"
-    "training goes (the loss, where there is one) with its course.\n"
-    "\n"
-    "  --state STATE   queued, running, preempted, finished, failed, killed or lost\n"
-    "  --name GLOB     runs whose name fits; * stands for anything\n"
-    "  --tag K[=V]     runs that have the tag\n"
-    "  --deleted       those that `astraml undelete` can bring back, and until when\n"
-    "  --limit N       at most so many (20; with --json 100)\n"
-    "\n"
-    "example: astraml runs --state running --project p-demo\n";
+static const char help[] = "usage: astraml runs [--state STATE] [--name GLOB] [--tag K[=V]] [--deleted]\n"
+			   "                    [--limit N] [--json]\n"
+			   "\n"
+			   "The runs of a project, newest first: state, age, last step, and the metric that\n"
+			   "tells how training goes (the loss, where there is one) with its course.\n"
+			   "\n"
+			   "  --state STATE   queued, running, preempted, finished, failed, killed or lost\n"
+			   "  --name GLOB     runs whose name fits; * stands for anything\n"
+			   "  --tag K[=V]     runs that have the tag\n"
+			   "  --deleted       those that `astraml undelete` can bring back, and until when\n"
+			   "  --limit N       at most so many (20; with --json 100)\n"
+			   "\n"
+			   "example: astraml runs --state running --project p-demo\n";
 
 static enum color state_color(const char *state)
 {

@@ -16,13 +16,12 @@
 #define GAP_POINTS     1000 /* windows that are looked at for gaps */
 #define GAPS_SHOWN     3
 
-static const char help[] =
-    "usage: astraml show RUN [--json]\n"
-    "\n"
-    "One run: state and times, the spec, its metrics with their course, the last lines of its log.\n"
-    "--json prints the run as the API gives it.\n"
-    "\n"
-    "example: astraml show bert-lr3e5\n";
+static const char help[] = "usage: astraml show RUN [--json]\n"
+			   "\n"
+			   "One run: state and times, the spec, its metrics with their course, the last\n"
+			   "lines of its log.  --json prints the run as the API gives it.\n"
+			   "\n"
+			   "example: astraml show bert-lr3e5\n";
 
 static void print_field(const char *name, const char *value)
 {

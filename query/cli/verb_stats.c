@@ -9,11 +9,13 @@
 static const char help[] =
     "usage: astraml stats [--columns] [--json]\n"
     "\n"
-    "What the project has stored, by kind and tier: how long it is kept, bytes, records (windows of\n"
-    "metrics, lines of log), bytes for each, and in how many parts or blocks.  Then figures of the whole\n"
-    "store, which all projects share; metrics that are not sealed yet are told there.\n"
+    "What the project has stored, by kind and tier: how long it is kept, bytes,\n"
+    "records (windows of metrics, lines of log), bytes for each, and in how many\n"
+    "parts or blocks.  Then figures of the whole store, which all projects share;\n"
+    "metrics that are not sealed yet are told there.\n"
     "\n"
-    "  --columns   what each column of sealed metrics takes, tier by tier, and how it is kept; reads all\n"
+    "  --columns   what each column of sealed metrics takes, tier by tier, and how it\n"
+    "              is kept; reads all\n"
     "\n"
     "example: astraml stats --data ./data\n";
 
@@ -62,6 +64,10 @@ static void print_stat(const char *name, struct json_object *value)
 /* Columns of no bytes are left out. */
 static void print_columns(const struct target *t, struct json_object *columns, struct json_object *rows)
 {
+	if (list_length(columns) == 0) {
+		printf("\nno columns: no metrics are sealed yet\n");
+		return;
+	}
 	printf("\n%s%-5s %-20s %-9s %12s %11s %10s%s\n", color_start(t->color, COLOR_BOLD), "TIER", "COLUMN",
 	       "CODEC", "ITEMS", "BYTES", "OF 1000", color_end(t->color, COLOR_BOLD));
 	for (size_t i = 0; i < list_length(columns); i++) {

@@ -10,18 +10,20 @@
 #include "store/base/clock.h"
 
 static const char tag_help[] =
-    "usage: astraml tag R [KEY=VALUE | -KEY]... [--server URL | --data DIR] [--project P] [--json]\n"
+    "usage: astraml tag R [KEY=VALUE | -KEY]... [--server URL | --data DIR]\n"
+    "                   [--project P] [--json]\n"
     "\n"
-    "Sets tags of a run, and takes those with a '-' before them away; then shows the tags it has.\n"
-    "`astraml runs --tag KEY=VALUE` finds runs by them.\n"
+    "Sets tags of a run, and takes those with a '-' before them away; then shows the\n"
+    "tags it has.  `astraml runs --tag KEY=VALUE` finds runs by them.\n"
     "\n"
     "example: astraml tag r1 baseline=yes reviewed=2025-07-06 -draft\n";
 
 static const char wait_help[] =
     "usage: astraml wait R [--timeout T] [--server URL | --data DIR] [--project P]\n"
     "\n"
-    "Waits until a run has ended, and ends as it did: with its exit code; without one with 0 when it\n"
-    "finished and 1 when it failed or was killed.  After T (1h, 90s) it gives up with 5.\n"
+    "Waits until a run has ended, and ends as it did: with its exit code; without one\n"
+    "with 0 when it finished and 1 when it failed or was killed.  After T (1h, 90s)\n"
+    "it gives up with 5.\n"
     "\n"
     "example: astraml wait r1 && astraml compare r1 r2\n";
 
@@ -39,12 +41,15 @@ static struct json_object *tags_of(int argc, char **argv)
 		const char *equals = strchr(argv[i], '=');
 		char key[256];
 
-		if (argv[i][0] == '-' && argv[i][1]) {
+		if (argv[i][0] == '-' && argv[i][1] && argv[i][1] != '-') {
 			json_object_object_add(tags, argv[i] + 1, NULL);
 			continue;
 		}
-		if (!equals || equals == argv[i] || equals - argv[i] >= (long)sizeof key) {
-			fprintf(stderr, "astraml tag: \"%s\" is neither KEY=VALUE nor -KEY\n", argv[i]);
+		if (!equals || equals == argv[i] || argv[i][0] == '-' ||
+		    equals - argv[i] >= (long)sizeof key) {
+			fprintf(stderr,
+				"astraml tag: \"%s\" is neither KEY=VALUE nor -KEY; see astraml tag --help\n",
+				argv[i]);
 			json_object_put(body);
 			return NULL;
 		}
@@ -96,10 +101,13 @@ static int tag(const struct target *t, const char *run, struct json_object *body
 
 int verb_tag(const struct target *t, int argc, char **argv)
 {
+	bool asks_help = false;
 	struct json_object *body;
 	int status;
 
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+	for (int i = 1; i < argc; i++)
+		asks_help |= strcmp(argv[i], "--help") == 0;
+	if (asks_help || (argc > 1 && strcmp(argv[1], "-h") == 0)) {
 		fputs(tag_help, stdout);
 		return EXIT_OK;
 	}

@@ -10,12 +10,14 @@
 static const char verify_help[] =
     "usage: astraml verify [--repair] [--json]\n"
     "\n"
-    "Walks everything stored and checks its structure, its form and its checksums.  Works without a\n"
-    "server too (--data DIR).  Exit status 5 when something is wrong; each trouble is one line.\n"
+    "Walks everything stored and checks its structure, its form and its checksums.\n"
+    "Works without a server too (--data DIR).  Exit status 5 when something is wrong;\n"
+    "each trouble is one line.\n"
     "\n"
-    "  --repair   of a directory that nobody serves: makes damaged parts again of finer ones that are\n"
-    "             kept, sets aside what else is damaged (in DIR/quarantine; answers that miss it stay\n"
-    "             partial), removes left-over files, and says what only a backup can bring back\n"
+    "  --repair   of a directory that nobody serves: makes damaged parts again of\n"
+    "             finer ones that are kept, sets aside what else is damaged (in\n"
+    "             DIR/quarantine; answers that miss it stay partial), removes\n"
+    "             left-over files, and says what only a backup can bring back\n"
     "\n"
     "example: astraml verify --data ./data\n";
 

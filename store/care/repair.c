@@ -49,34 +49,28 @@ static int any_bucket(void *arg, struct block_key key, const struct bucket *b)
 	return 0;
 }
 
-static int read_blocks(const struct repair *r, const struct part_row *row, const struct part *part)
-{
-	struct partblock_reader *reader;
-	struct buf room;
-	size_t i = 0;
-	int err = partblock_reader_new(&reader);
+struct reading {
+	const struct quarantine *known;
+	uint64_t number;
+};
 
-	if (err < 0)
-		return err;
-	buf_init(&room, PARTBLOCK_BYTES_MAX);
-	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, &block_want_all, any_bucket, NULL);
-		if (err < 0 && quarantine_knows(&r->known, row->id.number, part_block(part, i).offset))
-			err = 0;
-	}
-	buf_release(&room);
-	partblock_reader_free(reader);
-	return err;
+static int is_known(void *arg, const struct part *part, size_t i, int err, struct buf *room)
+{
+	const struct reading *r = arg;
+
+	(void)room;
+	return quarantine_knows(r->known, r->number, part_block(part, i).offset) ? 0 : err;
 }
 
 /* Whether all of a part can be read, but for what is in quarantine. */
 static int look(const struct repair *r, const struct part_row *row, bool *ret_sound)
 {
+	struct reading reading = { &r->known, row->id.number };
 	struct part *part;
 	int err = parts_get(r->store->parts, row, &part);
 
 	if (err == 0) {
-		err = read_blocks(r, row, part);
+		err = part_read_all(part, any_bucket, is_known, &reading);
 		parts_put(r->store->parts, part);
 	} else if (quarantine_knows(&r->known, row->id.number, QUARANTINE_WHOLE)) {
 		err = 0;

@@ -87,6 +87,7 @@ static int check_block(struct verify *v, struct span key, const struct stored *s
 
 struct part_walk {
 	const struct part_row *row;
+	const struct quarantine *known;
 	struct block_key last;
 	uint64_t buckets;
 	bool lacks; /* something that is in quarantine, and so is known */
@@ -105,27 +106,15 @@ static int check_part_bucket(void *arg, struct block_key key, const struct bucke
 	return 0;
 }
 
-static int walk_part(const struct verify *v, const struct part *part, struct part_walk *w)
+static int check_damage(void *arg, const struct part *part, size_t i, int err, struct buf *room)
 {
-	struct partblock_reader *reader;
-	struct buf room;
-	size_t i = 0;
-	int err = partblock_reader_new(&reader);
+	struct part_walk *w = arg;
 
-	if (err < 0)
+	(void)room;
+	if (!quarantine_knows(w->known, w->row->id.number, part_block(part, i).offset))
 		return err;
-	buf_init(&room, PARTBLOCK_BYTES_MAX);
-	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, &block_want_all, check_part_bucket, w);
-		if (err < 0 &&
-		    quarantine_knows(&v->quarantine, w->row->id.number, part_block(part, i).offset)) {
-			w->lacks = true;
-			err = 0;
-		}
-	}
-	buf_release(&room);
-	partblock_reader_free(reader);
-	return err == 0 && !w->lacks && w->buckets != w->row->summary.buckets ? ERR_CORRUPT : err;
+	w->lacks = true;
+	return 0;
 }
 
 static int check_part_file(struct verify *v, struct part_walk *w)
@@ -139,7 +128,9 @@ static int check_part_file(struct verify *v, struct part_walk *w)
 		w->lacks = quarantine_knows(&v->quarantine, w->row->id.number, QUARANTINE_WHOLE);
 		return w->lacks ? 0 : err;
 	}
-	err = walk_part(v, part, w);
+	err = part_read_all(part, check_part_bucket, check_damage, w);
+	if (err == 0 && !w->lacks && w->buckets != w->row->summary.buckets)
+		err = ERR_CORRUPT;
 	parts_put(v->store->parts, part);
 	v->counts.parts++;
 	v->counts.buckets += w->buckets;
@@ -149,7 +140,7 @@ static int check_part_file(struct verify *v, struct part_walk *w)
 static int check_part(struct verify *v, struct span key, struct span value)
 {
 	struct part_row row;
-	struct part_walk w = { .row = &row };
+	struct part_walk w = { .row = &row, .known = &v->quarantine };
 	int err = manifest_row_decode(key, value, &row), noted;
 
 	if (err < 0)

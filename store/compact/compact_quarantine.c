@@ -334,11 +334,15 @@ static int keep_block(struct damage *d, const struct part *part, size_t i, struc
 	return quarantine_keep(d->aside->store->dir, d->row.file, buf_span(room));
 }
 
-static int set_part_block_aside(struct damage *d, const struct part *part, size_t i, struct buf *room)
+static int set_part_block_aside(void *arg, const struct part *part, size_t i, int damage, struct buf *room)
 {
+	struct damage *d = arg;
 	size_t before = d->aside->found.n;
 	int err;
 
+	(void)damage;
+	if (quarantine_knows(d->known, d->part->id.number, part_block(part, i).offset))
+		return 0;
 	d->block = part_block(part, i);
 	d->before = 0;
 	d->row.offset = d->block.offset;
@@ -348,29 +352,6 @@ static int set_part_block_aside(struct damage *d, const struct part *part, size_
 	if (err == 0)
 		err = part_series(part, add_block_series, d);
 	return err < 0 ? err : add_empty(d, before);
-}
-
-static int walk_part(struct damage *d, const struct part *part)
-{
-	struct partblock_reader *reader;
-	struct buf room;
-	size_t i = 0;
-	int err = partblock_reader_new(&reader);
-
-	if (err < 0)
-		return err;
-	buf_init(&room, PARTBLOCK_BYTES_MAX);
-	for (; err == 0 && part_find(part, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
-		err = part_read(part, i, reader, &room, &block_want_all, any_bucket, NULL);
-		if (err != ERR_CORRUPT && err != ERR_IO)
-			continue;
-		err = quarantine_knows(d->known, d->part->id.number, part_block(part, i).offset)
-			  ? 0
-			  : set_part_block_aside(d, part, i, &room);
-	}
-	buf_release(&room);
-	partblock_reader_free(reader);
-	return err;
 }
 
 static int look_at_part(struct aside *a, const struct quarantine *known, const struct part_row *row)
@@ -383,7 +364,7 @@ static int look_at_part(struct aside *a, const struct quarantine *known, const s
 		return quarantine_knows(known, row->id.number, QUARANTINE_WHOLE) ? 0 : set_part_aside(&d);
 	if (err < 0)
 		return err;
-	err = walk_part(&d, part);
+	err = part_read_all(part, any_bucket, set_part_block_aside, &d);
 	parts_put(a->store->parts, part);
 	return err;
 }

@@ -2,9 +2,9 @@
  * logpart.h - log parts: immutable files of log blocks of one project.
  *
  * The file is as partfile.h says, of kind PART_LOGS; from and to are the numbers of the first and the last
- * log part that went into it (logparts.h).  Its blocks are values of the log database as they were there,
- * header and checksum for the key (rid, first sequence) included, by rising (rid, first sequence); so each
- * can be copied without being decoded, and what was damaged is known to be.  The index:
+ * log part that went into it (logparts.h).  Its blocks are values as the log database has them, header
+ * and checksum for the key (rid, first sequence) included, by rising (rid, first sequence); so each can be
+ * copied without being decoded (logmake.h), and what was damaged is known to be.  The index:
  *
  *   v runs; by rising rid: v rid - before, project s, id s, v blocks, of each
  *     v first sequence - end of the block before (of the run's first: that sequence), v records, v bytes,

@@ -123,10 +123,9 @@ bool logpart_counts(struct kv *kv, const struct logpart_id *id)
 int logpart_row_put(struct kv_txn *t, const struct logpart_row *row)
 {
 	const struct logpart_summary *sum = &row->summary;
-	uint8_t key[KEY_BYTES], fixed[ROW_FIXED], newest[8];
-	uint64_t number;
+	uint8_t key[KEY_BYTES], fixed[ROW_FIXED];
 	struct buf body;
-	int err = logpart_newest(t, &number);
+	int err;
 
 	put_le64(fixed, row->id.upto);
 	put_le64(fixed + 8, row->id.number);
@@ -138,18 +137,14 @@ int logpart_row_put(struct kv_txn *t, const struct logpart_row *row)
 	put_le64(fixed + 48, (uint64_t)sum->greatest_ns);
 	put_le64(fixed + 56, (uint64_t)sum->arrived_ns);
 	buf_init(&body, ROW_FIXED + row->runs.len);
-	if (err == 0)
-		err = buf_add(&body, fixed, sizeof(fixed));
+	err = buf_add(&body, fixed, sizeof(fixed));
 	if (err == 0)
 		err = buf_add(&body, row->runs.data, row->runs.len);
 	if (err == 0)
 		err = stored_put(t, KV_LOGPART, KIND_LOG_PART, key_of(row->id.pid, row->id.first, key),
 				 buf_span(&body));
 	buf_release(&body);
-	if (err < 0 || number >= row->id.number)
-		return err;
-	put_le64(newest, row->id.number);
-	return stored_put(t, KV_META, KIND_STATE, span_str("logs"), span_of(newest, sizeof(newest)));
+	return err < 0 ? err : stored_newest_raise(t, "logs", row->id.number);
 }
 
 int logpart_row_del(struct kv_txn *t, const struct logpart_id *id)
@@ -166,19 +161,7 @@ int logpart_row_del(struct kv_txn *t, const struct logpart_id *id)
 	return err < 0 ? err : kv_del(t, KV_LOGPART, key);
 }
 
-int logpart_newest(struct kv_txn *t, uint64_t *ret)
-{
-	struct stored s;
-	int err = stored_get(t, KV_META, KIND_STATE, span_str("logs"), &s);
-
-	if (err == ERR_NOT_FOUND)
-		*ret = 0;
-	else if (err == 0 && s.body.len == 8)
-		*ret = get_le64(s.body.data);
-	else
-		return err < 0 ? err : ERR_CORRUPT;
-	return 0;
-}
+int logpart_newest(struct kv_txn *t, uint64_t *ret) { return stored_newest(t, "logs", ret); }
 
 void logpart_file(const struct logpart_id *id, char *ret)
 {

@@ -299,14 +299,6 @@ int manifest_remove(struct kv_txn *t, const struct part_id *slot)
 	return err == ERR_NOT_FOUND ? 0 : err;
 }
 
-static int put_newest(struct kv_txn *t, uint64_t number)
-{
-	uint8_t body[8];
-
-	put_le64(body, number);
-	return stored_put(t, KV_META, KIND_STATE, span_str("parts"), span_of(body, sizeof(body)));
-}
-
 int manifest_put(struct kv_txn *t, const struct part_row *row)
 {
 	uint8_t key[KEY_BYTES], fixed[ROW_FIXED];
@@ -341,22 +333,10 @@ int manifest_replace(struct kv_txn *t, const struct part_row *row)
 
 	if (err == 0)
 		err = manifest_put(t, row);
-	return err < 0 ? err : put_newest(t, row->id.number);
+	return err < 0 ? err : stored_newest_raise(t, "parts", row->id.number);
 }
 
-int manifest_newest(struct kv_txn *t, uint64_t *ret)
-{
-	struct stored s;
-	int err = stored_get(t, KV_META, KIND_STATE, span_str("parts"), &s);
-
-	if (err == ERR_NOT_FOUND)
-		*ret = 0;
-	else if (err == 0 && s.body.len == 8)
-		*ret = get_le64(s.body.data);
-	else
-		return err < 0 ? err : ERR_CORRUPT;
-	return 0;
-}
+int manifest_newest(struct kv_txn *t, uint64_t *ret) { return stored_newest(t, "parts", ret); }
 
 void manifest_file(const struct part_id *id, char *ret)
 {

@@ -67,7 +67,12 @@ int part_bytes(const struct part *p, size_t i, struct buf *room);
 int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 	      const struct block_want *want, block_fn fn, void *arg);
 
-/* The same as sheets (partblock_sheets). */
+/* Reads all of its blocks, and tells fn every bucket.  Where one is ERR_CORRUPT or ERR_IO, damaged says what
+ * becomes of it: 0, and the walk goes on, or its error; room is for its use. */
+typedef int (*part_damage_fn)(void *arg, const struct part *p, size_t i, int err, struct buf *room);
+int part_read_all(const struct part *p, block_fn fn, part_damage_fn damaged, void *arg);
+
+/* The same as part_read, as sheets (partblock_sheets). */
 int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 		const struct block_want *want, sheet_fn fn, void *arg);
 

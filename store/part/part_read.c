@@ -75,6 +75,26 @@ int part_read(const struct part *p, size_t i, struct partblock_reader *r, struct
 	return err < 0 ? err : partblock_read(r, buf_span(room), p->index.blocks[i].offset, want, fn, arg);
 }
 
+int part_read_all(const struct part *p, block_fn fn, part_damage_fn damaged, void *arg)
+{
+	struct partblock_reader *reader;
+	struct buf room;
+	size_t i = 0;
+	int err = partblock_reader_new(&reader);
+
+	if (err < 0)
+		return err;
+	buf_init(&room, PARTBLOCK_BYTES_MAX);
+	for (; err == 0 && part_find(p, NULL, 0, INT64_MIN, INT64_MAX, &i); i++) {
+		err = part_read(p, i, reader, &room, &block_want_all, fn, arg);
+		if (err == ERR_CORRUPT || err == ERR_IO)
+			err = damaged(arg, p, i, err, &room);
+	}
+	buf_release(&room);
+	partblock_reader_free(reader);
+	return err;
+}
+
 int part_sheets(const struct part *p, size_t i, struct partblock_reader *r, struct buf *room,
 		const struct block_want *want, sheet_fn fn, void *arg)
 {

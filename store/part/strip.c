@@ -4,27 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "store/part/strip_layout.h"
-
-/* What foretells a column of full buckets: another column of as many items, one of all buckets, or what the
- * bucket before has in that. */
-struct reference {
-	enum { OF_THEM, OF_ALL, BEFORE } of;
-	const int64_t *v;
-	int64_t nothing; /* before the first bucket */
-};
-
-struct coder {
-	struct strip *s;
-	struct column_out *out; /* NULL: reading */
-	struct column_in *in;
-	unsigned fields; /* that are put, or wanted */
-	bool skip;       /* the columns at hand are not wanted */
-	struct reference refs[COLUMN_REFS_MAX];
-	const int64_t *full_m;   /* of full buckets: the integers of their last values, */
-	const double *full_last; /* and these */
-	size_t columns;          /* that were watched */
-};
+#include "store/part/strip_coder.h"
 
 int strip_new(struct strip **ret)
 {
@@ -56,142 +36,13 @@ int strip_begin(struct strip *s, int64_t window_ns, size_t n)
 	return 0;
 }
 
-/* ---- what columns take ---- */
-
 void strip_watch(struct strip *s, strip_column_fn fn, void *arg)
 {
 	s->watch = fn;
 	s->watch_arg = arg;
 }
 
-/* The next of the columns, in their order, began where `from` stands. */
-static void tell_column(struct coder *c, const struct column_in *from, size_t n, const char *codec)
-{
-	static const char *const names[] = { "start",
-					     "count",
-					     "flags",
-					     "last time",
-					     "first time",
-					     "last step",
-					     "first step",
-					     "least step",
-					     "greatest step",
-					     "form",
-					     "last",
-					     "first",
-					     "min",
-					     "max",
-					     "sum",
-					     "rest of sum",
-					     "nan",
-					     "+inf",
-					     "-inf",
-					     "time of non-finite",
-					     "step of non-finite" };
-	const struct strip_column told = { names[c->columns % (sizeof(names) / sizeof(*names))],
-					   n ? codec : "none", n,
-					   reader_left(&from->dense) - reader_left(&c->in->dense),
-					   reader_left(&from->loose) - reader_left(&c->in->loose) };
-
-	c->columns++;
-	c->s->watch(c->s->watch_arg, &told);
-}
-
-static int watch_column(struct coder *c, int64_t *v, size_t n, const int64_t *const *refs, size_t n_refs)
-{
-	const struct column_in from = *c->in;
-	int err = column_get(c->in, v, n, refs, n_refs);
-
-	if (err == 0)
-		tell_column(c, &from, n, n ? column_form(*from.loose.p) : NULL);
-	return err;
-}
-
-static int watch_numbers(struct coder *c, struct scale scale, double *v, size_t n, const int64_t *const *refs,
-			 size_t n_refs, int64_t *m)
-{
-	static const char *const scales[SCALE_KINDS] = {
-		[SCALE_DECIMAL] = "decimal", [SCALE_BINARY] = "binary",     [SCALE_FLOAT] = "float32",
-		[SCALE_DOUBLE] = "double",   [SCALE_FRACTION] = "fraction", [SCALE_PRINTED] = "printed"
-	};
-	const struct column_in from = *c->in;
-	int err = numbers_get(c->in, scale, v, n, refs, n_refs, m);
-
-	if (err == 0)
-		tell_column(c, &from, n, scales[scale.kind]);
-	return err;
-}
-
-/* ---- references ---- */
-
-static void refer(struct coder *c, int ref, const int64_t *v)
-{
-	c->refs[ref] = (struct reference){ OF_THEM, v, 0 };
-}
-
-static void refer_all(struct coder *c, int ref, const int64_t *v)
-{
-	c->refs[ref] = (struct reference){ OF_ALL, v, 0 };
-}
-
-static void refer_before(struct coder *c, int ref, const int64_t *v, int64_t nothing)
-{
-	c->refs[ref] = (struct reference){ BEFORE, v, nothing };
-}
-
-/* Items of a reference: of all full buckets, or of the stored ones. */
-static const int64_t *items_of(const struct strip *s, const struct reference *r, bool stored, int64_t *room)
-{
-	size_t n = stored ? s->n_stored : s->n_full;
-
-	if (!stored && (r->of == OF_THEM || (r->of == OF_ALL && s->n_full == s->n)))
-		return r->v;
-	for (size_t i = 0; i < n; i++) {
-		size_t nth = stored ? s->stored[i] : i, at = s->full[nth];
-
-		if (r->of == BEFORE)
-			room[i] = at ? r->v[at - 1] : r->nothing;
-		else
-			room[i] = r->v[r->of == OF_THEM ? nth : at];
-	}
-	return room;
-}
-
-/* Those that a column needs: to be put all of them, to be got the one that it says. */
-static void take_references(struct coder *c, size_t n_refs, bool stored, unsigned said, const int64_t **ret)
-{
-	for (size_t r = 0; r < n_refs; r++)
-		ret[r] = c->out || said == r + 1 ? items_of(c->s, &c->refs[r], stored, c->s->ref[r]) : NULL;
-}
-
-/* ---- both ways ---- */
-
-static int code_column(struct coder *c, int64_t *v, size_t n, size_t n_refs)
-{
-	const int64_t *refs[COLUMN_REFS_MAX];
-
-	if (c->skip)
-		return column_skip(c->in, n);
-	take_references(c, n ? n_refs : 0, false, c->in ? column_reference(*c->in) : 0, refs);
-	if (c->in && c->s->watch)
-		return watch_column(c, v, n, refs, n_refs);
-	return c->out ? column_put(c->out, v, n, refs, n_refs) : column_get(c->in, v, n, refs, n_refs);
-}
-
-/* Numbers of the stored ones among the full buckets, or, where stored is false, of all n. */
-static int code_numbers(struct coder *c, struct scale scale, double *v, size_t n, size_t n_refs, bool stored,
-			int64_t *m)
-{
-	const int64_t *refs[COLUMN_REFS_MAX];
-
-	if (c->skip)
-		return numbers_skip(c->in, n);
-	take_references(c, n ? n_refs : 0, stored, c->in ? numbers_reference(*c->in) : 0, refs);
-	if (c->in && c->s->watch)
-		return watch_numbers(c, scale, v, n, refs, n_refs, m);
-	return c->out ? numbers_put(c->out, scale, v, n, refs, n_refs, m)
-		      : numbers_get(c->in, scale, v, n, refs, n_refs, m);
-}
+/* ---- the columns ---- */
 
 static int code_scale(struct coder *c, struct scale *scale)
 {
@@ -245,12 +96,12 @@ static void want(struct coder *c, unsigned fields) { c->skip = !(c->fields & fie
 static int code_keys(struct coder *c)
 {
 	struct strip *s = c->s;
-	int err = code_column(c, s->index, s->n, 0);
+	int err = coder_column(c, s->index, s->n, 0);
 
 	if (err == 0)
-		err = code_column(c, s->count, s->n, 0);
+		err = coder_column(c, s->count, s->n, 0);
 	if (err == 0)
-		err = code_column(c, s->flags, s->n, 0);
+		err = coder_column(c, s->flags, s->n, 0);
 	return err < 0 ? err : sort_out(s);
 }
 
@@ -260,12 +111,12 @@ static int code_times(struct coder *c)
 	int err;
 
 	want(c, WANT_TIMES);
-	refer(c, 0, s->start);
-	err = code_column(c, s->last_t, s->n, 1);
-	refer_all(c, 0, s->last_t);
-	refer_all(c, 1, s->start);
-	refer_before(c, 2, s->last_t, s->start[0]);
-	return err < 0 ? err : code_column(c, s->first_t, s->n_full, 3);
+	coder_refer(c, 0, s->start);
+	err = coder_column(c, s->last_t, s->n, 1);
+	coder_refer_all(c, 0, s->last_t);
+	coder_refer_all(c, 1, s->start);
+	coder_refer_before(c, 2, s->last_t, s->start[0]);
+	return err < 0 ? err : coder_column(c, s->first_t, s->n_full, 3);
 }
 
 static int code_steps(struct coder *c)
@@ -274,16 +125,16 @@ static int code_steps(struct coder *c)
 	int err;
 
 	want(c, WANT_STEPS | WANT_RARE);
-	err = code_column(c, s->last_step, s->n, 0);
+	err = coder_column(c, s->last_step, s->n, 0);
 	want(c, WANT_STEPS);
-	refer_all(c, 0, s->last_step);
-	refer_before(c, 1, s->last_step, 0);
+	coder_refer_all(c, 0, s->last_step);
+	coder_refer_before(c, 1, s->last_step, 0);
 	if (err == 0)
-		err = code_column(c, s->first_step, s->n_full, 2);
-	refer(c, 1, s->first_step);
+		err = coder_column(c, s->first_step, s->n_full, 2);
+	coder_refer(c, 1, s->first_step);
 	if (err == 0)
-		err = code_column(c, s->step_min, s->n_full, 2);
-	return err < 0 ? err : code_column(c, s->step_max, s->n_full, 2);
+		err = coder_column(c, s->step_min, s->n_full, 2);
+	return err < 0 ? err : coder_column(c, s->step_max, s->n_full, 2);
 }
 
 /* Those of the full ones are stored whose form is `least` or up to so much more; of what is passed over, how
@@ -312,10 +163,10 @@ static int code_stored(struct coder *c, struct scale scale, double *v, size_t n_
 	int err;
 
 	if (c->skip || s->n_stored == s->n_full)
-		return code_numbers(c, scale, v, s->n_stored, n_refs, false, m ? m : s->some_m);
+		return coder_numbers(c, scale, v, s->n_stored, n_refs, false, m ? m : s->some_m);
 	for (size_t i = 0; i < s->n_stored && c->out; i++)
 		s->some[i] = v[s->stored[i]];
-	err = code_numbers(c, scale, s->some, s->n_stored, n_refs, true, s->some_m);
+	err = coder_numbers(c, scale, s->some, s->n_stored, n_refs, true, s->some_m);
 	for (size_t i = 0; i < s->n_stored && err == 0; i++)
 		v[s->stored[i]] = s->some[i];
 	for (size_t i = 0; i < s->n_stored && err == 0 && m; i++)
@@ -346,8 +197,8 @@ static int code_first(struct coder *c, struct scale scale)
 		memcpy(s->first_m, c->full_m, s->n_full * sizeof(*s->first_m));
 	if (!c->skip && c->in)
 		memcpy(s->first, c->full_last, s->n_full * sizeof(*s->first));
-	refer_all(c, 0, s->last_m);
-	refer_before(c, 1, s->last_m, 0);
+	coder_refer_all(c, 0, s->last_m);
+	coder_refer_before(c, 1, s->last_m, 0);
 	return code_stored(c, scale, s->first, 2, s->first_m);
 }
 
@@ -373,8 +224,8 @@ static int code_min(struct coder *c, struct scale scale)
 		either(s->min_at, s->n_full, s->first_m, c->full_m, s->min_m);
 	if (!c->skip && c->in)
 		either_double(s->min_at, s->n_full, s->first, c->full_last, s->min);
-	refer_all(c, 0, s->last_m);
-	refer(c, 1, s->first_m);
+	coder_refer_all(c, 0, s->last_m);
+	coder_refer(c, 1, s->first_m);
 	return code_stored(c, scale, s->min, 2, s->min_m);
 }
 
@@ -385,9 +236,9 @@ static int code_max(struct coder *c, struct scale scale)
 	choose_stored(c, s->max_at, 2, 0);
 	if (!c->skip && c->in)
 		either_double(s->max_at, s->n_full, s->first, c->full_last, s->max);
-	refer_all(c, 0, s->last_m);
-	refer(c, 1, s->first_m);
-	refer(c, 2, s->min_m);
+	coder_refer_all(c, 0, s->last_m);
+	coder_refer(c, 1, s->first_m);
+	coder_refer(c, 2, s->min_m);
 	return code_stored(c, scale, s->max, 3, NULL);
 }
 
@@ -468,7 +319,7 @@ static int code_values(struct coder *c)
 	int err;
 
 	c->skip = false; /* the form says how many there are of the others */
-	err = code_column(c, s->form, s->n_full, 0);
+	err = coder_column(c, s->form, s->n_full, 0);
 	want(c, WANT_VALUES);
 	if (err == 0)
 		err = split_forms(s);
@@ -477,7 +328,7 @@ static int code_values(struct coder *c)
 	if (err == 0)
 		err = code_scale(c, &scale);
 	if (err == 0)
-		err = code_numbers(c, scale, s->last, s->n, 0, false, s->last_m);
+		err = coder_numbers(c, scale, s->last, s->n, 0, false, s->last_m);
 	if (err == 0 && !c->skip)
 		take_full(c);
 	want(c, WANT_VALUES & ~(unsigned)WANT_LAST);
@@ -523,7 +374,7 @@ static int code_sums(struct coder *c)
 	want(c, WANT_SUM);
 	choose_stored(c, s->sum_at, STRIP_ONE, 1);
 	err = code_scale_of(c, s->hi, &s->sums_habit, &scale);
-	refer(c, 0, s->ref[1]);
+	coder_refer(c, 0, s->ref[1]);
 	if (err == 0 && !c->skip && s->n_stored && (c->out || numbers_reference(*c->in)))
 		foretell_sums(c, scale);
 	if (err == 0)
@@ -540,21 +391,21 @@ static int code_rare(struct coder *c)
 	int err;
 
 	want(c, WANT_RARE);
-	err = code_column(c, s->nan, s->n_rare, 0);
+	err = coder_column(c, s->nan, s->n_rare, 0);
 
-	refer(c, 0, s->ref[0]);
-	refer(c, 1, s->ref[1]);
+	coder_refer(c, 0, s->ref[0]);
+	coder_refer(c, 1, s->ref[1]);
 	for (size_t i = 0; i < s->n_rare; i++) {
 		s->ref[0][i] = s->start[s->rare[i]];
 		s->ref[1][i] = s->last_step[s->rare[i]];
 	}
 	if (err == 0)
-		err = code_column(c, s->pos_inf, s->n_rare, 0);
+		err = coder_column(c, s->pos_inf, s->n_rare, 0);
 	if (err == 0)
-		err = code_column(c, s->neg_inf, s->n_rare, 0);
+		err = coder_column(c, s->neg_inf, s->n_rare, 0);
 	if (err == 0)
-		err = code_column(c, s->bad_t, s->n_rare, 1);
-	return err < 0 ? err : code_column(c, s->bad_step, s->n_rare, 2);
+		err = coder_column(c, s->bad_t, s->n_rare, 1);
+	return err < 0 ? err : coder_column(c, s->bad_step, s->n_rare, 2);
 }
 
 static int code(struct coder *c)

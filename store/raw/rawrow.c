@@ -92,10 +92,9 @@ void raw_rows_release(struct raw_rows *r)
 
 int raw_row_put(struct kv_txn *t, const struct raw_row *row)
 {
-	uint8_t key[KEY_BYTES], fixed[ROW_FIXED], newest[8];
-	uint64_t number;
+	uint8_t key[KEY_BYTES], fixed[ROW_FIXED];
 	struct buf body;
-	int err = raw_newest(t, &number);
+	int err;
 
 	put_le64(fixed, row->id.upto);
 	put_le64(fixed + 8, row->id.number);
@@ -107,18 +106,14 @@ int raw_row_put(struct kv_txn *t, const struct raw_row *row)
 	put_le64(fixed + 48, (uint64_t)row->summary.greatest_ns);
 	put_le64(fixed + 56, (uint64_t)row->arrived_ns);
 	buf_init(&body, ROW_FIXED + row->runs.len);
-	if (err == 0)
-		err = buf_add(&body, fixed, sizeof(fixed));
+	err = buf_add(&body, fixed, sizeof(fixed));
 	if (err == 0)
 		err = buf_add(&body, row->runs.data, row->runs.len);
 	if (err == 0)
 		err =
 		    stored_put(t, KV_RAW, KIND_RAW, key_of(row->id.pid, row->id.first, key), buf_span(&body));
 	buf_release(&body);
-	if (err < 0 || number >= row->id.number)
-		return err;
-	put_le64(newest, row->id.number);
-	return stored_put(t, KV_META, KIND_STATE, span_str("raw"), span_of(newest, sizeof(newest)));
+	return err < 0 ? err : stored_newest_raise(t, "raw", row->id.number);
 }
 
 int raw_row_del(struct kv_txn *t, uint32_t pid, uint64_t first)
@@ -135,19 +130,7 @@ bool raw_row_run(const struct raw_row *row, uint32_t rid, int64_t *ret_least, in
 	return flush_row_run(&like, rid, ret_least, ret_greatest);
 }
 
-int raw_newest(struct kv_txn *t, uint64_t *ret)
-{
-	struct stored s;
-	int err = stored_get(t, KV_META, KIND_STATE, span_str("raw"), &s);
-
-	if (err == ERR_NOT_FOUND)
-		*ret = 0;
-	else if (err == 0 && s.body.len == 8)
-		*ret = get_le64(s.body.data);
-	else
-		return err < 0 ? err : ERR_CORRUPT;
-	return 0;
-}
+int raw_newest(struct kv_txn *t, uint64_t *ret) { return stored_newest(t, "raw", ret); }
 
 void raw_file(const struct rawpart_id *id, char *ret)
 {

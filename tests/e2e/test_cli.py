@@ -13,7 +13,8 @@ import harness
 from harness import NS, Batch, check, cli, equal, wait_for
 
 BASE = (time.time_ns() - 3600 * NS) // (300 * NS) * 300 * NS
-VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "stats", "verify")
+VERBS = ("runs", "show", "metrics", "get", "plot", "compare", "logs", "export", "stats", "verify", "compact", "backup",
+         "restore", "policy", "project", "tag", "wait", "rm", "undelete", "push", "import", "serve")
 RAW = [b"plain\n", b"no end", b"crlf\r\n", b"\x00\xff\xfe not text\n", b"", b"bars 10%\rbars 20%\rbars 30%\n",
        b"\x1b[31mred\x1b[0m and \x1b]0;title\x07quiet\n", "caf\u00e9 \U0001f600\n".encode(), b"x" * 100000 + b"\n"]
 
@@ -242,12 +243,18 @@ def test_exit_statuses():
 
 def test_help():
     for verb in VERBS:
-        for arguments in ((verb, "--help"), (verb, "first", "--help")):
+        for arguments in ((verb, "--help"), (verb, "text" if verb == "import" else "first", "--help")):
             r = cli(*arguments)
             equal((r.returncode, r.stderr), (0, b""), str(arguments))
             text = r.stdout.decode()
-            check(text.startswith(f"usage: astraml {verb}") and f"\nexample: astraml {verb}" in text, text)
-            check(all(len(line) <= 100 for line in text.splitlines()), "long lines:", text)
+            check(text.startswith(f"usage: astraml {verb} "), text)
+            check(f"astraml {verb} " in text[text.index("\nexample"):], "has no example:", text)
+            check(all(len(line) <= 80 for line in text.splitlines()), "long lines:", text)
+
+
+def test_columns_of_nothing():
+    said = cli("stats", "--columns", "--data", server().data).stdout
+    check(b"no metrics are sealed yet" in said and b"TIER" not in said, said)
 
 
 def test_a_closed_pipe_ends_the_verb():

@@ -394,8 +394,10 @@ def test_progress_is_for_terminals():
 def test_help():
     said = harness.cli("import", "--help").stdout.decode()
     check(all(f"  {name} " in said for name in ("text", "csv", "mllog")), said)
-    for name, option in (("csv", "--label-column NAME"), ("text", "--time-format F"), ("mllog", "example:")):
+    for name, option in (("csv", "--label-column NAME"), ("text", "--time-format F"), ("mllog", "example:"),
+                         ("hf-trainer", "--run"), ("tensorboard", "--follow"), ("jsonl", "astraml export")):
         done = harness.cli("import", name, "--help")
+        check(all(len(line) <= 80 for line in done.stdout.splitlines()), "long lines:", done)
         check(done.returncode == 0 and option in done.stdout.decode() and "astraml import " + name in done.stdout.decode(), done)
 
 

@@ -149,7 +149,7 @@ def test_tag():
         equal(ok("tag", "r", "a=1", "b=x=y \"z\"", "-draft", "--data", server.data), b"a=1\nb=x=y \"z\"\n")
         equal(json.loads(ok("tag", "r", "-a", "--json", "--data", server.data))["spec"]["tags"], {"b": "x=y \"z\""})
         equal(cli("tag", "nothing", "a=1", "--data", server.data).returncode, 3)
-        equal([cli("tag", *a, "--data", server.data).returncode for a in ((), ("r", "noequals"), ("r", "=x"))], [2, 2, 2])
+        equal([cli("tag", *a, "--data", server.data).returncode for a in ((), ("r", "noequals"), ("r", "=x"), ("r", "--jsn"))], [2] * 4)
         check(b"example: astraml tag" in ok("tag", "--help"))
 
 
