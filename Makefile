@@ -72,7 +72,7 @@ $(B)/gen/%.c.o: $(B)/gen/%.c
 	$(call say,CC,$<)$(CC) $(C_FLAGS) -w -MMD -MP -c -o $@ $<
 
 # Loops over columns gain from vectors.
-$(addprefix $(B)/store/part/,column.c.o column_guess.c.o scale.c.o strip.c.o strip_bucket.c.o strip_sheet.c.o): C_FLAGS += -O3
+$(addprefix $(B)/store/part/,column.c.o column_guess.c.o scale.c.o strip.c.o strip_bucket.c.o strip_coder.c.o strip_sheet.c.o): C_FLAGS += -O3
 $(addprefix $(B)/store/log/,digits.c.o logtext_column.c.o): C_FLAGS += -O3
 # rounding is an instruction where nobody asks for errno
 $(B)/store/part/scale.c.o: C_FLAGS += -fno-math-errno
