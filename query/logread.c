@@ -277,7 +277,7 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 	bool partial = false;
 	int err = view_last_seq(v, r->rid, &last);
 
-	if (err == 0)
+	if (err == 0 && !r->ask->follow) /* it looks at all parts, and followers do not tell it */
 		err = view_first_seq(v, r->rid, &r->first_kept);
 	if (err == 0)
 		err = still_there(r, v, f);
