@@ -556,6 +556,24 @@ def test_damaged_times_hold_nothing_up():
         equal((c.logs("first"), c.logs("middle")), ([], []), "past log_keep")
 
 
+def test_an_unreadable_file_is_told_once():
+    """Of a part that is old, and stays for a deleted run, as often as the sweep looks at it."""
+    clock = harness.Clock()
+    next_hour(clock)
+    data, _ = stored_logs(clock, hours=1)
+    damage(path := os.path.join(data, "parts", part_files(data)[0]), os.path.getsize(path) - 40)
+    with harness.Server(data, arguments=QUICK, env=clock.environment) as server:
+        c = server.client()
+        c.create_run("canary")
+        equal(delete(c, "s").status, 200)
+        ok("policy", "set", "log_keep=1d", "--data", data)
+        for n in range(1, 4):
+            c.ingest("canary", Batch().log(b"x\n"))
+            clock.move(2 * DAY)
+            wait_for(lambda: c.logs("canary") == [], "the sweep")
+        equal(server.stderr().count(os.path.basename(path)), 1, "told")
+
+
 def test_compact_without_a_server():
     clock = harness.Clock()
     next_hour(clock)
