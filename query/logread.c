@@ -277,7 +277,7 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 	bool partial = false;
 	int err = view_last_seq(v, r->rid, &last);
 
-	if (err == 0)
+	if (err == 0 && !r->ask->follow) /* it looks at all parts, and followers do not tell it */
 		err = view_first_seq(v, r->rid, &r->first_kept);
 	if (err == 0)
 		err = still_there(r, v, f);
@@ -301,7 +301,7 @@ int log_slice(struct log_reader *r, struct view *v, struct out *o, size_t max_by
 		return r->limited ? 0 : 1;
 	if (r->ask->backward)
 		r->to_seq = r->from_seq;
-	else
+	else if (r->to_seq || r->from_seq <= last) /* else a newer snapshot had more (view_logs) */
 		r->from_seq = r->to_seq ? r->to_seq : last + 1;
 	return 0;
 }

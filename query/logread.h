@@ -24,10 +24,10 @@ struct log_reader {
 	const struct log_ask *ask; /* borrowed */
 	uint32_t rid;
 	uint64_t from_seq, to_seq; /* what is left to read: [from, to); to 0: no end */
-	uint64_t first_kept;       /* first sequence that is still there; slices look again */
-	uint64_t found;            /* records that were asked for, without context */
-	uint64_t last_found;       /* its seq */
-	bool limited;              /* the limit ended it */
+	uint64_t first_kept; /* first sequence that is still there; slices look again, but a follower's */
+	uint64_t found;      /* records that were asked for, without context */
+	uint64_t last_found; /* its seq */
+	bool limited;        /* the limit ended it */
 	bool partial;
 	struct log_effort effort; /* of all slices, where it is asked for */
 	struct log_desk *desk;    /* owned; NULL: a follower, who reads what is young */

@@ -222,15 +222,19 @@ int view_logs(struct view *v, uint32_t rid, const struct log_range *range, log_f
 	      bool *ret_partial)
 {
 	struct log_range left = *range;
+	struct kv_txn *newer;
 	bool again = false;
 	int err;
 
 	do {
 		err = logs_read(v->txn, v->store, rid, &left, fn, arg, ret_partial, &again);
-		if (again) { /* a newer snapshot names the part's successor */
-			kv_abort(v->txn);
-			v->txn = NULL;
-			err = kv_begin(v->store->kv, false, &v->txn);
+		if (again) { /* a newer snapshot names the part's successor; without one the view stays good
+			      */
+			err = kv_begin(v->store->kv, false, &newer);
+			if (err == 0) {
+				kv_abort(v->txn);
+				v->txn = newer;
+			}
 		}
 	} while (again && err == 0);
 	return err;

@@ -313,7 +313,7 @@ int compact_expire_logs(struct compactor *c, const struct task *task, const stru
 		uint64_t left = 0;
 
 		err = find_old(c, p, row.id.first, &row, &mix);
-		if (err < 0 || !mix.dropped)
+		if (err < 0 || !mix.dropped || (mix.kept && is_bad_log(c, &row, 1)))
 			continue;
 		err = mix.kept ? make_again(c, task, &row, 1, keep_deleted, &left) : swap(c, &row, 1, NULL);
 		if (err == 0 && left < row.summary.records)

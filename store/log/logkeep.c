@@ -11,21 +11,22 @@
 
 /* ---- how far the old reaches ---- */
 
-/* A block that cannot be read has no age: it goes with what follows it. */
-static bool is_old(struct span value, int64_t before_ns, bool *ret_known)
+/* A damaged block has no age: it goes with what follows it. */
+static bool is_old(struct span key, struct span value, int64_t before_ns, bool *ret_known)
 {
 	struct logblock_prefix p;
 	struct stored s;
 
-	*ret_known = stored_peek(value, KIND_LOG, &s) == 0 && logblock_prefix(s.body, &p) == 0;
+	*ret_known = stored_open(key, value, KIND_LOG, &s) == 0 && logblock_prefix(s.body, &p) == 0;
 	return *ret_known && p.t_max_ns < before_ns && p.latest_ns < before_ns;
 }
 
+/* Of a damaged one: that is behind its first. */
 static uint64_t end_of(struct span key, struct span value)
 {
 	struct stored s;
 
-	return get_be64(key.data + 4) + (stored_peek(value, KIND_LOG, &s) == 0 ? s.count : 1);
+	return get_be64(key.data + 4) + (stored_open(key, value, KIND_LOG, &s) == 0 ? s.count : 1);
 }
 
 /* Blocks before *ret_end are old; *ret_end 0: none.  Looks at LOOK_BLOCKS at most. */
@@ -49,7 +50,7 @@ static int find_end(struct kv_txn *t, uint32_t rid, int64_t before_ns, uint64_t 
 	for (size_t n = 0; moved == 0 && n < LOOK_BLOCKS; n++) {
 		bool known;
 
-		if (is_old(value, before_ns, &known))
+		if (is_old(key, value, before_ns, &known))
 			*ret_end = end_of(key, value);
 		else if (known)
 			break;

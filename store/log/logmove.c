@@ -38,8 +38,8 @@ struct move {
 
 /* ---- blocks ---- */
 
-/* What a value tells of itself.  One that cannot be read arrived with what is before it. */
-static void look_at(struct span value, int64_t before_ns, struct logpart_block *b)
+/* What a value tells of itself.  One that is damaged arrived with what is before it. */
+static void look_at(struct span key, struct span value, int64_t before_ns, struct logpart_block *b)
 {
 	struct logblock_prefix p;
 	struct stored s;
@@ -47,7 +47,7 @@ static void look_at(struct span value, int64_t before_ns, struct logpart_block *
 	b->bytes = (uint32_t)value.len;
 	b->least_ns = b->greatest_ns = b->arrived_ns = before_ns;
 	b->levels = (1U << LEVELS) - 1;
-	if (stored_peek(value, KIND_LOG, &s) < 0 || logblock_prefix(s.body, &p) < 0)
+	if (stored_open(key, value, KIND_LOG, &s) < 0 || logblock_prefix(s.body, &p) < 0)
 		return;
 	b->least_ns = p.t_min_ns;
 	b->greatest_ns = p.t_max_ns;
@@ -86,7 +86,7 @@ static int take_block(struct move *m, struct taken *run, const struct logpart_bl
 static int take_blocks(struct move *m, struct taken *run, struct kv_cursor *c)
 {
 	struct span key, value, next_key, next_value;
-	int64_t before_ns = INT64_MIN;
+	int64_t before_ns = m->until_ns - 1; /* so it is not old before its time */
 	int err = 0, moved = logs_seek(c, run->rid, run->end, &key, &value);
 
 	if (moved == 0 && run->blocks == 0)
@@ -96,7 +96,7 @@ static int take_blocks(struct move *m, struct taken *run, struct kv_cursor *c)
 
 		if (m->maker && clock_mono_ns() - m->begun_ns > SNAPSHOT_NS)
 			return 0;
-		look_at(value, before_ns, &b);
+		look_at(key, value, before_ns, &b);
 		if (b.arrived_ns >= m->until_ns || !has_room(m))
 			return 1;
 		moved = logs_next(c, run->rid, &next_key, &next_value);
@@ -195,7 +195,7 @@ static int first_arrival(struct move *m, int64_t *ret)
 		err = next_run(m, rid, &rid);
 		if (err < 0 || !rid || logs_seek(c, rid, 0, &key, &value) != 0)
 			continue;
-		look_at(value, INT64_MIN, &b);
+		look_at(key, value, m->until_ns - 1, &b);
 		if (b.arrived_ns < m->until_ns && b.arrived_ns < *ret)
 			*ret = b.arrived_ns;
 	} while (err == 0 && rid);
@@ -319,8 +319,7 @@ int logmove_some(struct store *s, uint32_t pid, int64_t until_ns, const atomic_b
 	if (err == 0 && first_ns == INT64_MAX)
 		err = 1;
 	if (err == 0) {
-		m.until_ns =
-		    first_ns == INT64_MIN || day_end(first_ns) > until_ns ? until_ns : day_end(first_ns);
+		m.until_ns = day_end(first_ns) > until_ns ? until_ns : day_end(first_ns);
 		err = make_and_publish(&m, progress);
 	}
 	if (err == 0)

@@ -1,6 +1,7 @@
 """Log records go when they are older than the project keeps them; what is left is one unbroken rest."""
 import json
 import os
+import struct
 import threading
 
 import harness
@@ -75,6 +76,47 @@ def test_what_is_old_goes():
         ok("verify", "--data", server.data)
     beside = [json.loads(line) for line in ok("logs", "r", "--json", "--data", server.data).splitlines()]
     equal([r["seq"] for r in beside[:-1]], [4001, 4002], "without a server")
+
+
+def damage_count(data, t_ns):
+    """Of the block with that least time: it seems to have very many records.  Old pages may have copies."""
+    path = os.path.join(data, "hot", "data.mdb")
+    with open(path, "r+b") as f:
+        whole, at = f.read(), -1
+        check(struct.pack("<q", t_ns) in whole, "no block with that time")
+        while (at := whole.find(struct.pack("<q", t_ns), at + 1)) >= 0:
+            f.seek(at - 9)
+            f.write(bytes([whole[at - 9] ^ 0x10]))
+
+
+def test_a_damaged_block_takes_nothing_along():
+    """What is young stays, whatever a block that is old and damaged says of how much it has."""
+    clock = harness.Clock()
+    clock.move(3600 - clock.now_ns() // NS % 3600)  # what is of an hour that goes on is not in parts
+    start = clock.now_ns()
+    runs = {"last": 1, "first": 0, "sound": None}  # of two old blocks, the one that is damaged
+    with harness.Server(arguments=QUICK, env=clock.environment) as server:
+        c = server.client()
+        ok("policy", "set", "log_keep=40m", "--data", server.data)
+        for n, run in enumerate(runs):
+            c.create_run(run)
+            for i in range(2):
+                say(c, run, [f"old {i}\n"], start + 10 * n + i)
+        clock.move(1800)
+        for run in runs:
+            say(c, run, ["young\n"], clock.now_ns())
+    for n, at in enumerate(runs.values()):
+        if at is not None:
+            damage_count(server.data, start + 10 * n + at)
+    clock.move(1000)
+    with harness.Server(server.data, arguments=QUICK, env=clock.environment) as server:
+        c = server.client()
+        wait_for(lambda: seqs(c, "sound") == [3], "old records to go")
+        equal([end_of(c, run)["first_seq"] for run in runs], [2, 3, 3], "a damaged block goes with what follows it")
+        equal([[r["text"] for r in c.logs(run)] for run in runs], [["young\n"]] * 3, "what is young")
+        clock.move(DAY)
+        wait_for(lambda: seqs(c, "sound") == [], "all to go")
+        equal([end_of(c, run)["first_seq"] for run in runs], [4] * 3, "nothing left")
 
 
 def test_age_counts_from_the_later():

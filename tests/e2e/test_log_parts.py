@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import struct
 import subprocess
 import threading
 
@@ -507,6 +508,70 @@ def test_damage_is_named_and_the_rest_is_served():
         for run in ("r", "s"):
             words = f"part {os.path.basename(path)}: run {run} of project default: the file cannot be read, so 1200 log records, 1 to 1200"
             check(words.encode() in told.stdout + told.stderr, told.stdout)
+
+
+def damage_time(data, t_ns, bits):
+    """Of blocks in the database whose least time is that: all copies, since old pages may have some."""
+    path, found = os.path.join(data, "hot", "data.mdb"), 0
+    with open(path, "r+b") as f:
+        whole = f.read()
+        while (at := whole.find(struct.pack("<q", t_ns))) >= 0:
+            whole, found = whole[:at] + b"\0" * 8 + whole[at + 8:], found + 1
+            f.seek(at + 7)
+            f.write(bytes([struct.pack("<q", t_ns)[7] ^ bits]))
+    check(found, "no block with that time")
+
+
+def test_damaged_times_hold_nothing_up():
+    """A block is not believed what a damaged prefix says of its age: it goes with its neighbours."""
+    clock = harness.Clock()
+    next_hour(clock)
+    start = clock.now_ns() - 100 * NS
+    with harness.Server(env=clock.environment) as server:
+        c = server.client()
+        for run, at in ("first", start), ("middle", start + 10):
+            c.create_run(run)
+            for i in range(3):
+                c.ingest(run, Batch().log(b"%d\n" % i, t_ns=at + i * NS, level="INFO"))
+    damage_time(server.data, start, 0x40)  # of 1 of 3, and of 2 of 3: now in the 22nd century
+    damage_time(server.data, start + 10 + NS, 0x40)
+    with harness.Server(server.data, arguments=QUICK, env=clock.environment) as server:
+        c = server.client()
+
+        def look():
+            for run, left in (("first", [2, 3]), ("middle", [1, 3])):
+                equal([r["seq"] for r in c.logs(run)], left, run)
+                equal(json.loads(c.get(f"/runs/{run}/logs").body.splitlines()[-1])["end"]["partial"], True, run)
+            check(c.get("/runs/first/logs/histogram", points=100).json()["every_ms"] <= 100_000, "windows")
+
+        look()
+        next_hour(clock)
+        in_parts(c, 6, "all of them")
+        look()
+        clock.move(29 * DAY)
+        settled(c, 1)
+        look()
+        clock.move(2 * DAY)
+        settled(c, 0)
+        equal((c.logs("first"), c.logs("middle")), ([], []), "past log_keep")
+
+
+def test_an_unreadable_file_is_told_once():
+    """Of a part that is old, and stays for a deleted run, as often as the sweep looks at it."""
+    clock = harness.Clock()
+    next_hour(clock)
+    data, _ = stored_logs(clock, hours=1)
+    damage(path := os.path.join(data, "parts", part_files(data)[0]), os.path.getsize(path) - 40)
+    with harness.Server(data, arguments=QUICK, env=clock.environment) as server:
+        c = server.client()
+        c.create_run("canary")
+        equal(delete(c, "s").status, 200)
+        ok("policy", "set", "log_keep=1d", "--data", data)
+        for n in range(1, 4):
+            c.ingest("canary", Batch().log(b"x\n"))
+            clock.move(2 * DAY)
+            wait_for(lambda: c.logs("canary") == [], "the sweep")
+        equal(server.stderr().count(os.path.basename(path)), 1, "told")
 
 
 def test_compact_without_a_server():

@@ -331,6 +331,47 @@ static void tail_starts(void **state)
 	}
 }
 
+/* Parts that go while a view is old: the rest of the slice is read under a newer one, which has more. */
+static void followers_get_each_once_while_parts_go(void **state)
+{
+	const int64_t t = clock_now_ns() - 5 * NS_PER_DAY;
+	struct log_record r[] = { log_of("one\n", t, LEVEL_INFO, 0), log_of("two\n", t + S, LEVEL_INFO, 0) };
+	struct compact_report report = { 0 };
+	struct log_reader reader;
+	struct log_ask ask;
+	struct fault f = { 0 };
+	struct view *v;
+	struct run run;
+	struct out o;
+	size_t lines = 0;
+	(void)state;
+
+	make_run("moved", "");
+	put_logs("moved", r, 2);
+	assert_int_equal(store_compact(fixture_store, clock_now_ns(), false, NULL, NULL, NULL, &report), 0);
+	assert_int_equal(view_open(fixture_store, &v), 0);
+	assert_int_equal(view_run(v, "p", "moved", &run), 0);
+	put_logs("moved", r, 2);
+	assert_int_equal(store_compact(fixture_store, clock_now_ns(), false, NULL, NULL, NULL, &report), 0);
+	assert_int_equal(report.log_parts, 1);
+	assert_int_equal(log_ask_parse(span_str("follow=true"), clock_now_ns(), &ask, &f), 0);
+	assert_int_equal(log_reader_init(&reader, &ask, run.rid, v), 0);
+	out_init(&o, NULL);
+	for (int slice = 0; slice < 3; slice++) {
+		assert_int_equal(log_slice(&reader, v, &o, 1 << 20, &f), 0);
+		view_close(v);
+		assert_int_equal(view_open(fixture_store, &v), 0);
+	}
+	for (size_t i = 0; i < o.b.len; i++)
+		lines += o.b.data[i] == '\n';
+	assert_int_equal(lines, 4);
+	view_close(v);
+	run_release(&run);
+	log_reader_release(&reader);
+	log_ask_release(&ask);
+	out_release(&o);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -345,6 +386,7 @@ int main(void)
 		cmocka_unit_test(followers_start_where_they_ask),
 		cmocka_unit_test(followers_get_context_as_it_comes),
 		cmocka_unit_test(tail_starts),
+		cmocka_unit_test(followers_get_each_once_while_parts_go), /* what is old goes, too */
 	};
 
 	return cmocka_run_group_tests_name("query/logs", tests, make_log, fixture_close);
