@@ -62,6 +62,7 @@ static int numbers_counted(struct column_out *o, struct scale s, const double *v
 #define column_put  column_counted
 #define numbers_put numbers_counted
 #include "store/part/strip.c"
+#include "store/part/strip_coder.c"
 #undef column_put
 #undef numbers_put
 
