@@ -59,7 +59,7 @@ class Sealing:
     def acknowledged(self, *options):
         with AstraML(self.copy(), "--compact-every", "1s", *options) as server:
             report = self.bench.load(server, "astraml", [*self.acks.options(), "--rate", RATE])
-            report["parts"] = server.parts_bytes()
+            report["parts"] = server.parts_bytes(kind="metrics")
             must_hold(server, server.samples_held(self.acks), self.acks.samples() + self.acks.warm_up() +
                       self.waiting.samples() + self.waiting.warm_up())
         return report
@@ -74,7 +74,7 @@ class Sealing:
         path = f"/v2/projects/default/query?run=bench-0000&label.rank=0&every=300s&agg=mean&{day}"
         with AstraML(self.copy(), "--compact-every", "1s") as server, Peak(server) as peak:
             answers, begun = 0, time.monotonic()
-            while len(os.listdir(server.directory + "/parts")) < days:
+            while sum("-recorded-" in name for name in os.listdir(server.directory + "/parts")) < days:
                 self.bench.load(server, "get", ["--path", path, "--connections", 1, "--count", 3])
                 answers += 3
             return {"mb": server.parts_bytes() / 1e6, "greatest": peak.greatest, "answers": answers,

@@ -165,10 +165,10 @@ class AstraML(Server):
         while self.metrics()["astraml_open_buckets"] and time.monotonic() < end:
             time.sleep(0.2)
 
-    def parts_bytes(self, tier=""):
-        """Of all sealed parts, or of one tier: recorded, 5m, ..."""
+    def parts_bytes(self, tier="", kind=""):
+        """Of all sealed parts, or of those of one tier (recorded, 5m, ...) or kind (metrics, raw, logs)."""
         return sum(entry.stat().st_size for entry in os.scandir(self.directory + "/parts")
-                   if not tier or f"-{tier}-" in entry.name)
+                   if (not tier or f"-{tier}-" in entry.name) and entry.name.startswith(kind))
 
     @classmethod
     def seal(cls, directory):
