@@ -32,7 +32,7 @@ $(check_image): $(B)/tests/crash/check_image.c.o $(libs_store)
 c_tests := $(test_programs) $(fuzzers)
 
 .PHONY: test test-programs test-only check-long fuzz libfuzzers
-test-programs: all $(c_tests) $(crash_tools) $(clock_shift)
+test-programs: all $(c_tests) $(crash_tools) $(clock_shift) $(if $(SAN),,$(B)/strip_bytes)
 
 # what one variant runs; the long ones first, so that two at a time end together
 test-only: test-programs
