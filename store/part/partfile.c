@@ -14,6 +14,9 @@
 #define INDEX_HEADER_BYTES 16
 #define INDEX_LEVEL        6
 
+/* A file goes to the disk while it is made: else its sync, at the end, holds up those of the writer. */
+#define WRITE_OUT_BYTES (64 * 1024)
+
 static const char magic[8] = { 'A', 'S', 'T', 'R', 'P', 'A', 'R', 'T' };
 static const char end_magic[8] = { 'A', 'S', 'T', 'R', 'P', 'E', 'N', 'D' };
 
@@ -66,9 +69,14 @@ int partfile_create(const char *path, const struct partfile_id *id, struct partf
 
 int partfile_add(struct partfile_writer *w, struct span block, uint64_t items)
 {
+	uint64_t before = w->so_far.bytes;
+	int err = add(w, block);
+
 	w->so_far.items += items;
 	w->so_far.blocks++;
-	return add(w, block);
+	if (err == 0 && before / WRITE_OUT_BYTES != w->so_far.bytes / WRITE_OUT_BYTES)
+		sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	return err;
 }
 
 static int put_index(struct partfile_writer *w, struct span plain)
